@@ -1,0 +1,64 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Each room imports only rooms above it; the C targets are the only code that sees a C library's
+/// header.
+let package = Package(
+  name: "rfm",
+  products: [.executable(name: "rfm", targets: ["rfm"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // C libraries, each behind a thin shim of its own.
+    .systemLibrary(name: "OpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+    .systemLibrary(name: "HDF5", pkgConfig: "hdf5-serial", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "OpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "JPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+    .systemLibrary(name: "PNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .target(name: "COpenMPI", dependencies: ["OpenMPI"]),
+    .target(name: "CHDF5", dependencies: ["HDF5"]),
+    .target(name: "COpenBLAS", dependencies: ["OpenBLAS"]),
+    .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(name: "CJPEG", dependencies: ["JPEG"]),
+    .target(name: "CPNG", dependencies: ["PNG"]),
+    .target(name: "CKernels"),
+
+    .target(name: "MessagePassing", dependencies: ["COpenMPI"]),
+    .target(name: "HierarchicalData", dependencies: ["CHDF5"]),
+    .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
+    .target(name: "Networks", dependencies: ["Tensors", "CKernels"]),
+    .target(name: "ForgeryMining", dependencies: ["CKernels", "Tensors"]),
+    .target(
+      name: "FaceShards",
+      dependencies: ["HierarchicalData", "CJPEG", "CPNG", "Tensors"]),
+    .target(
+      name: "Training",
+      dependencies: [
+        "MessagePassing", "HierarchicalData", "Networks", "ForgeryMining", "FaceShards", "CKernels",
+        .product(name: "Yams", package: "Yams"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .target(name: "Reports", dependencies: ["Training"]),
+    .executableTarget(
+      name: "rfm",
+      dependencies: [
+        "Training", "Reports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .testTarget(name: "MessagePassingTests", dependencies: ["MessagePassing"]),
+    .testTarget(name: "HierarchicalDataTests", dependencies: ["HierarchicalData"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(
+      name: "NetworksTests", dependencies: ["Networks", "ForgeryMining"], resources: [.copy("Golden")]),
+    .testTarget(
+      name: "ForgeryMiningTests", dependencies: ["ForgeryMining"], resources: [.copy("Golden")]),
+    .testTarget(name: "FaceShardsTests", dependencies: ["FaceShards"], resources: [.copy("Golden")]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")]),
+    .testTarget(name: "ReportsTests", dependencies: ["Reports"]),
+    .testTarget(name: "IntegrationTests", dependencies: ["Training"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
