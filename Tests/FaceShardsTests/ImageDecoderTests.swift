@@ -1,0 +1,251 @@
+import Foundation
+import Testing
+
+@testable import FaceShards
+
+/// What Tests/Oracle/images.py wrote.
+enum ImageGolden {
+  struct Decoded: Decodable {
+    let file: String
+    let width: Int
+    let height: Int
+    let pixels: Data
+  }
+
+  struct Resized: Decodable {
+    let source: [Int]
+    let width: Int
+    let height: Int
+    let pixels: Data
+  }
+
+  static let folder = Bundle.module.bundleURL.appendingPathComponent("Golden/Images")
+
+  static func load<Value: Decodable>(_ name: String) throws -> [Value] {
+    try JSONDecoder().decode(
+      [Value].self, from: Data(contentsOf: folder.appendingPathComponent(name)))
+  }
+
+  static func bytes(_ name: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: folder.appendingPathComponent(name)))
+  }
+}
+
+/// A folder that is gone when the test ends.
+final class TemporaryFolder {
+  let path: String
+
+  init() throws {
+    path = NSTemporaryDirectory() + "rfm-test-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  /// Writes a file, and the folders above it.
+  func write(_ name: String, _ bytes: [UInt8]) throws {
+    let file = URL(fileURLWithPath: path).appendingPathComponent(name)
+    try FileManager.default.createDirectory(
+      at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(bytes).write(to: file)
+  }
+}
+
+@Suite struct ImageDecoderTests {
+  @Test func everyKindOfFileDecodesToPillowsPixels() throws {
+    let golden: [ImageGolden.Decoded] = try ImageGolden.load("decoded.json")
+    #expect(golden.count > 50)
+    for expected in golden {
+      let image = try ImageDecoder.decode(
+        path: ImageGolden.folder.appendingPathComponent(expected.file).path)
+      #expect(image.width == expected.width && image.height == expected.height, "\(expected.file)")
+      guard image.pixels.count == expected.pixels.count else { continue }
+      let largest = zip(image.pixels, expected.pixels).map { abs(Int($0) - Int($1)) }.max()!
+      // Pillow rounds halves to even here, which only an even largest value brings about.
+      let allowed = expected.file == "pnm-5-maximum-100.pgm" ? 1 : 0
+      #expect(largest <= allowed, "\(expected.file) differs by up to \(largest)")
+    }
+  }
+
+  @Test func theContentAndNotTheNameSaysWhatAFileIs() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("face.png", ImageGolden.bytes("jpeg-444.jpg"))
+    #expect(
+      try ImageDecoder.decode(path: folder.path + "/face.png")
+        == ImageDecoder.decode(bytes: ImageGolden.bytes("jpeg-444.jpg"), name: "jpeg"))
+  }
+
+  @Test(arguments: [
+    "jpeg-444.jpg", "jpeg-progressive.jpg", "jpeg-grey.jpg", "png-rgb-8.png", "png-rgb-16.png",
+    "png-rgba-8-interlaced.png", "pnm-4.pbm", "pnm-6.ppm", "pnm-6-maximum-1023.ppm", "pnm-3.ppm",
+  ])
+  func aFileCutShortAnywhereIsAnErrorThatNamesIt(file: String) throws {
+    let whole = try ImageGolden.bytes(file)
+    let isText = file == "pnm-3.ppm"
+    // The last byte of a text file is white space that nobody misses; of its last number's digits
+    // some may be cut off unnoticed.
+    for length in 0..<whole.count - (isText ? 4 : 1) {
+      do {
+        _ = try ImageDecoder.decode(bytes: Array(whole[..<length]), name: "some/face")
+        Issue.record("\(length) of \(whole.count) bytes of \(file) decoded")
+      } catch let error as ImageError {
+        #expect(error.description.hasPrefix("some/face: "))
+        #expect(!error.description.contains("\n"))
+      }
+    }
+  }
+
+  @Test func changedBytesNeverCrashTheDecoder() throws {
+    var generator = SystemRandomNumberGenerator()
+    for file in [
+      "jpeg-420.jpg", "jpeg-progressive.jpg", "jpeg-orientation-6.jpg", "png-palette-4.png",
+      "png-rgba-16-interlaced.png", "png-orientation-6.png", "pnm-2.pgm", "pnm-6.ppm",
+    ] {
+      let whole = try ImageGolden.bytes(file)
+      var limits = DecodingLimits()
+      limits.wholePixels = 1 << 16
+      limits.maximumPixels = 1 << 20
+      var refused = 0
+      for _ in 0..<400 {
+        var bytes = whole
+        for _ in 0..<Int.random(in: 1...4, using: &generator) {
+          bytes[Int.random(in: 0..<bytes.count, using: &generator)] =
+            UInt8.random(in: 0...255, using: &generator)
+        }
+        do {
+          _ = try ImageDecoder.decode(bytes: bytes, name: "changed", limits: limits)
+        } catch is ImageError { refused += 1 }
+      }
+      #expect(refused > 0, "\(file)")
+    }
+  }
+
+  @Test func whatIsNotAnImageIsCalledSo() throws {
+    for (content, part) in [
+      ("", "empty"), ("hello, world", "not an image"), ("GIF89a......", "GIF is not supported"),
+      ("RIFF....WEBPVP8 ", "WebP is not supported"), ("P7\nWIDTH 3\n", "not an image"),
+      ("P", "not an image"),
+    ] {
+      let error = try #require(throws: ImageError.self) {
+        try ImageDecoder.decode(bytes: Array(content.utf8), name: "notes.txt")
+      }
+      #expect(error.reason == .notAnImage)
+      #expect(error.description.contains(part))
+    }
+    let missing = try #require(throws: ImageError.self) {
+      try ImageDecoder.decode(path: "/nowhere/face.jpg")
+    }
+    #expect(missing.description == "/nowhere/face.jpg: can't be opened: No such file or directory")
+  }
+
+  @Test func aHeaderThatClaimsTooMuchIsRefusedBeforeMemoryIsTaken() throws {
+    for header in [
+      "P6 999999 999999 255\n", "P5 4000000000 4000000000 255\n", "P6 30000 30000 65535\n",
+      "P4 1000000 500\n", "P1 20000 20000\n", "P5 99999999999999999999 1 255\n", "P5 0 5 255\n",
+      "P5 3 3 70000\n", "P5 -3 3 255\n",
+    ] {
+      #expect(throws: ImageError.self, "\(header)") {
+        try ImageDecoder.decode(bytes: Array(header.utf8), name: "claim")
+      }
+    }
+    // A PNG of 2³¹ − 1 pixels a side, and a JPEG of 65,500 × 65,500.
+    var png = try ImageGolden.bytes("png-rgb-8.png")
+    png.replaceSubrange(16..<24, with: [0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF])
+    var jpeg = try ImageGolden.bytes("jpeg-444.jpg")
+    let frame = try #require(
+      (0..<jpeg.count - 1).first { jpeg[$0] == 0xFF && jpeg[$0 + 1] == 0xC0 })
+    jpeg.replaceSubrange(frame + 5..<frame + 9, with: [0xFF, 0xDC, 0xFF, 0xDC])
+    for bytes in [png, jpeg] {
+      #expect(throws: ImageError.self) { try ImageDecoder.decode(bytes: bytes, name: "claim") }
+    }
+  }
+
+  @Test func hugeImagesAreReducedWhileTheyAreRead() throws {
+    // A ramp, so that the reduced picture is the ramp again, sampled at block centres.
+    let (width, height) = (1001, 600)
+    var pixels = [UInt8]()
+    for _ in 0..<height { for x in 0..<width { pixels += [UInt8(x / 4), UInt8(x / 8), 7] } }
+    let image = RGBImage(width: width, height: height, pixels: pixels)
+    var limits = DecodingLimits()
+    limits.wholePixels = 160_000
+    let files = [
+      try PNGCodec.encode(image), try JPEGCodec.encode(image, quality: 95),
+      Array("P6 \(width) \(height) 255\n".utf8) + pixels,
+    ]
+    for bytes in files {
+      let small = try ImageDecoder.decode(bytes: bytes, name: "huge", limits: limits)
+      #expect(small.width == 501 && small.height == 300)
+      for x in stride(from: 2, to: 498, by: 9) {
+        let red = Int(small.pixels[(150 * 501 + x) * 3])
+        #expect(abs(red - x / 2) <= 2)
+      }
+    }
+    // An eighth is the least that JPEG itself offers; the rest is averaged.
+    limits.wholePixels = 4000
+    let tiny = try ImageDecoder.decode(bytes: files[1], name: "huge", limits: limits)
+    #expect(tiny.width == 63 && tiny.height == 38)
+  }
+
+  @Test func orientationsOfOddDataAreIgnored() throws {
+    let whole = try ImageGolden.bytes("jpeg-orientation-6.jpg")
+    let upright = try ImageDecoder.decode(
+      bytes: ImageGolden.bytes("jpeg-orientation-1.jpg"), name: "upright")
+    let tag = try #require(
+      (0..<whole.count - 1).first { whole[$0] == 0x12 && whole[$0 + 1] == 0x01 })
+    for value: UInt8 in [0, 9, 255] {
+      var bytes = whole
+      bytes[tag + 8] = value
+      #expect(try ImageDecoder.decode(bytes: bytes, name: "odd") == upright)
+    }
+  }
+
+  @Test func encodedPNGDecodesToTheSamePixels() throws {
+    let image = ImageResizeTests.pattern(width: 37, height: 21)
+    for level in [0, 1, 6, 9] {
+      let bytes = try PNGCodec.encode(image, level: level)
+      #expect(try ImageDecoder.decode(bytes: bytes, name: "png") == image)
+    }
+    let grey = (0..<37 * 21).map { UInt8($0 % 256) }
+    let bytes = try PNGCodec.encode(grey: grey, width: 37, height: 21)
+    let decoded = try ImageDecoder.decode(bytes: bytes, name: "grey")
+    #expect(decoded.pixels == grey.flatMap { [$0, $0, $0] })
+  }
+
+  @Test func encodedJPEGIsCloseAndCloserAtHigherQuality() throws {
+    let image = try ImageDecoder.decode(bytes: ImageGolden.bytes("png-rgb-8.png"), name: "png")
+    func error(_ quality: Int, _ subsampled: Bool) throws -> Double {
+      let bytes = try JPEGCodec.encode(image, quality: quality, subsampled: subsampled)
+      let decoded = try ImageDecoder.decode(bytes: bytes, name: "jpeg")
+      let sum = zip(decoded.pixels, image.pixels).map { abs(Int($0) - Int($1)) }.reduce(0, +)
+      return Double(sum) / Double(image.pixels.count)
+    }
+    #expect(try error(100, false) < 1)
+    #expect(try error(95, false) < error(30, false))
+    #expect(try error(95, false) < error(95, true))
+  }
+
+  @Test func aFileIsWrittenWholeOrNotAtAll() throws {
+    let folder = try TemporaryFolder()
+    let image = ImageResizeTests.pattern(width: 5, height: 4)
+    try PNGCodec.write(image, to: folder.path + "/out.png")
+    #expect(try ImageDecoder.decode(path: folder.path + "/out.png") == image)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["out.png"])
+    #expect(throws: ImageError.self) {
+      try PNGCodec.write(image, to: folder.path + "/missing/out.png")
+    }
+  }
+
+  @Test func namesOfAnyBytesAreFoundAndPrinted() throws {
+    let folder = try TemporaryFolder()
+    let name: [UInt8] = [0x66, 0xE9, 0x0A, 0x5C, 0xC3, 0xA9]
+    let path = BytePath(folder.path).appending(name)
+    let content = try ImageGolden.bytes("pnm-6.ppm")
+    let descriptor = path.withCString { open($0, O_WRONLY | O_CREAT, 0o600) }
+    try #require(descriptor >= 0)
+    #expect(
+      content.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) } == content.count)
+    close(descriptor)
+    #expect(try ImageDecoder.decode(path: path).width == 23)
+    #expect(path.description == folder.path + "/f\\xE9\\x0A\\x5Cé")
+  }
+}
