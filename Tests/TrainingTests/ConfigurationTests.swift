@@ -1,0 +1,288 @@
+import Foundation
+import Testing
+
+@testable import Training
+
+@Suite struct ConfigurationTests {
+  static let documented = """
+    run: {name: demo, directory: runs, seed: 5}
+    data: {train: "d/train-*.h5", validation: "d/validation-*.h5", crop: 224, flip: true,
+           order: shuffled,          # or sequential
+           sampling: balanced,
+           assignment: sample}
+    model: {name: xception,
+            weights: imagenet.safetensors}   # optional
+    augmentation: {method: sfe, probability: 1.0, blocks: 3, max_height: 120, max_width: 120, fill: noise}
+    training: {steps: 500000,        # or epochs
+               batch_per_rank: 16, accumulate: 1, flooding: 0.04, batch_norm: local, threads: 2,
+               optimizer: {name: adam, learning_rate: 0.0002, weight_decay: 0.0},
+               schedule: {name: constant, warmup_steps: 0},
+               precision: {attention: float32, training: float32}}
+    checkpoint: {every_steps: 3000, keep: 3}
+    """
+
+  private func parse(_ yaml: String, _ overrides: String...) throws -> Configuration {
+    try Configuration.parse(yaml, name: "c.yaml", overrides: overrides)
+  }
+
+  /// The error that `yaml` gives.
+  private func refusal(_ yaml: String, _ overrides: String...) throws -> ConfigurationError {
+    try #require(throws: ConfigurationError.self) {
+      try Configuration.parse(yaml, name: "c.yaml", overrides: overrides)
+    }
+  }
+
+  @Test func theDocumentedConfigurationIsTheDefaultOne() throws {
+    var expected = Configuration()
+    expected.data.train = ["d/train-*.h5"]
+    expected.data.validation = ["d/validation-*.h5"]
+    expected.model.weights = "imagenet.safetensors"
+    expected = expected.resolved(threads: 2)
+    #expect(try parse(Self.documented) == expected)
+    #expect(expected.augmentation.maxHeight == 120)
+  }
+
+  @Test func onlyTheTrainingShardsAreRequired() throws {
+    var expected = Configuration()
+    expected.data.train = ["a.h5"]
+    #expect(try parse("data: {train: a.h5}") == expected)
+    #expect(try parse("", "data.train=a.h5") == expected)
+    #expect(try parse("# nothing\nmodel:\n", "data.train=a.h5") == expected)
+    let error = try refusal("run: {seed: 1}")
+    #expect(error.description.hasPrefix("c.yaml: data.train: is required"))
+    #expect(error.exitStatus == .badData)
+  }
+
+  @Test func blocksScaleWithTheCrop() {
+    var configuration = Configuration()
+    configuration.data.crop = 64
+    #expect(configuration.resolved(threads: 1).augmentation.maxWidth == 34)
+    configuration.augmentation.maxWidth = 7
+    let resolved = configuration.resolved(threads: 3)
+    #expect(resolved.augmentation.maxWidth == 7)
+    #expect(resolved.augmentation.maxHeight == 34)
+    #expect(resolved.training.threads == 3)
+  }
+
+  @Test func argumentsWinOverTheFile() throws {
+    let configuration = try parse(
+      Self.documented, "training.optimizer.name=adamw", "training.optimizer.learning_rate=1e-3",
+      "data.flip=false", "model.weights=", "data.train=[a.h5, b/*.h5]", "run.name=7",
+      "training.batch_per_rank=4")
+    #expect(configuration.training.optimizer.name == .adamw)
+    #expect(configuration.training.optimizer.learningRate == 1e-3)
+    #expect(!configuration.data.flip)
+    #expect(configuration.model.weights == nil)
+    #expect(configuration.data.train == ["a.h5", "b/*.h5"])
+    #expect(configuration.run.name == "7")
+    #expect(configuration.training.batchPerRank == 4)
+    #expect(configuration.data.crop == 224)
+  }
+
+  @Test func stepsAndEpochsExcludeEachOther() throws {
+    let data = "data: {train: a.h5}\n"
+    #expect(try refusal(data + "training: {steps: 3, epochs: 2}").key == "training.epochs")
+    let epochs = try parse(data + "training: {epochs: 2}").training
+    #expect(epochs.epochs == 2 && epochs.steps == nil)
+    #expect(epochs.totalSteps(stepsPerEpoch: 10) == 20)
+    let steps = try parse(data + "training: {epochs: 2}", "training.steps=9").training
+    #expect(steps.steps == 9 && steps.epochs == nil)
+    #expect(steps.totalSteps(stepsPerEpoch: 10) == 9)
+    #expect(try parse(data + "training: {steps: null}").training.steps == 500_000)
+  }
+
+  /// YAML, the place and key that the message begins with, and words that it has.
+  static let mistakes: [(yaml: String, start: String, words: String)] = [
+    ("trainning: {steps: 1}", "c.yaml:1: trainning: unknown key", "'training'?"),
+    (
+      "run:\n  name: x\ntraining:\n  bach_per_rank: 3", "c.yaml:4: training.bach_per_rank: unknown",
+      "did you mean 'training.batch_per_rank'?"
+    ),
+    (
+      "training: {learning_rate: 1}", "c.yaml:1: training.learning_rate: unknown",
+      "'training.optimizer.learning_rate'?"
+    ),
+    (
+      "training:\n  optimizer:\n    nmae: sgd", "c.yaml:3: training.optimizer.nmae",
+      "optimizer.name'?"
+    ),
+    ("qqqqqqqqqq: 1", "c.yaml:1: qqqqqqqqqq: unknown key", "known here: run:, data:"),
+    (
+      "run: {zzzzzzzz: 1}", "c.yaml:1: run.zzzzzzzz: unknown key",
+      "known here: name, directory, seed"
+    ),
+    ("training: {steps: 1.5}", "c.yaml:1: training.steps", "a whole number from 1"),
+    ("training: {steps: \"5\"}", "c.yaml:1: training.steps", "not the text '5'"),
+    ("training: {steps: 0}", "c.yaml:1: training.steps", "not 0"),
+    ("training: {steps: [1]}", "c.yaml:1: training.steps", "not a list"),
+    ("training: {steps: {a: 1}}", "c.yaml:1: training.steps", "not a section"),
+    ("training: {batch_per_rank: null}", "c.yaml:1: training.batch_per_rank", "not null"),
+    ("training: {batch_per_rank: 99999999999999999999}", "c.yaml:1: training.batch_per", "whole"),
+    ("training: 7", "c.yaml:1: training: must be a section", "steps, epochs"),
+    ("training: {optimizer: adam}", "c.yaml:1: training.optimizer: must be", "name, learning_rate"),
+    ("- a\n- b", "c.yaml:1: must be a section", "run:"),
+    ("7", "c.yaml:1: must be a section", "run:"),
+    ("data: {flip: yes}", "c.yaml:1: data.flip", "true or false"),
+    ("data: {order: suffled}", "c.yaml:1: data.order", "one of shuffled, sequential"),
+    ("data: {order: suffled}", "c.yaml:1: data.order", "'shuffled'?"),
+    ("data: {train: [a, [b]]}", "c.yaml:1: data.train", "a list of texts"),
+    ("data: {train: \"\"}", "c.yaml:1: data.train", "must not be empty"),
+    ("augmentation: {probability: 1.01}", "c.yaml:1: augmentation.probability", "at most 1.0"),
+    ("augmentation: {probability: -0.01}", "c.yaml:1: augmentation.probability", "at least 0.0"),
+    ("augmentation: {probability: .nan}", "c.yaml:1: augmentation.probability", "a number"),
+    ("augmentation: {probability: 0x1}", "c.yaml:1: augmentation.probability", "a number"),
+    ("training: {optimizer: {learning_rate: 0}}", "c.yaml:1: training.optimizer.le", "above 0"),
+    ("training: {optimizer: {beta1: 1}}", "c.yaml:1: training.optimizer.beta1", "below 1"),
+    ("training: {flooding: .inf}", "c.yaml:1: training.flooding", "a number"),
+    (
+      "training: {schedule: {minimum: 1}}", "c.yaml:1: training.schedule.minimum",
+      "above the learning rate"
+    ),
+    (
+      "augmentation: {random_erasing: {min_area: 0.5}}",
+      "c.yaml:1: augmentation.random_erasing.min_area", "above max_area"
+    ),
+    ("run: {name: a/b}", "c.yaml:1: run.name", "folder's name"),
+    ("run: {name: ..}", "c.yaml:1: run.name", "folder's name"),
+    ("run: {name: \"\\e[31m\"}", "c.yaml:1: run.name", "folder's name"),
+    ("run: {name: ~}", "c.yaml:1: run.name", "must be text, not null"),
+    ("run: {name: a\nname: b", "c.yaml:2", "not valid YAML"),
+    ("run: {seed: 1}\nrun: {seed: 2}", "c.yaml:1: run", "appears twice"),
+    ("run: {seed: 1}\n---\nrun: {seed: 2}", "c.yaml:2", "not valid YAML"),
+    ("run: {[1]: 2}", "c.yaml:1: run", "not a text"),
+    ("run: {seed: *x}", "c.yaml:1", "undefined alias"),
+    ("\u{1}", "c.yaml", "not valid YAML"),
+    ("run: {\"a\\e[0mb\": 1}", "c.yaml:1: run.a\\u{1b}[0mb", "unknown key"),
+  ]
+
+  @Test(arguments: mistakes.indices)
+  func aMistakeIsToldWithPathLineAndTheNearestKey(_ index: Int) throws {
+    let (yaml, start, words) = Self.mistakes[index]
+    let error = try yaml.contains("train:") ? refusal(yaml) : refusal(yaml, "data.train=a.h5")
+    #expect(error.description.hasPrefix(start), "\(error)")
+    #expect(error.description.contains(words), "\(error)")
+    #expect(!error.description.contains("\n") && !error.description.contains("\u{1b}"))
+    #expect(error.exitStatus == .badData)
+  }
+
+  @Test func mistakesInArgumentsNameTheArgument() throws {
+    #expect(
+      try refusal("", "training.stps=4").description
+        == "--set training.stps=4: training.stps: unknown key; did you mean 'training.steps'?")
+    #expect(try refusal("", "training=4").description.contains("is a section"))
+    #expect(try refusal("", "training.steps=x").key == "training.steps")
+    #expect(try refusal("", "training.steps").exitStatus == .usage)
+    #expect(try refusal("", "=4").exitStatus == .usage)
+    #expect(try refusal("", "training.steps=1", "training.epochs=1").key == "training.epochs")
+  }
+
+  @Test func deepNestingAndTowersOfAliasesEndQuickly() throws {
+    #expect(throws: ConfigurationError.self) { try parse(String(repeating: "[", count: 200_000)) }
+    #expect(throws: ConfigurationError.self) {
+      try parse(String(repeating: "{a: ", count: 200_000))
+    }
+    #expect(throws: ConfigurationError.self) { try parse(String(repeating: "- ", count: 200_000)) }
+    var tower = "a0: &a0 [x, x]\n"
+    for level in 1...60 { tower += "a\(level): &a\(level) [*a\(level - 1), *a\(level - 1)]\n" }
+    #expect(try refusal(tower + "? *a60\n: 1").description.contains("aliases"))
+  }
+
+  @Test func aFileThatIsNoConfigurationIsRefused() throws {
+    let folder = TemporaryFolder()
+    #expect(throws: (any Error).self) { try Configuration.load(path: folder("missing")) }
+    try Data([0xff, 0xfe, 0x00]).write(to: URL(fileURLWithPath: folder("binary")))
+    #expect(throws: ConfigurationError.self) { try Configuration.load(path: folder("binary")) }
+    try Data(count: 2 << 20).write(to: URL(fileURLWithPath: folder("large")))
+    #expect(throws: ConfigurationError.self) { try Configuration.load(path: folder("large")) }
+    try Data(Self.documented.utf8).write(to: URL(fileURLWithPath: folder("good")))
+    #expect(try Configuration.load(path: folder("good")) == parse(Self.documented))
+  }
+
+  @Test func whatIsWrittenReadsBackTheSame() throws {
+    var configuration = try parse(Self.documented)
+    #expect(try parse(configuration.yaml) == configuration)
+    configuration.data.train = ["a: b", "null", "*.h5", "1e5", "\"'\\ ü\n\u{1b}", "- x", ""]
+    configuration.data.train.removeLast()
+    configuration.data.validation = []
+    configuration.model.weights = nil
+    configuration.run.name = "1e5"
+    configuration.run.directory = "no"
+    configuration.training.steps = nil
+    configuration.training.epochs = 3
+    configuration.training.optimizer.learningRate = 1e-5
+    configuration.training.optimizer.epsilon = 1.234567890123e-12
+    configuration.augmentation.maxHeight = nil
+    #expect(try parse(configuration.yaml) == configuration)
+  }
+
+  @Test func everyKeyIsWrittenDocumentedAndAcceptsItsOwnDefault() throws {
+    let defaults = Configuration()
+    let paths = Configuration.keys.map(\.path)
+    #expect(Set(paths).count == paths.count)
+    for key in Configuration.keys {
+      #expect(throws: Never.self) { try key.accept(key.get(defaults)) }
+      #expect(key.documentation.hasSuffix(".") && !key.documentation.contains("\n"))
+      #expect(Configuration.help.contains("  \(key.name): \(key.get(defaults).yaml)"))
+      #expect(Configuration.markdown.contains("| `\(key.name)` | `\(key.get(defaults).yaml)` |"))
+    }
+  }
+
+  /// Every value but the default must arrive in a place of its own.
+  @Test func everyKeySetsItsOwnValueAndNoOther() throws {
+    var start = Configuration()
+    start.data.train = ["t"]
+    for key in Configuration.keys {
+      let other: ConfigurationValue
+      switch (key.kind, key.get(start)) {
+      case (.text, _): other = .text("another")
+      case (.texts, _): other = .list(["x", "y"])
+      case (.boolean, .boolean(let value)): other = .boolean(!value)
+      case (.integer(let range), let value):
+        other = .integer(
+          value == .integer(range.lowerBound) ? range.lowerBound + 1 : range.lowerBound)
+      case (.number(let range), let value):
+        other = .number(
+          value == .number(range.upperBound) ? range.upperBound / 2 : range.upperBound)
+      case (.choice(let names), let value):
+        other = .text(value == .text(names[0]) ? names[1] : names[0])
+      default:
+        Issue.record("\(key.path) has a value of another kind")
+        continue
+      }
+      var changed = start
+      key.set(&changed, try key.accept(other))
+      let differences = changed.differences(from: start).map(\.key)
+      #expect(differences.filter { $0 != "training.steps" || key.path == $0 } == [key.path])
+      #expect((changed.digest != start.digest) == (key.effect == .result))
+    }
+  }
+
+  @Test func differencesSayWhatChangedAndWhetherItMatters() throws {
+    let before = try parse(Self.documented)
+    let after = try parse(Self.documented, "training.batch_per_rank=8", "checkpoint.keep=5")
+    #expect(
+      after.differences(from: before).map(\.description) == [
+        "training.batch_per_rank: 16 before, 8 now", "checkpoint.keep: 3 before, 5 now",
+      ])
+    #expect(after.differences(from: before).map(\.isHarmless) == [false, true])
+  }
+
+  @Test func theLengthOfARunMattersOnlyWhereTheLearningRateIsBoundToIt() throws {
+    for (schedule, isHarmless) in [("constant", true), ("step", true), ("cosine", false)] {
+      let before = try parse(Self.documented, "training.schedule.name=\(schedule)")
+      let after = try parse(
+        Self.documented, "training.schedule.name=\(schedule)", "training.steps=7")
+      #expect(after.differences(from: before).map(\.isHarmless) == [isHarmless])
+      #expect((after.digest == before.digest) == isHarmless)
+    }
+  }
+
+  @Test func distancesCountExchangedNeighboursOnce() {
+    #expect(editDistance("", "abc") == 3)
+    #expect(editDistance("abc", "abc") == 0)
+    #expect(editDistance("steps", "stpes") == 1)
+    #expect(editDistance("kitten", "sitting") == 3)
+    #expect(nearest(to: "shufled", among: ["shuffled", "sequential"]) == "shuffled")
+    #expect(nearest(to: "x", among: ["shuffled", "sequential"]) == nil)
+  }
+}
