@@ -52,13 +52,18 @@ let package = Package(
     .testTarget(name: "HierarchicalDataTests", dependencies: ["HierarchicalData"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(
-      name: "NetworksTests", dependencies: ["Networks", "ForgeryMining"], resources: [.copy("Golden")]),
+      name: "NetworksTests", dependencies: ["Networks", "ForgeryMining"],
+      resources: [.copy("Golden")]),
     .testTarget(
       name: "ForgeryMiningTests", dependencies: ["ForgeryMining"], resources: [.copy("Golden")]),
-    .testTarget(name: "FaceShardsTests", dependencies: ["FaceShards"], resources: [.copy("Golden")]),
+    .testTarget(
+      name: "FaceShardsTests", dependencies: ["FaceShards"], resources: [.copy("Golden")]),
     .testTarget(name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")]),
     .testTarget(name: "ReportsTests", dependencies: ["Reports"]),
-    .testTarget(name: "IntegrationTests", dependencies: ["Training"]),
+    // Every collective, checked; IntegrationTests starts it under mpirun.
+    .executableTarget(
+      name: "mpi-checks", dependencies: ["MessagePassing"], path: "Tests/MPIChecks"),
+    .testTarget(name: "IntegrationTests", dependencies: ["Training", "rfm", "mpi-checks"]),
   ],
   swiftLanguageModes: [.v6]
 )
