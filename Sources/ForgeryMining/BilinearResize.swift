@@ -1,0 +1,66 @@
+/// Bilinear resizing of a map, without antialiasing: each output pixel's centre is carried to the
+/// input, in pixel units (out + ½) · in/out − ½ (not below 0), and the four pixels round it are
+/// mixed by distance, with the border repeated. The corners are not aligned. This is
+/// `torch.nn.functional.interpolate(mode: "bilinear", align_corners: False)` with the output's size
+/// given.
+///
+/// - Parameters:
+///   - map: `[height, width]`, not empty.
+///   - resized: receives `[newHeight, newWidth]`, not empty.
+public func resizeBilinear(
+  _ map: UnsafeBufferPointer<Float>, height: Int, width: Int,
+  into resized: UnsafeMutableBufferPointer<Float>, height newHeight: Int, width newWidth: Int
+) {
+  precondition(
+    height > 0 && width > 0 && map.count == height * width,
+    "resizeBilinear: expected a map of \(height)×\(width) values, got \(map.count)")
+  precondition(
+    newHeight > 0 && newWidth > 0 && resized.count == newHeight * newWidth,
+    "resizeBilinear: expected room for \(newHeight)×\(newWidth) values, got \(resized.count)")
+  let rows = Neighbours.Scale(from: height, to: newHeight)
+  let columns = Neighbours.Scale(from: width, to: newWidth)
+  withUnsafeTemporaryAllocation(of: Neighbours.self, capacity: newWidth) { across in
+    for column in 0..<newWidth {
+      across.initializeElement(at: column, to: columns.neighbours(of: column))
+    }
+    for row in 0..<newHeight {
+      let down = rows.neighbours(of: row)
+      let (upper, lower) = (down.first * width, down.second * width)
+      for column in 0..<newWidth {
+        let side = across[column]
+        let top =
+          side.firstWeight * map[upper + side.first] + side.secondWeight * map[upper + side.second]
+        let bottom =
+          side.firstWeight * map[lower + side.first] + side.secondWeight * map[lower + side.second]
+        resized[row * newWidth + column] = down.firstWeight * top + down.secondWeight * bottom
+      }
+    }
+  }
+}
+
+/// The two input pixels that an output pixel mixes along one axis, and their weights.
+private struct Neighbours {
+  var first: Int
+  var second: Int
+  var firstWeight: Float
+  var secondWeight: Float
+
+  struct Scale {
+    var size: Int
+    var ratio: Float
+
+    init(from size: Int, to newSize: Int) {
+      self.size = size
+      ratio = Float(size) / Float(newSize)
+    }
+
+    func neighbours(of index: Int) -> Neighbours {
+      let position = max(0, (Float(index) + 0.5) * ratio - 0.5)
+      let first = min(Int(position), size - 1)
+      let fraction = min(max(position - Float(first), 0), 1)
+      return Neighbours(
+        first: first, second: min(first + 1, size - 1), firstWeight: 1 - fraction,
+        secondWeight: fraction)
+    }
+  }
+}
