@@ -1,0 +1,172 @@
+import CHDF5
+import Foundation
+
+/// An open HDF5 file, closed when its owner goes. Datasets that outlive it keep the file open.
+///
+/// Only the root group is used: that is all that this project's formats need.
+///
+/// ```swift
+/// let file = try HDF5File(reading: "train-00000.h5")
+/// let labels = try file.dataset("labels").readAll(as: UInt8.self)
+/// ```
+public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
+  public let path: String
+  /// Negative once it is closed.
+  private var handle: Int64
+
+  private init(path: String, handle: Int64) {
+    self.path = path
+    self.handle = handle
+  }
+
+  /// Opens an existing file for reading only, without a file lock.
+  ///
+  /// Throws if there is no readable regular file of this name, and if it isn't a whole HDF5 file.
+  public init(reading path: String) throws(HDF5Error) {
+    // The operating system's own words are better than the library's, and a pipe would hang it.
+    try Self.requireRegularFile(path)
+    handle = try Shim.check(file: path, action: "cannot open") { rfm_h5_open_file(path, $0, $1) }
+    self.path = path
+  }
+
+  /// Creates a file, replacing one of the same name.
+  public static func create(_ path: String) throws(HDF5Error) -> HDF5File {
+    let handle = try Shim.check(file: path, action: "cannot create") {
+      rfm_h5_create_file(path, $0, $1)
+    }
+    return HDF5File(path: path, handle: handle)
+  }
+
+  deinit {
+    if handle < 0 { return }
+    var text: CChar = 0
+    _ = rfm_h5_close_file(handle, &text, 1)
+  }
+
+  private static func requireRegularFile(_ path: String) throws(HDF5Error) {
+    func refuse(_ reason: String, isInputOutput: Bool = false) -> HDF5Error {
+      HDF5Error(file: path, action: "cannot open", reason: reason, isInputOutput: isInputOutput)
+    }
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      throw refuse(String(cString: strerror(errno)), isInputOutput: true)
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw refuse("it is not a regular file") }
+    guard access(path, R_OK) == 0 else {
+      throw refuse(String(cString: strerror(errno)), isInputOutput: true)
+    }
+  }
+
+  public var attributeHandle: Int64 { handle }
+  public var filePath: String { path }
+  public var datasetName: String? { nil }
+
+  /// Hands everything written so far to the operating system.
+  public func flush() throws(HDF5Error) {
+    try Shim.check(file: path, action: "cannot write") { rfm_h5_flush_file(handle, $0, $1) }
+  }
+
+  /// Closes the file and reports what could not be written. All its datasets should be gone.
+  public consuming func close() throws(HDF5Error) {
+    let (path, handle) = (path, handle)
+    self.handle = -1
+    try Shim.check(file: path, action: "cannot close") { rfm_h5_close_file(handle, $0, $1) }
+  }
+
+  /// Names of everything in the root group, sorted.
+  public func names() throws(HDF5Error) -> [String] {
+    try sortedNames(file: path, object: nil, action: "cannot list the contents") {
+      rfm_h5_link_name(handle, $0, $1, $2, $3, $4)
+    }
+  }
+
+  /// Whether the root group has a dataset of this name.
+  public func hasDataset(_ name: String) throws(HDF5Error) -> Bool {
+    try Shim.check(file: path, object: name, action: "cannot look up") {
+      rfm_h5_has_dataset(handle, name, $0, $1)
+    } == 1
+  }
+
+  /// Opens a dataset; throws if there is none of this name.
+  public func dataset(_ name: String) throws(HDF5Error) -> HDF5Dataset {
+    guard try hasDataset(name) else {
+      throw HDF5Error(
+        file: path, object: name, action: "cannot open", reason: "there is no such dataset")
+    }
+    let dataset = try Shim.check(file: path, object: name, action: "cannot open") {
+      rfm_h5_open_dataset(handle, name, $0, $1)
+    }
+    return try HDF5Dataset(handle: dataset, filePath: path, name: name)
+  }
+
+  /// Creates a dataset of numbers.
+  public func createDataset<T: HDF5Element>(
+    _ name: String, of type: T.Type, shape: [Int], layout: HDF5Layout = .contiguous
+  ) throws(HDF5Error) -> HDF5Dataset {
+    var creation = rfm_h5_creation()
+    creation.element = T.elementType.rawValue
+    return try create(name, creation, shape: shape, layout: layout)
+  }
+
+  /// Creates a dataset of strings. Filters are left away for variable-length ones: HDF5 keeps the
+  /// texts elsewhere in the file, where no filter reaches them.
+  public func createDataset(
+    _ name: String, of strings: HDF5StringType, shape: [Int], layout: HDF5Layout = .contiguous
+  ) throws(HDF5Error) -> HDF5Dataset {
+    var creation = rfm_h5_creation()
+    creation.setStringType(strings)
+    var layout = layout
+    if strings.fixedLength == nil {
+      layout.deflate = nil
+      layout.shuffle = false
+      layout.fletcher32 = false
+    }
+    return try create(name, creation, shape: shape, layout: layout)
+  }
+
+  private func create(
+    _ name: String, _ type: rfm_h5_creation, shape: [Int], layout: HDF5Layout
+  ) throws(HDF5Error) -> HDF5Dataset {
+    precondition(
+      shape.count <= 32 && shape.allSatisfy { $0 >= 0 }, "a shape has sizes of 0 or more")
+    var creation = type
+    creation.rank = Int32(shape.count)
+    fill(&creation.shape, shape)
+    creation.deflate_level = -1
+    if let chunk = layout.chunk {
+      precondition(
+        chunk.count == shape.count && chunk.allSatisfy { $0 > 0 },
+        "chunks have as many axes as the dataset, each of 1 or more")
+      precondition(layout.deflate.map { (0...9).contains($0) } ?? true, "deflate levels are 0...9")
+      creation.chunked = 1
+      fill(&creation.chunk, chunk)
+      creation.extendible = layout.isExtendible ? 1 : 0
+      creation.deflate_level = Int32(layout.deflate ?? -1)
+      creation.shuffle = layout.shuffle ? 1 : 0
+      creation.fletcher32 = layout.fletcher32 ? 1 : 0
+    }
+    let dataset = try Shim.check(file: path, object: name, action: "cannot create") {
+      rfm_h5_create_dataset(handle, name, &creation, $0, $1)
+    }
+    return try HDF5Dataset(handle: dataset, filePath: path, name: name)
+  }
+
+  /// Creates a dataset and writes all of it. `values` is row-major.
+  public func write<T: HDF5Element>(
+    _ name: String, _ values: [T], shape: [Int]? = nil, layout: HDF5Layout = .contiguous
+  ) throws(HDF5Error) {
+    let shape = shape ?? [values.count]
+    precondition(product(shape) == values.count, "\(name) has as many values as its shape says")
+    let dataset = try createDataset(name, of: T.self, shape: shape, layout: layout)
+    try dataset.writeAll(values)
+  }
+
+  /// Creates a one-dimensional dataset of strings and writes all of it.
+  public func write(
+    _ name: String, _ strings: [String], type: HDF5StringType = .variable,
+    layout: HDF5Layout = .contiguous
+  ) throws(HDF5Error) {
+    let dataset = try createDataset(name, of: type, shape: [strings.count], layout: layout)
+    try dataset.writeStrings(strings)
+  }
+}
