@@ -1,0 +1,52 @@
+"""Writes the golden file of Tests/TrainingTests/OptimizersTests.swift with torch.optim.
+
+    python3 Tests/Oracle/optimizers.py
+
+`optimizers.safetensors` holds the initial weights, twelve gradients, and the weights after the
+first and the last step of every rule. From the seventh step on the learning rate is halved.
+"""
+
+import pathlib
+
+import torch
+from safetensors.torch import save_file
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "TrainingTests" / "Golden"
+COUNT, STEPS, RATE = 257, 12, 0.01
+
+RULES = {
+    "adam": lambda p: torch.optim.Adam(p, lr=RATE),
+    "adam_decay": lambda p: torch.optim.Adam(p, lr=RATE, weight_decay=0.1, betas=(0.5, 0.9), eps=1e-3),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=RATE, weight_decay=0.1),
+    "sgd": lambda p: torch.optim.SGD(p, lr=RATE),
+    "sgd_momentum": lambda p: torch.optim.SGD(p, lr=RATE, momentum=0.9, weight_decay=0.1),
+    "sgd_nesterov": lambda p: torch.optim.SGD(
+        p, lr=RATE, momentum=0.9, weight_decay=0.1, nesterov=True
+    ),
+}
+
+
+def main() -> None:
+    generator = torch.Generator().manual_seed(20210621)
+    initial = torch.randn(COUNT, generator=generator)
+    gradients = torch.randn(STEPS, COUNT, generator=generator)
+    # From tiny to large, so that epsilon and its place matter.
+    gradients *= torch.logspace(-9, 2, COUNT)
+    gradients[:, 0] = 0
+    tensors = {"initial": initial, "gradients": gradients}
+    for name, make in RULES.items():
+        weights = torch.nn.Parameter(initial.clone())
+        optimizer = make([weights])
+        for step in range(STEPS):
+            for group in optimizer.param_groups:
+                group["lr"] = RATE if step < 6 else RATE / 2
+            weights.grad = gradients[step].clone()
+            optimizer.step()
+            if step == 0:
+                tensors[f"{name}.first"] = weights.detach().clone()
+        tensors[f"{name}.last"] = weights.detach().clone()
+    save_file(tensors, GOLDEN / "optimizers.safetensors")
+
+
+if __name__ == "__main__":
+    main()
