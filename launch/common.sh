@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# Functions that the scripts of this folder share. To be sourced, not run.
+
+set -euo pipefail
+
+# The folder above launch: the repository, or the installation in a container image.
+home=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+script=${0##*/}
+
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+  say "launch/$script: $*"
+  exit 1
+}
+usage_error() {
+  say "launch/$script: $* (see launch/$script --help)"
+  exit 64
+}
+
+# Prints the comment at the top of the running script, which is its help.
+print_help() {
+  sed -n '2,/^[^#]/{/^#/!q;s/^# \{0,1\}//;p}' "${BASH_SOURCE[-1]}"
+}
+
+# The value of an option: need_value "$@" fails unless another argument follows.
+need_value() {
+  [[ $# -ge 2 && -n $2 ]] || usage_error "$1 needs a value"
+}
+
+# --- The Swift toolchain -----------------------------------------------------------------------
+
+swift_minimum=6.1
+
+# Prints the version of the swift on PATH, e.g. 6.3.1; nothing if there is none.
+swift_version() {
+  command -v swift >/dev/null || return 0
+  swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1
+}
+
+# Puts a toolchain on PATH if one lies in a usual place, and checks its version.
+find_swift() {
+  local folder version
+  if ! command -v swift >/dev/null; then
+    for folder in "${HOME:-/root}/.local/share/swiftly/bin" /opt/swift/usr/bin \
+      /usr/local/swift/usr/bin /usr/libexec/swift/*/bin; do
+      if [[ -x $folder/swift ]]; then
+        PATH=$folder:$PATH
+        break
+      fi
+    done
+  fi
+  version=$(swift_version)
+  if [[ -z $version ]]; then
+    say "Swift is missing: install Swift $swift_minimum or newer from https://www.swift.org/install/linux/"
+    say "  (swiftly, or unpack a toolchain and put its usr/bin on PATH)"
+    return 1
+  fi
+  if [[ $(printf '%s\n' "$swift_minimum" "$version" | sort -V | head -n 1) != "$swift_minimum" ]]; then
+    say "Swift $version is too old: $swift_minimum or newer is needed, see https://www.swift.org/install/linux/"
+    return 1
+  fi
+}
+
+# --- Where rfm is ------------------------------------------------------------------------------
+
+# Builds the release product if this is a repository, and sets `rfm` to the program: $RFM if given,
+# else the installation's bin/rfm, else the one just built.
+build_rfm() {
+  if [[ -n ${RFM:-} ]]; then
+    rfm=$RFM
+  elif [[ -x $home/bin/rfm ]]; then
+    rfm=$home/bin/rfm
+  else
+    find_swift || fail "cannot build"
+    swift build --package-path "$home" -c release --product rfm >&2
+    rfm=$(swift build --package-path "$home" -c release --show-bin-path)/rfm
+  fi
+  [[ -x $rfm ]] || fail "$rfm is not a program"
+}
+
+# --- MPI ---------------------------------------------------------------------------------------
+
+# What mpirun needs from the environment.
+prepare_mpi() {
+  command -v mpirun >/dev/null || fail "mpirun is missing: run launch/install-dependencies"
+  if [[ $(id -u) -eq 0 ]]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  fi
+  # A rank's threads are rfm's own; the BLAS below them must not add more.
+  export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+}
+
+# The cores this process may use: its affinity, cut by the control group's quota, counting
+# hardware threads of one core once.
+core_count() {
+  local allowed physical quota period limit
+  allowed=$(nproc)
+  if command -v lscpu >/dev/null; then
+    physical=$(lscpu -p=CORE,SOCKET 2>/dev/null | grep -vc '^#' || true)
+    if [[ $physical -gt 0 ]]; then
+      local distinct
+      distinct=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
+      # Affinity may leave fewer; hardware threads of the ones left are shared alike.
+      allowed=$(((allowed * distinct + physical - 1) / physical))
+    fi
+  fi
+  if [[ -r /sys/fs/cgroup/cpu.max ]]; then
+    read -r quota period </sys/fs/cgroup/cpu.max
+    if [[ $quota != max && $period -gt 0 ]]; then
+      limit=$(((quota + period - 1) / period))
+      ((limit < allowed)) && allowed=$limit
+    fi
+  fi
+  ((allowed > 0)) || allowed=1
+  printf '%s\n' "$allowed"
+}
+
+# The memory domains of this machine.
+node_count() {
+  local count=1
+  if command -v lscpu >/dev/null; then
+    count=$(lscpu -p=NODE 2>/dev/null | grep -v '^#' | sort -u | wc -l)
+  fi
+  ((count > 0)) || count=1
+  printf '%s\n' "$count"
+}
