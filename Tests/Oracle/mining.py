@@ -1,6 +1,6 @@
 """Golden values for ForgeryMining, from NumPy, PyTorch and scikit-learn.
 
-    python Tests/Oracle/mining.py Tests/ForgeryMiningTests/Golden
+    python3 Tests/Oracle/mining.py
 
 Everything is written from the definitions (papers and Sources/ForgeryMining documentation), slowly
 and plainly; the random generator is implemented here again, so that the golden values also hold
@@ -8,7 +8,6 @@ the order of the draws. Needs numpy, torch and scikit-learn.
 """
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -320,7 +319,7 @@ def localisation():
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
+    folder = Path(__file__).parents[1] / "ForgeryMiningTests" / "Golden"
     for build in [erasing, attention, attribution, localisation]:
         path = folder / f"{build.__name__}.json"
         path.write_text(json.dumps(build(), separators=(",", ":")) + "\n")
