@@ -11,6 +11,24 @@ public enum HDF5Value: Hashable, Sendable, CustomStringConvertible {
   /// Something that this module doesn't read.
   case other
 
+  /// The text, if this is one text (a scalar or a list of one).
+  public var text: String? {
+    switch self {
+    case .string(let value): value
+    case .strings(let values) where values.count == 1: values[0]
+    default: nil
+    }
+  }
+
+  /// The integer, if this is one integer (a scalar or a list of one).
+  public var wholeNumber: Int64? {
+    switch self {
+    case .integer(let value): value
+    case .integers(let values) where values.count == 1: values[0]
+    default: nil
+    }
+  }
+
   public var description: String {
     switch self {
     case .string(let value): value

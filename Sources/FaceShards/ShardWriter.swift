@@ -1,0 +1,177 @@
+import Foundation
+import HierarchicalData
+
+/// Writes one shard, image by image.
+///
+/// The file grows under a name of its own beside the final one (`.NAME.partial`) and takes the final
+/// name in ``finish()``, after everything has reached the disk: a reader never sees half a shard. A
+/// writer that goes without having finished removes what it wrote.
+///
+/// ```swift
+/// let writer = try ShardWriter(
+///   path: "train-00000.h5", height: 256, width: 256, methodNames: ["real", "blend"])
+/// try writer.append(image: pixels, method: 1, source: "video-7")
+/// try writer.finish()
+/// ```
+public final class ShardWriter {
+  /// The final name.
+  public let path: String
+  public let height: Int
+  public let width: Int
+  public let methodNames: [String]
+  /// How many images have been appended.
+  public private(set) var count = 0
+
+  private let partialPath: String
+  private var file: HDF5File?
+  private var images: HDF5Dataset?
+  private var masks: HDF5Dataset?
+  private var methods: [UInt8] = []
+  private var sources: [String]?
+  private var paths: [String]?
+
+  /// - Parameters:
+  ///   - path: the shard's final name; a file of this name is replaced when the shard is finished.
+  ///   - height: of all images, in pixels.
+  ///   - width: of all images, in pixels.
+  ///   - methodNames: names of the manipulation methods; entry 0 is "real".
+  ///   - gzip: level of compression of images and masks, 0...9; `nil` for none.
+  ///   - hasSources: whether every image is appended with its source.
+  ///   - hasPaths: whether every image is appended with its path.
+  ///   - hasMasks: whether every image is appended with its mask.
+  public init(
+    path: String, height: Int, width: Int, methodNames: [String], gzip: Int? = nil,
+    hasSources: Bool = true, hasPaths: Bool = false, hasMasks: Bool = false
+  ) throws {
+    precondition(
+      (1...ShardFormat.sideLimit).contains(height) && (1...ShardFormat.sideLimit).contains(width),
+      "images have sides of 1...\(ShardFormat.sideLimit) pixels, not \(height)x\(width)")
+    precondition(
+      methodNames.first == ShardFormat.real && methodNames.count <= ShardFormat.methodLimit
+        && Set(methodNames).count == methodNames.count && !methodNames.contains(""),
+      "method names are 1...\(ShardFormat.methodLimit) different ones, the first of them real")
+    self.path = path
+    self.height = height
+    self.width = width
+    self.methodNames = methodNames
+    let slash = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+    partialPath = "\(path[..<slash]).\(path[slash...]).partial"
+    sources = hasSources ? [] : nil
+    paths = hasPaths ? [] : nil
+
+    let file = try HDF5File.create(partialPath)
+    try file.setAttribute("format", .string(ShardFormat.name))
+    try file.setAttribute("version", .integer(Int64(ShardFormat.version)))
+    // Shuffling bytes has nothing to gain where elements are bytes.
+    images = try file.createDataset(
+      "images", of: UInt8.self, shape: [0, height, width, 3],
+      layout: HDF5Layout(chunk: [1, height, width, 3], isExtendible: true, deflate: gzip))
+    if hasMasks {
+      masks = try file.createDataset(
+        "masks", of: UInt8.self, shape: [0, height, width],
+        layout: HDF5Layout(
+          chunk: [1, height, width], isExtendible: true, deflate: gzip ?? 1))
+    }
+    self.file = consume file
+  }
+
+  deinit {
+    guard file != nil else { return }
+    images = nil
+    masks = nil
+    file = nil
+    unlink(partialPath)
+  }
+
+  /// Appends one image.
+  ///
+  /// - Parameters:
+  ///   - image: [height, width, 3] RGB.
+  ///   - method: index into `methodNames`; 0 makes the label real, any other fake.
+  ///   - source: the video or identity it comes from; required iff the shard has sources.
+  ///   - path: the file it comes from; required iff the shard has paths.
+  ///   - mask: [height, width], 255 where forged; required iff the shard has masks.
+  public func append(
+    image: UnsafeBufferPointer<UInt8>, method: Int, source: String? = nil, path: String? = nil,
+    mask: UnsafeBufferPointer<UInt8>? = nil
+  ) throws {
+    guard let images else {
+      preconditionFailure("images are appended before the shard is finished")
+    }
+    precondition(
+      image.count == height * width * 3,
+      "an image has \(height)x\(width)x3 bytes, not \(image.count)")
+    precondition(
+      methodNames.indices.contains(method), "method \(method) is not below \(methodNames.count)")
+    precondition(
+      (source != nil) == (sources != nil) && (path != nil) == (paths != nil)
+        && (mask != nil) == (masks != nil),
+      "an image has a source, path and mask exactly if its shard has them")
+    try images.extend(to: count + 1)
+    try images.writeRows(count..<count + 1, from: image)
+    if let masks, let mask {
+      precondition(mask.count == height * width, "a mask has \(height)x\(width) bytes")
+      try masks.extend(to: count + 1)
+      try masks.writeRows(count..<count + 1, from: mask)
+    }
+    methods.append(UInt8(method))
+    if let source { sources!.append(source) }
+    if let path { paths!.append(path) }
+    count += 1
+  }
+
+  /// Appends one image, given as arrays. See ``append(image:method:source:path:mask:)``.
+  public func append(
+    image: [UInt8], method: Int, source: String? = nil, path: String? = nil, mask: [UInt8]? = nil
+  ) throws {
+    try image.withUnsafeBufferPointer { image in
+      if let mask {
+        try mask.withUnsafeBufferPointer {
+          try append(image: image, method: method, source: source, path: path, mask: $0)
+        }
+      } else {
+        try append(image: image, method: method, source: source, path: path)
+      }
+    }
+  }
+
+  /// Completes the shard, waits until it is on the disk, and gives it its name.
+  public func finish() throws {
+    guard let file = file.take() else { preconditionFailure("a shard is finished once") }
+    do {
+      let column = HDF5Layout(chunk: [max(1, min(count, 1 << 16))])
+      try file.write("labels", methods.map { $0 == 0 ? 0 : 1 } as [UInt8], layout: column)
+      try file.write("methods", methods, layout: column)
+      try file.write("method_names", methodNames)
+      if let sources { try file.write("sources", sources) }
+      if let paths { try file.write("paths", paths) }
+      images = nil
+      masks = nil
+      try file.close()
+      try flushToDisk(partialPath)
+      guard rename(partialPath, path) == 0 else { throw refusal("cannot be named so", path) }
+    } catch {
+      images = nil
+      masks = nil
+      unlink(partialPath)
+      throw error
+    }
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    try flushToDisk(folder)
+  }
+
+  private func flushToDisk(_ path: String) throws {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw refusal("cannot be opened to flush it", path) }
+    defer { close(descriptor) }
+    // Some file systems can't flush a folder and say so with EINVAL.
+    guard fsync(descriptor) == 0 || errno == EINVAL else {
+      throw refusal("cannot be flushed to disk", path)
+    }
+  }
+
+  private func refusal(_ what: String, _ path: String) -> ShardError {
+    ShardError(
+      file: path, reason: "\(what): \(String(cString: strerror(errno)))", isInputOutput: true)
+  }
+}
