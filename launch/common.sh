@@ -94,7 +94,7 @@ prepare_mpi() {
 # hardware threads of one core once.
 core_count() {
   local allowed physical quota period limit
-  allowed=$(nproc)
+  allowed=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # it heeds what is set above
   if command -v lscpu >/dev/null; then
     physical=$(lscpu -p=CORE,SOCKET 2>/dev/null | grep -vc '^#' || true)
     if [[ $physical -gt 0 ]]; then
