@@ -1,0 +1,123 @@
+import ForgeryMining
+import Foundation
+import HierarchicalData
+import Testing
+
+@testable import Training
+
+@Suite struct PrototypesFileTests {
+  private let folder = TemporaryFolder()
+
+  private var example: PrototypesFile {
+    PrototypesFile(
+      Prototypes(
+        methods: ["swap", "Äugen"], height: 2, width: 3,
+        maps: [0, 0.25, 1, 0.5, 0.125, 0.75, 1, 0, 0, 0.1, 0.2, 0.3], counts: [100, 7]),
+      origin: .init(
+        model: "xception-tiny", checkpoint: "runs/demo/checkpoints/step-00000300", step: 300,
+        data: "d/validation-*.h5", imagesPerMethod: 100),
+      calibration: .init(
+        plainAccuracy: 0.5, centredAccuracy: 0.75, plainThreshold: 0.9, centredThreshold: 0.125))
+  }
+
+  /// Writes a file of the format by hand, after `change` has had its way with it.
+  private func file(
+    _ name: String, format: String = "rfm-prototypes", version: Int64 = 1,
+    shape: [Int] = [2, 1, 2],
+    maps: [Float] = [1, 2, 3, 4], counts: [Int64] = [1, 1], names: [String] = ["a", "b"]
+  ) throws -> String {
+    let path = folder(name)
+    let file = try HDF5File.create(path)
+    try file.write("prototypes", maps, shape: shape)
+    try file.write("counts", counts)
+    try file.write(
+      "method_names", names, type: HDF5StringType(fixedLength: 8, padding: .nullPadded))
+    try file.setAttribute(
+      "format", .string(format), strings: HDF5StringType(fixedLength: 20, isUTF8: false))
+    try file.setAttribute("version", .integer(version))
+    try file.close()
+    return path
+  }
+
+  @Test func whatIsWrittenReadsBackTheSame() throws {
+    try example.write(to: folder("prototypes.h5"))
+    #expect(try PrototypesFile(reading: folder("prototypes.h5")) == example)
+    #expect(try folder.contents() == ["prototypes.h5"])
+  }
+
+  @Test func whatIsNotKnownIsLeftOutAndNoMethodsAreFine() throws {
+    let bare = PrototypesFile(
+      Prototypes(methods: [], height: 4, width: 4, maps: [], counts: []))
+    try bare.write(to: folder("bare.h5"))
+    #expect(try PrototypesFile(reading: folder("bare.h5")) == bare)
+    let file = try HDF5File(reading: folder("bare.h5"))
+    #expect(try file.attributeNames() == ["format", "version"])
+  }
+
+  @Test func theFormatIsTheDocumentedOne() throws {
+    try example.write(to: folder("prototypes.h5"))
+    let file = try HDF5File(reading: folder("prototypes.h5"))
+    #expect(try file.names() == ["counts", "method_names", "prototypes"])
+    let maps = try file.dataset("prototypes")
+    #expect(maps.shape == [2, 2, 3] && maps.type == .floatingPoint(bits: 32))
+    #expect(try maps.storage().fletcher32)
+    #expect(try file.dataset("counts").type == .integer(bits: 64, isSigned: true))
+    #expect(try file.dataset("method_names").readStrings() == ["swap", "Äugen"])
+    #expect(try file.attribute("format") == .string("rfm-prototypes"))
+    #expect(try file.attribute("version") == .integer(1))
+    #expect(try file.attribute("step") == .integer(300))
+  }
+
+  @Test func filesOfOtherProgramsWithFixedLengthStringsRead() throws {
+    let read = try PrototypesFile(reading: try file("other.h5")).prototypes
+    #expect(read.methods == ["a", "b"] && read.maps == [1, 2, 3, 4])
+    #expect(read.height == 1 && read.width == 2)
+  }
+
+  @Test func theMoreAccurateKindIsChosenWithItsThreshold() {
+    let calibration = example.calibration
+    #expect(calibration.kind == .centred)
+    #expect(calibration.threshold(.centred) == 0.125 && calibration.threshold(.plain) == 0.9)
+    #expect(PrototypesFile.Calibration().kind == .plain)
+  }
+
+  @Test func filesThatHoldSomethingElseAreRefusedWithTheReason() throws {
+    let cases: [(path: String, reason: String)] = [
+      (try file("a.h5", format: "rfm-shard"), "rfm-shard"),
+      (try file("b.h5", version: 2), "version is 2"),
+      (try file("c.h5", shape: [4, 1, 1]), "counts"),
+      (try file("d.h5", shape: [4]), "expected float32 [methods, height, width]"),
+      (try file("e.h5", counts: [1, -1]), "negative"),
+      (try file("f.h5", names: ["a"]), "1 names for 2"),
+      (try file("g.h5", names: ["a", "a"]), "twice"),
+      (try file("h.h5", maps: [1, 2, .nan, 4]), "\"b\""),
+      (try file("i.h5", shape: [0, 0, 4], maps: [], counts: [], names: []), "impossible shape"),
+    ]
+    for (path, reason) in cases {
+      let error = #expect(throws: PrototypesFileError.self) { try PrototypesFile(reading: path) }
+      let text = error.map { "\($0)" } ?? ""
+      #expect(text.contains(reason) && text.contains(path) && !text.contains("\n"))
+    }
+    #expect(throws: HDF5Error.self) { try PrototypesFile(reading: folder("missing.h5")) }
+    try Data("no HDF5".utf8).write(to: folder.url.appendingPathComponent("text.h5"))
+    #expect(throws: HDF5Error.self) { try PrototypesFile(reading: folder("text.h5")) }
+  }
+
+  @Test func aDamagedFileIsNoticed() throws {
+    try example.write(to: folder("prototypes.h5"))
+    let url = folder.url.appendingPathComponent("prototypes.h5")
+    var bytes = try Data(contentsOf: url)
+    // A value of the maps: 0.125 as float32, which occurs nowhere else.
+    let pattern = Data([0, 0, 0, 0x3E])
+    let place = try #require(bytes.range(of: pattern))
+    bytes[place.lowerBound + 1] ^= 0x40
+    try bytes.write(to: url)
+    #expect(throws: HDF5Error.self) { try PrototypesFile(reading: folder("prototypes.h5")) }
+  }
+
+  @Test func whatStoodThereStaysWhenWritingFails() throws {
+    let path = folder("missing-folder") + "/prototypes.h5"
+    #expect(throws: (any Error).self) { try example.write(to: path) }
+    #expect(try folder.contents() == [])
+  }
+}
