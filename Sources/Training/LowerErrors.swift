@@ -1,3 +1,5 @@
+import FaceShards
+import HierarchicalData
 import Networks
 
 // How errors of the rooms below end the command.
@@ -8,4 +10,12 @@ extension FileError: ReportableError {
 
 extension SafetensorsError: ReportableError {
   public var exitStatus: ExitStatus { .badData }
+}
+
+extension HDF5Error: ReportableError {
+  public var exitStatus: ExitStatus { isInputOutput ? .inputOutput : .badData }
+}
+
+extension ShardError: ReportableError {
+  public var exitStatus: ExitStatus { isInputOutput ? .inputOutput : .badData }
 }

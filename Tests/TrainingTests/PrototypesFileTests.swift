@@ -98,9 +98,13 @@ import Testing
       let text = error.map { "\($0)" } ?? ""
       #expect(text.contains(reason) && text.contains(path) && !text.contains("\n"))
     }
-    #expect(throws: HDF5Error.self) { try PrototypesFile(reading: folder("missing.h5")) }
+    let missing = #expect(throws: HDF5Error.self) {
+      try PrototypesFile(reading: folder("missing.h5"))
+    }
+    #expect(missing.map { ExitStatus(ending: $0) } == .inputOutput)
     try Data("no HDF5".utf8).write(to: folder.url.appendingPathComponent("text.h5"))
-    #expect(throws: HDF5Error.self) { try PrototypesFile(reading: folder("text.h5")) }
+    let text = #expect(throws: HDF5Error.self) { try PrototypesFile(reading: folder("text.h5")) }
+    #expect(text.map { ExitStatus(ending: $0) } == .badData)
   }
 
   @Test func aDamagedFileIsNoticed() throws {
