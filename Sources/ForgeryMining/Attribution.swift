@@ -40,7 +40,7 @@ public struct Similarities: Equatable, Codable, Sendable {
 
 /// Attribution: names the manipulation method of a fake image by its attention map.
 ///
-/// Wang & Deng, CVPR 2021, section 3.4. With x the image's normalised attention map and P_k the
+/// Wang & Deng, CVPR 2021, section 3. With x the image's normalised attention map and P_k the
 /// prototype of method k,
 ///
 ///     plain:    s_k = x · P_k / (‖x‖ ‖P_k‖)

@@ -6,7 +6,11 @@
 ///
 /// - Parameters:
 ///   - map: `[height, width]`, not empty.
+///   - height: rows of the map.
+///   - width: columns of the map.
 ///   - resized: receives `[newHeight, newWidth]`, not empty.
+///   - newHeight: rows of the result.
+///   - newWidth: columns of the result.
 public func resizeBilinear(
   _ map: UnsafeBufferPointer<Float>, height: Int, width: Int,
   into resized: UnsafeMutableBufferPointer<Float>, height newHeight: Int, width newWidth: Int

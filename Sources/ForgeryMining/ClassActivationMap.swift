@@ -13,6 +13,9 @@
 /// - Parameters:
 ///   - features: the input of the global average pooling, after its activation function,
 ///     `[height, width, channels]`.
+///   - height: rows of the features.
+///   - width: columns of the features.
+///   - channels: channels of the features.
 ///   - weights: the class's row of the linear layer, `[channels]`, or a difference of two rows.
 ///   - map: receives the map, `[height, width]`.
 public func classActivationMap(
@@ -42,6 +45,9 @@ public func classActivationMap(
 ///
 /// - Parameters:
 ///   - features: the input of the global average pooling, `[height, width, channels]`.
+///   - height: rows of the features.
+///   - width: columns of the features.
+///   - channels: channels of the features.
 ///   - classifier: the linear layer's weights, `[2, channels]`, the row of real first.
 ///   - imageHeight: rows of the image.
 ///   - imageWidth: columns of the image.

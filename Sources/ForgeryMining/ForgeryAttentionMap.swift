@@ -1,6 +1,6 @@
 /// Forgery Attention Map (FAM): how sensitive the decision is to each pixel.
 ///
-/// Wang & Deng, "Representative Forgery Mining for Fake Face Detection", CVPR 2021, section 3.2.
+/// Wang & Deng, "Representative Forgery Mining for Fake Face Detection", CVPR 2021, section 3.
 /// For an image x with logits z = (z_real, z_fake),
 ///
 ///     FAM(x)[i, j] = max_c | ∂z_fake/∂x[i, j, c] − ∂z_real/∂x[i, j, c] |

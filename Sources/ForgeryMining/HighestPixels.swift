@@ -3,8 +3,8 @@
 /// bits, then one pass that marks.
 ///
 /// - Parameters:
-///   - values: any numbers.
 ///   - count: how many to mark, 0…`values.count`.
+///   - values: any numbers.
 ///   - mask: receives 255 where marked and 0 elsewhere; as long as `values`.
 public func markHighest(
   _ count: Int, of values: UnsafeBufferPointer<Float>, into mask: UnsafeMutableBufferPointer<UInt8>

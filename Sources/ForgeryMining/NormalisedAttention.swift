@@ -1,6 +1,6 @@
 /// The normalised Forgery Attention Map: smoothed, and scaled to [0, 1].
 ///
-/// Wang & Deng, CVPR 2021, section 3.4. Gradients of neighbouring pixels differ wildly, and the
+/// Wang & Deng, CVPR 2021, section 3. Gradients of neighbouring pixels differ wildly, and the
 /// scale of a gradient differs from image to image; both would drown what maps of one manipulation
 /// method have in common. So the map is resized bilinearly to half its size (⌊height/2⌋×⌊width/2⌋,
 /// at least 1×1) and back, corners not aligned and without antialiasing, and then scaled by its own
@@ -13,6 +13,8 @@
 ///
 /// - Parameters:
 ///   - attention: the map, `[height, width]`, not empty.
+///   - height: rows of the map.
+///   - width: columns of the map.
 ///   - normalised: receives the normalised map, `[height, width]`.
 public func normaliseAttention(
   _ attention: UnsafeBufferPointer<Float>, height: Int, width: Int,

@@ -1,6 +1,6 @@
 /// What a detector looks at in the forgeries of each manipulation method.
 ///
-/// Wang & Deng, CVPR 2021, section 3.4: the representative forgery of a method, its prototype, is the
+/// Wang & Deng, CVPR 2021, section 3: the representative forgery of a method, its prototype, is the
 /// mean normalised Forgery Attention Map (`normaliseAttention`) of fake images made by it.
 public struct Prototypes: Equatable, Sendable {
   /// The manipulation methods, in the order of `maps`; no two alike.

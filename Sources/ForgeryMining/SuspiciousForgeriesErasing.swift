@@ -39,7 +39,7 @@ public struct SuspiciousForgeriesErasing: Equatable, Codable, Sendable {
 
 /// Suspicious Forgeries Erasing (SFE), first half: chooses the blocks.
 ///
-/// Wang & Deng, CVPR 2021, section 3.3. The detector is made to look elsewhere by erasing what it
+/// Wang & Deng, CVPR 2021, section 3. The detector is made to look elsewhere by erasing what it
 /// looks at most: go through the pixels by their value in the Forgery Attention Map, highest first;
 /// around each that is not erased yet, erase a block of random size at a random position that
 /// contains it, until N blocks are erased.
