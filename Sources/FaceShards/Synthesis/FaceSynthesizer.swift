@@ -1,0 +1,54 @@
+import Tensors
+
+/// One picture of a synthetic data set.
+public struct SyntheticPicture: Sendable {
+  /// RGB bytes, `[size, size, 3]`.
+  public var image: [UInt8]
+  /// `[size, size]`: 255 where forged, else 0; all 0 for a real picture.
+  public var mask: [UInt8]
+}
+
+/// Makes pictures of faces, real and forged, each a pure function of the seed and its number.
+public struct FaceSynthesizer: Sendable {
+  public let seed: UInt64
+  public let size: Int
+
+  /// - Parameter size: pixels along each side, even, at least 32.
+  public init(seed: UInt64, size: Int) {
+    precondition(
+      size >= 32 && size % 2 == 0, "FaceSynthesizer: expected an even size of at least 32")
+    self.seed = seed
+    self.size = size
+  }
+
+  /// Picture `number` of the data set, of identity `identity`: real, or forged by `method`.
+  public func picture(number: Int, identity: Int, method: ForgeryMethod?) -> SyntheticPicture {
+    let stages = self.stages(number: number, identity: identity, method: method)
+    let distribution = Distribution(seed: seed, picture: number)
+    let final = distribution.applied(to: stages.forgery?.image ?? stages.captured)
+    let mask =
+      stages.forgery?.weights.map { $0 > 0 ? UInt8(255) : 0 }
+      ?? [UInt8](repeating: 0, count: size * size)
+    return SyntheticPicture(image: final.bytes(), mask: mask)
+  }
+
+  /// The picture as captured, and as forged, before it is distributed.
+  func stages(number: Int, identity: Int, method: ForgeryMethod?)
+    -> (captured: Canvas, forgery: Forgery?)
+  {
+    let model = FaceModel(seed: seed, identity: identity)
+    let scene = FaceScene(seed: seed, picture: number)
+    let face = FaceRenderer(model: model, scene: scene, size: size).render()
+    let camera = Camera(seed: seed, picture: number)
+    let gain = camera.gain(for: face.image)
+    let captured = camera.capture(face.image, gain: gain)
+    guard let method else { return (captured, nil) }
+    let subject = ForgeryCase(
+      face: face, captured: captured, camera: camera, gain: gain,
+      donor: FaceModel(seed: seed, donorOf: number))
+    let generator = CounterGenerator(
+      seed: seed, epoch: SynthesisStream.manipulation.rawValue, sample: UInt64(number),
+      purpose: .synthesis)
+    return (captured, method.forge(subject, generator: generator))
+  }
+}
