@@ -1,3 +1,126 @@
+// The network's kernels: everything in the step that is not a matrix multiply.
+//
+// Activations are NHWC. A tensor is `rows` pixels of `ld` elements, ld = the channel count rounded
+// up to 16, so that every pixel starts a whole vector; elements are float32 or bfloat16 (`_f32`,
+// `_bf16`). What travels between layers is the raw convolution output y; a consumer applies
+// z = scale[c]·y + shift[c] and a = max(z, floor) as it loads (floor 0 is a ReLU, -inf none), so
+// normalisation never makes a pass over memory of its own.
+//
+// One source serves every processor: it is compiled for AVX-512, AVX2 and plain C (on other
+// processors plain C only), and `rfm_kernels` picks the best that this processor runs, or the one
+// that RFM_KERNELS names. What it deliberately isn't: a general operator library.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
 
 #include "optimizers.h"
+
+enum { RFM_VECTOR = 16 };
+
+/// A lazily normalised activation: a(p, c) = max(scale[c]·data[p·ld + c] + shift[c], floor).
+typedef struct {
+  const void *data;    // (pixels, ld)
+  const float *scale;  // (ld)
+  const float *shift;  // (ld)
+  float floor;         // 0: ReLU, -INFINITY: none
+  int32_t ld;
+} rfm_activation;
+
+/// How a gradient that reaches a unit's input by another path joins it.
+enum {
+  RFM_RESIDUAL_NONE = 0,
+  RFM_RESIDUAL_DENSE = 1,           // added to every pixel, after the ReLU's mask
+  RFM_RESIDUAL_STRIDED = 2,         // added at even rows and columns, after the mask
+  RFM_RESIDUAL_STRIDED_MASKED = 3,  // added at even rows and columns, before the mask
+};
+
+/// One element type's kernels.
+typedef struct {
+  /// Depthwise 3×3, stride 1, padding 1, of rows [r0, r1) of one image:
+  /// out(r, x, c) = Σ w(ky, kx, c)·a(r+ky-1, x+kx-1, c). weights (9, ld); out ((r1-r0)·W, ld).
+  /// bits, if not null, receives one bit an element, a's ReLU mask, (H·W, ld/16) uint16.
+  void (*depthwise_forward)(const rfm_activation *in, const float *weights, void *out,
+                            uint16_t *bits, int H, int W, int r0, int r1);
+  /// The training backward of the same: from dd, the gradient of the depthwise output, rows
+  /// [dd_row, …) of the image present,
+  ///   da = Σ w(ky,kx)·dd(r-ky+1, x-kx+1), dz = da·[z > floor] (+ residual),
+  ///   dw(ky,kx) += Σ a·dd(r-ky+1, x-kx+1), sums += (Σ dz, Σ dz·y).
+  /// dz rows [r0, r1) written at their place in the image; sums (2, ld) double, may be null;
+  /// dw (9, ld).
+  void (*depthwise_backward)(const rfm_activation *in, const float *weights, const void *dd,
+                             int dd_row, const void *residual, int residual_kind, void *dz,
+                             double *sums, float *dw, int H, int W, int r0, int r1);
+  /// The gradient to the input only, with the ReLU's mask as bits: out = scale·(da·mask + …).
+  void (*depthwise_backward_input)(const void *dd, int dd_row, const float *weights,
+                                   const uint16_t *bits, const float *scale, const void *residual,
+                                   int residual_kind, void *out, int ld, int H, int W, int r0,
+                                   int r1);
+  /// sums (2, ld) += (Σ y, Σ y²) over `rows` pixels.
+  void (*statistics)(const void *y, int rows, int ld, double *sums);
+  /// sums (2, ld) += (Σ dz, Σ dz·y).
+  void (*gradient_sums)(const void *dz, const void *y, int rows, int ld, double *sums);
+  /// Batch norm's backward as an affine map: out = a·dz + b·y + c, coefficients (3, ld). y may be
+  /// null: out = a·dz.
+  void (*affine_gradient)(const void *dz, const void *y, const float *coefficients, void *out,
+                          int rows, int ld);
+  /// out = scale·y + shift + x: a residual block's output.
+  void (*residual_sum)(const rfm_activation *y, const void *x, void *out, int rows);
+  /// 3×3 max pooling, stride 2, padding 1, of the normalised y, plus the normalised shortcut:
+  /// out(o) = max z(window) + skip(o); winner (Ho·Wo, ld) is the window position, first of equals.
+  void (*pool_forward)(const rfm_activation *y, const rfm_activation *skip, void *out,
+                       uint8_t *winner, int H, int W);
+  /// Through the pooling and its batch norm: rows [r0, r1) of
+  /// out = a·dz + b·y + c with dz(p) = Σ of dx over the windows that p won. y may be null.
+  void (*pool_backward)(const void *dx, const uint8_t *winner, const void *y,
+                        const float *coefficients, void *out, int ld, int H, int W, int r0, int r1);
+  /// sums (2, ld) += (Σ dx, Σ dx·y(winner)).
+  void (*pool_gradient_sums)(const void *dx, const uint8_t *winner, const void *y, double *sums,
+                             int ld, int H, int W);
+  /// out (Ho·Wo, ld) = a at even rows and columns: a strided 1×1 shortcut's input.
+  void (*gather_strided)(const rfm_activation *in, void *out, int H, int W);
+  /// Rows [r0, r1) of the patches of a 3×3 convolution without padding: out((r1-r0)·Wo, 9·C),
+  /// columns ordered (ky, kx, c); C a multiple of 16. bits as in depthwise_forward.
+  void (*patches)(const rfm_activation *in, int C, void *out, int W, int Wo, int r0, int r1);
+  /// The inverse, summed over taps: rows [r0, r1) of the gradient of the activation from patch
+  /// gradients (rows [patch_row, …) of the output present), masked, with sums as above.
+  void (*unpatch)(const rfm_activation *in, int C, const void *patches, int patch_row, void *dz,
+                  double *sums, int W, int Ho, int Wo, int r0, int r1);
+  /// The same with running statistics: out = scale·(da·mask), the mask taken from `in`.
+  void (*unpatch_input)(const rfm_activation *in, int C, const void *patches, int patch_row,
+                        const float *scale, void *out, int W, int Ho, int Wo, int r0, int r1);
+  /// mean(c) = (1/rows) Σ a.
+  void (*average_pool)(const rfm_activation *in, float *mean, int rows);
+  /// dz = g(c)/rows·[z > floor], sums += (Σ dz, Σ dz·y) if not null; scale, if not null,
+  /// multiplies the result.
+  void (*average_pool_backward)(const rfm_activation *in, const float *g, const float *scale,
+                                void *dz, double *sums, int rows);
+  /// float32 to elements and back, `count` a multiple of 16.
+  void (*from_float)(const float *in, void *out, size_t count);
+  void (*to_float)(const void *in, float *out, size_t count);
+} rfm_kernel_table;
+
+typedef struct {
+  const char *name;  // "avx512", "avx2" or "generic"
+  const rfm_kernel_table *f32;
+  const rfm_kernel_table *bf16;
+} rfm_kernels_t;
+
+/// The kernels for this processor, or those that the environment variable RFM_KERNELS names;
+/// null if it names some that this processor can't run.
+const rfm_kernels_t *rfm_kernels(void);
+/// The path with that name if this processor runs it, else null.
+const rfm_kernels_t *rfm_kernels_named(const char *name);
+
+/// Patches of a 3-channel float32 image for a 3×3 stride-2 convolution without padding:
+/// out ((r1-r0)·Wo, 27), columns ordered (ky, kx, c).
+void rfm_image_patches_f32(const float *image, float *out, int W, int Wo, int r0, int r1);
+/// Adds the patch gradients ((r1-r0)·Wo, 27) of output rows [r0, r1) into dx (H, W, 3).
+void rfm_image_unpatch_f32(const float *patches, float *dx, int W, int Wo, int r0, int r1);
+/// out += in.
+void rfm_accumulate(float *out, const float *in, size_t count);
+/// Denormals count as zero in this thread: they carry nothing and cost a hundred cycles each.
+void rfm_flush_denormals(void);
+/// A hint that this thread spins.
+void rfm_pause(void);
+/// This processor runs bfloat16 dot products.
+int rfm_has_bfloat16(void);

@@ -1,0 +1,21 @@
+// The table of one target and element type.
+static const rfm_kernel_table NAME(table) = {
+    .depthwise_forward = NAME(depthwise_forward),
+    .depthwise_backward = NAME(depthwise_backward),
+    .depthwise_backward_input = NAME(depthwise_backward_input),
+    .statistics = NAME(statistics),
+    .gradient_sums = NAME(gradient_sums),
+    .affine_gradient = NAME(affine_gradient),
+    .residual_sum = NAME(residual_sum),
+    .pool_forward = NAME(pool_forward),
+    .pool_backward = NAME(pool_backward),
+    .pool_gradient_sums = NAME(pool_gradient_sums),
+    .gather_strided = NAME(gather_strided),
+    .patches = NAME(patches),
+    .unpatch = NAME(unpatch),
+    .unpatch_input = NAME(unpatch_input),
+    .average_pool = NAME(average_pool),
+    .average_pool_backward = NAME(average_pool_backward),
+    .from_float = NAME(from_float),
+    .to_float = NAME(to_float),
+};
