@@ -15,6 +15,8 @@
 
 #include "optimizers.h"
 
+#pragma clang assume_nonnull begin
+
 enum { RFM_VECTOR = 16 };
 
 /// A lazily normalised activation: a(p, c) = max(scale[c]·data[p·ld + c] + shift[c], floor).
@@ -34,13 +36,13 @@ enum {
   RFM_RESIDUAL_STRIDED_MASKED = 3,  // added at even rows and columns, before the mask
 };
 
-/// One element type's kernels.
+/// One element type's kernels. Pointers that may be null say so.
 typedef struct {
   /// Depthwise 3×3, stride 1, padding 1, of rows [r0, r1) of one image:
   /// out(r, x, c) = Σ w(ky, kx, c)·a(r+ky-1, x+kx-1, c). weights (9, ld); out ((r1-r0)·W, ld).
   /// bits, if not null, receives one bit an element, a's ReLU mask, (H·W, ld/16) uint16.
   void (*depthwise_forward)(const rfm_activation *in, const float *weights, void *out,
-                            uint16_t *bits, int H, int W, int r0, int r1);
+                            uint16_t *_Nullable bits, int H, int W, int r0, int r1);
   /// The training backward of the same: from dd, the gradient of the depthwise output, rows
   /// [dd_row, …) of the image present,
   ///   da = Σ w(ky,kx)·dd(r-ky+1, x-kx+1), dz = da·[z > floor] (+ residual),
@@ -48,11 +50,12 @@ typedef struct {
   /// dz rows [r0, r1) written at their place in the image; sums (2, ld) double, may be null;
   /// dw (9, ld).
   void (*depthwise_backward)(const rfm_activation *in, const float *weights, const void *dd,
-                             int dd_row, const void *residual, int residual_kind, void *dz,
-                             double *sums, float *dw, int H, int W, int r0, int r1);
+                             int dd_row, const void *_Nullable residual, int residual_kind,
+                             void *dz, double *_Nullable sums, float *dw, int H, int W, int r0, int r1);
   /// The gradient to the input only, with the ReLU's mask as bits: out = scale·(da·mask + …).
   void (*depthwise_backward_input)(const void *dd, int dd_row, const float *weights,
-                                   const uint16_t *bits, const float *scale, const void *residual,
+                                   const uint16_t *bits, const float *scale,
+                                   const void *_Nullable residual,
                                    int residual_kind, void *out, int ld, int H, int W, int r0,
                                    int r1);
   /// sums (2, ld) += (Σ y, Σ y²) over `rows` pixels.
@@ -61,7 +64,7 @@ typedef struct {
   void (*gradient_sums)(const void *dz, const void *y, int rows, int ld, double *sums);
   /// Batch norm's backward as an affine map: out = a·dz + b·y + c, coefficients (3, ld). y may be
   /// null: out = a·dz.
-  void (*affine_gradient)(const void *dz, const void *y, const float *coefficients, void *out,
+  void (*affine_gradient)(const void *dz, const void *_Nullable y, const float *coefficients, void *out,
                           int rows, int ld);
   /// out = scale·y + shift + x: a residual block's output.
   void (*residual_sum)(const rfm_activation *y, const void *x, void *out, int rows);
@@ -71,7 +74,7 @@ typedef struct {
                        uint8_t *winner, int H, int W);
   /// Through the pooling and its batch norm: rows [r0, r1) of
   /// out = a·dz + b·y + c with dz(p) = Σ of dx over the windows that p won. y may be null.
-  void (*pool_backward)(const void *dx, const uint8_t *winner, const void *y,
+  void (*pool_backward)(const void *dx, const uint8_t *winner, const void *_Nullable y,
                         const float *coefficients, void *out, int ld, int H, int W, int r0, int r1);
   /// sums (2, ld) += (Σ dx, Σ dx·y(winner)).
   void (*pool_gradient_sums)(const void *dx, const uint8_t *winner, const void *y, double *sums,
@@ -92,8 +95,9 @@ typedef struct {
   void (*average_pool)(const rfm_activation *in, float *mean, int rows);
   /// dz = g(c)/rows·[z > floor], sums += (Σ dz, Σ dz·y) if not null; scale, if not null,
   /// multiplies the result.
-  void (*average_pool_backward)(const rfm_activation *in, const float *g, const float *scale,
-                                void *dz, double *sums, int rows);
+  void (*average_pool_backward)(const rfm_activation *in, const float *g,
+                                const float *_Nullable scale, void *dz, double *_Nullable sums,
+                                int rows);
   /// float32 to elements and back, `count` a multiple of 16.
   void (*from_float)(const float *in, void *out, size_t count);
   void (*to_float)(const void *in, float *out, size_t count);
@@ -107,9 +111,9 @@ typedef struct {
 
 /// The kernels for this processor, or those that the environment variable RFM_KERNELS names;
 /// null if it names some that this processor can't run.
-const rfm_kernels_t *rfm_kernels(void);
+const rfm_kernels_t *_Nullable rfm_kernels(void);
 /// The path with that name if this processor runs it, else null.
-const rfm_kernels_t *rfm_kernels_named(const char *name);
+const rfm_kernels_t *_Nullable rfm_kernels_named(const char *name);
 
 /// Patches of a 3-channel float32 image for a 3×3 stride-2 convolution without padding:
 /// out ((r1-r0)·Wo, 27), columns ordered (ky, kx, c).
@@ -124,3 +128,5 @@ void rfm_flush_denormals(void);
 void rfm_pause(void);
 /// This processor runs bfloat16 dot products.
 int rfm_has_bfloat16(void);
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,105 @@
+import Tensors
+
+/// FAM's pass: forward with running statistics and backward to the input only.
+///
+/// Computes ∂(z_fake − z_real)/∂x (Wang and Deng, CVPR 2021, section 3.1) without a single weight
+/// gradient. Forward keeps one bit an element of each ReLU's input and one byte a pooled element;
+/// that is all that backward needs.
+public final class AttentionProgram: @unchecked Sendable {
+  private let network: FrozenNetwork
+  private let passes: [FrozenPass]
+  public let crop: Int
+
+  /// - Parameters:
+  ///   - crop: height and width of the images in pixels.
+  ///   - groupSize: images that a worker takes through the network together.
+  public init(
+    _ detector: Detector, crop: Int, precision: Precision = .float32, groupSize: Int = 4,
+    workers: WorkerPool
+  ) {
+    self.crop = crop
+    network = FrozenNetwork(
+      detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers)
+    let network = network
+    passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: true) }
+  }
+
+  /// Follows weights and running statistics. Call after they changed and before the next `run`.
+  public func refresh() { network.refresh() }
+
+  /// Takes the images `selected` of a batch through the pass.
+  ///
+  /// - Parameters:
+  ///   - images: float32 (batch, crop, crop, 3), normalised.
+  ///   - selected: places in the batch.
+  ///   - logits: (selected.count, 2), real and fake, or nil.
+  ///   - gradients: (selected.count, crop, crop, 3).
+  public func run(
+    images: UnsafePointer<Float>, selected: UnsafeBufferPointer<Int>,
+    logits: UnsafeMutablePointer<Float>?, gradients: UnsafeMutablePointer<Float>
+  ) {
+    let group = network.groupSize
+    let imageSize = crop * crop * 3
+    network.workers.run((selected.count + group - 1) / group) { [self] task, worker in
+      let pass = passes[worker]
+      let start = task * group
+      let count = min(group, selected.count - start)
+      pass.forward(count) { images + selected[start + $0] * imageSize }
+      if let logits {
+        for i in 0..<count {
+          (logits[2 * (start + i)], logits[2 * (start + i) + 1]) = pass.logits(i)
+        }
+      }
+      pass.inputGradients(count) { gradients + (start + $0) * imageSize }
+    }
+  }
+}
+
+/// Forward with running statistics: logits, and class activation maps if asked for.
+public final class InferenceProgram: @unchecked Sendable {
+  private let network: FrozenNetwork
+  private let passes: [FrozenPass]
+  public let crop: Int
+
+  /// Height and width of the last feature map, and so of the class activation maps.
+  public var featureHeight: Int { network.geometry.features.height }
+  public var featureWidth: Int { network.geometry.features.width }
+
+  public init(
+    _ detector: Detector, crop: Int, precision: Precision = .float32, groupSize: Int = 4,
+    workers: WorkerPool
+  ) {
+    self.crop = crop
+    network = FrozenNetwork(
+      detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers)
+    let network = network
+    passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: false) }
+  }
+
+  /// Follows weights and running statistics. Call after they changed and before the next `run`.
+  public func refresh() { network.refresh() }
+
+  /// - Parameters:
+  ///   - images: float32 (count, crop, crop, 3), normalised.
+  ///   - logits: (count, 2), real and fake.
+  ///   - activationMaps: (count, 2, featureHeight, featureWidth), or nil.
+  public func run(
+    images: UnsafePointer<Float>, count: Int, logits: UnsafeMutablePointer<Float>,
+    activationMaps: UnsafeMutablePointer<Float>? = nil
+  ) {
+    let group = network.groupSize
+    let imageSize = crop * crop * 3
+    let mapSize = 2 * featureHeight * featureWidth
+    network.workers.run((count + group - 1) / group) { [self] task, worker in
+      let pass = passes[worker]
+      let start = task * group
+      let images = images + start * imageSize
+      let count = min(group, count - start)
+      pass.forward(count) { images + $0 * imageSize }
+      for i in 0..<count {
+        (logits[2 * (start + i)], logits[2 * (start + i) + 1]) = pass.logits(i)
+        if let activationMaps { pass.activationMaps(i, activationMaps + (start + i) * mapSize) }
+      }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import CKernels
+import Tensors
+
+/// A fake-face detector's parameters and running statistics: image (RGB) → (real logit, fake logit).
+///
+/// Values and gradients are two arenas of float32 with one layout, ordered as backward finishes
+/// the gradients, so that buckets of them can travel while backward goes on. Programs
+/// (``TrainingProgram``, ``AttentionProgram``, ``InferenceProgram``) hold the buffers of a pass.
+public final class Detector: @unchecked Sendable {
+  public let name: DetectorName
+  let layers: XceptionLayers
+
+  /// Master weights, float32.
+  public let values: UnsafeMutableBufferPointer<Float>
+  /// Gradients of the weights, laid out like `values`.
+  public let gradients: UnsafeMutableBufferPointer<Float>
+  /// Running means and variances.
+  public let runningStatistics: UnsafeMutableBufferPointer<Float>
+
+  /// In declaration order, which is forward order.
+  public var parameters: [Parameter] { layers.parameters }
+  public var norms: [BatchNorm] { layers.norms }
+
+  private let valueMemory: AlignedMemory
+  private let gradientMemory: AlignedMemory
+  private let runningMemory: AlignedMemory
+
+  /// All weights zero: call `initialise` or `load`.
+  public init(_ name: DetectorName) {
+    self.name = name
+    layers = XceptionLayers(name)
+    let count = layers.parameters.reduce(0) { $0 + $1.extent }
+    valueMemory = AlignedMemory(size: count * 4)
+    gradientMemory = AlignedMemory(size: count * 4)
+    runningMemory = AlignedMemory(size: layers.runningCount * 4)
+    values = UnsafeMutableBufferPointer(start: valueMemory.floats(), count: count)
+    gradients = UnsafeMutableBufferPointer(start: gradientMemory.floats(), count: count)
+    runningStatistics = UnsafeMutableBufferPointer(
+      start: runningMemory.floats(), count: layers.runningCount)
+    resetRunningStatistics()
+  }
+
+  /// Trainable elements as published.
+  public var parameterCount: Int { parameters.reduce(0) { $0 + $1.publishedCount } }
+
+  /// He initialisation (He et al. 2015): convolutions normal with variance 2/fan-in, batch norms
+  /// γ = 1 and β = 0, the linear layer uniform in ±1/√fan-in with zero bias. Depends on the seed
+  /// alone.
+  public func initialise(seed: UInt64) {
+    for (index, parameter) in parameters.enumerated() {
+      var generator = CounterGenerator(
+        seed: seed, sample: UInt64(index), purpose: .initialisation)
+      let count = parameter.publishedCount
+      let published: [Float]
+      if parameter.layout == .vector {
+        published = Array(
+          repeating: parameter.name.hasSuffix(".weight") ? 1 : 0, count: count)
+      } else if parameter.name == "fc.weight" {
+        let bound = 1 / Double(parameter.fanIn).squareRoot()
+        published = (0..<count).map { _ in
+          Float(bound * (2 * generator.uniformDouble() - 1))
+        }
+      } else {
+        let deviation = (2 / Double(parameter.fanIn)).squareRoot()
+        published = (0..<count).map { _ in Float(deviation * generator.normal()) }
+      }
+      parameter.store(published, into: values.baseAddress!)
+    }
+    resetRunningStatistics()
+  }
+
+  private func resetRunningStatistics() {
+    for norm in norms {
+      for c in 0..<norm.stride {
+        runningStatistics[norm.runningOffset + c] = 0
+        runningStatistics[norm.runningOffset + norm.stride + c] = 1
+      }
+    }
+  }
+
+  func value(_ index: Int) -> UnsafeMutablePointer<Float> {
+    values.baseAddress! + parameters[index].offset
+  }
+
+  func gradient(_ index: Int) -> UnsafeMutablePointer<Float> {
+    gradients.baseAddress! + parameters[index].offset
+  }
+
+  func runningMean(_ norm: BatchNorm) -> UnsafeMutablePointer<Float> {
+    runningStatistics.baseAddress! + norm.runningOffset
+  }
+
+  func runningVariance(_ norm: BatchNorm) -> UnsafeMutablePointer<Float> {
+    runningStatistics.baseAddress! + norm.runningOffset + norm.stride
+  }
+}

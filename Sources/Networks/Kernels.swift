@@ -1,0 +1,44 @@
+import CKernels
+import Tensors
+
+/// The kernels of this processor for one element type.
+struct Kernels: Sendable {
+  let table: rfm_kernel_table
+  let precision: Precision
+
+  init(_ precision: Precision) {
+    guard let found = rfm_kernels() else {
+      fatalError(
+        "RFM_KERNELS names kernels that this processor doesn't run; use avx512, avx2, generic or "
+          + "leave it unset")
+    }
+    self.precision = precision
+    table = precision == .float32 ? found.pointee.f32.pointee : found.pointee.bf16.pointee
+  }
+
+  /// "avx512", "avx2" or "generic".
+  static var instructionSet: String {
+    guard let found = rfm_kernels() else { return "none" }
+    return String(cString: found.pointee.name)
+  }
+}
+
+/// The name of the kernels in use, for the record of a run.
+public enum KernelSelection {
+  public static var instructionSet: String { Kernels.instructionSet }
+  /// This processor multiplies bfloat16 matrices at full speed.
+  public static var hasBFloat16: Bool { rfm_has_bfloat16() != 0 }
+}
+
+extension rfm_activation {
+  /// The same normalisation over memory that starts `elements` further on.
+  @inline(__always)
+  func advanced(by elements: Int, _ precision: Precision) -> rfm_activation {
+    var other = self
+    other.data = data + elements * precision.size
+    return other
+  }
+}
+
+/// No ReLU.
+let noFloor = -Float.infinity
