@@ -1,0 +1,446 @@
+import CKernels
+import Tensors
+
+/// The training pass's backward half, planned layer by layer from the last.
+///
+/// Through a separable unit, per tile:
+///   dy = a·dz + b·y + c                (batch norm, on load)
+///   d  = depthwise(a(y_in))            (computed again)
+///   dW += dyᵀ·d,  dd = dy·W
+///   dz_in = depthwiseᵀ(dd)·[a > 0], its sums, and the depthwise weight gradient in one sweep.
+extension TrainingProgram {
+  /// Where a unit's dy comes from.
+  private enum OutputGradient {
+    /// dz of the unit's batch norm.
+    case dense(UnsafeMutableRawPointer)
+    /// The gradient of the pooled map.
+    case pooled(UnsafeMutableRawPointer, winners: UnsafeMutablePointer<UInt8>)
+  }
+
+  func planBackward() {
+    let features = layers.classifier.features
+    let stride = paddedChannels(features)
+    let size = geometry.features
+    let last = state(layers.conv4.norm).normalised(buffers.conv4, rectified: true)
+    let tasks = planTasks(size) { [unowned self] task, range, _ in
+      let sums = clearedSums(task)
+      for image in range {
+        var part = last.advanced(by: image * size.pixels * stride, precision)
+        table.average_pool_backward(
+          &part, buffers.pooledGradient + image * stride, nil,
+          buffers.gradientA + image * size.pixels * stride * precision.size, sums,
+          Int32(size.pixels))
+      }
+    }
+    finish(layers.conv4.norm, tasks: tasks, pixels: batch * size.pixels)
+
+    let lastBlock = layers.blocks.count - 1
+    planBackward(
+      layers.conv4, .dense(buffers.gradientA), buffers.conv4, size,
+      input: state(layers.conv3.norm).normalised(buffers.conv3, rectified: true),
+      to: buffers.gradientB, inputNorm: layers.conv3.norm)
+    planBackward(
+      layers.conv3, .dense(buffers.gradientB), buffers.conv3, size,
+      input: plain(
+        buffers.blocks[lastBlock].output, channels: layers.conv3.inputs, rectified: false),
+      to: buffers.gradientA, block: lastBlock)
+    for index in layers.blocks.indices.reversed() { planBackwardBlock(index) }
+    planBackwardStem()
+  }
+
+  private func finish(_ norm: BatchNorm, tasks: Int, pixels: Int, other: Bool = false) {
+    let state = state(norm)
+    planSerial { [unowned self] in
+      try state.finishBackward(
+        other ? buffers.otherSums : buffers.sums, tasks: tasks, pitch: buffers.sumsPitch,
+        pixels: pixels, detector, accumulate: accumulates, reduction)
+    }
+  }
+
+  private func clearedSums(_ task: Int, other: Bool = false) -> UnsafeMutablePointer<Double> {
+    let sums = (other ? buffers.otherSums : buffers.sums) + task * buffers.sumsPitch
+    sums.update(repeating: 0, count: buffers.sumsPitch)
+    return sums
+  }
+
+  /// Tells that all gradients up to and with this parameter are final.
+  private func planFinished(_ parameter: Int) {
+    let end = detector.parameters[parameter].offset + detector.parameters[parameter].extent
+    planSerial { [unowned self] in finished(end) }
+  }
+
+  // MARK: Blocks
+
+  /// Sums for the batch norms that make up a block's output, once its gradient dx is known for an
+  /// image; run while dx is hot.
+  private func blockSums(
+    _ index: Int, _ image: Int, _ dx: UnsafeMutableRawPointer,
+    _ sums: UnsafeMutablePointer<Double>, _ otherSums: UnsafeMutablePointer<Double>
+  ) {
+    let kept = buffers.blocks[index]
+    let size = geometry.blocks[index]
+    let element = precision.size
+    let stride = paddedChannels(layers.blocks[index].units.last!.outputs)
+    let y = kept.units.last! + image * size.pixels * stride * element
+    if let shortcut = kept.shortcut {
+      let half = size.halved.pixels * stride
+      let gradient = dx + image * half * element
+      table.pool_gradient_sums(
+        gradient, kept.winners! + image * half, y, sums, Int32(stride), Int32(size.height),
+        Int32(size.width))
+      table.gradient_sums(
+        gradient, shortcut + image * half * element, Int32(size.halved.pixels), Int32(stride),
+        otherSums)
+    } else {
+      table.gradient_sums(
+        dx + image * size.pixels * stride * element, y, Int32(size.pixels), Int32(stride), sums)
+    }
+  }
+
+  /// The batch norms of a block's output, after `blockSums` of every image.
+  private func planFinishBlockNorms(_ index: Int, tasks: Int) {
+    let block = layers.blocks[index]
+    let size = geometry.blocks[index]
+    finish(block.units.last!.norm, tasks: tasks, pixels: batch * size.pixels)
+    if let shortcut = block.shortcut {
+      finish(shortcut.norm, tasks: tasks, pixels: batch * size.halved.pixels, other: true)
+    }
+  }
+
+  private func planBackwardBlock(_ index: Int) {
+    let block = layers.blocks[index]
+    let kept = buffers.blocks[index]
+    let size = geometry.blocks[index]
+    let dx = buffers.gradientA
+    if let shortcut = block.shortcut {
+      planBackward(shortcut, index, dx)
+    }
+    var source = OutputGradient.dense(dx)
+    if let winners = kept.winners { source = .pooled(dx, winners: winners) }
+    var to = buffers.gradientB
+    for (u, unit) in block.units.enumerated().reversed() {
+      if u > 0 {
+        let previous = block.units[u - 1].norm
+        planBackward(
+          unit, source, kept.units[u], size,
+          input: state(previous).normalised(kept.units[u - 1], rectified: true), to: to,
+          inputNorm: previous)
+        source = .dense(to)
+        to = to == buffers.gradientB ? buffers.gradientC : buffers.gradientB
+      } else {
+        let residual: (UnsafeMutableRawPointer, Int) =
+          block.shortcut == nil
+          ? (dx, RFM_RESIDUAL_DENSE)
+          : (
+            buffers.shortcutGradient,
+            index == 0 ? RFM_RESIDUAL_STRIDED_MASKED : RFM_RESIDUAL_STRIDED
+          )
+        planBackward(
+          unit, source, kept.units[u], size,
+          input: blockInput(index, rectified: index == 0 || unit.rectifiesInput), to: dx,
+          residual: residual, inputNorm: index == 0 ? layers.conv2.norm : nil,
+          block: index == 0 ? nil : index - 1)
+      }
+    }
+    planFinished(block.shortcut?.weight ?? block.units[0].depthwise)
+  }
+
+  /// A strided shortcut: its weight gradient, and the gradient of the pixels that it gathered.
+  private func planBackward(_ shortcut: Shortcut, _ index: Int, _ dx: UnsafeMutableRawPointer) {
+    let size = geometry.blocks[index]
+    let half = size.halved.pixels
+    let element = precision.size
+    let inStride = paddedChannels(shortcut.inputs)
+    let outStride = paddedChannels(shortcut.outputs)
+    let input = blockInput(index, rectified: index == 0)
+    let norm = state(shortcut.norm)
+    let y = buffers.blocks[index].shortcut!
+    let lanes = TrainingBuffers.usesLanes(shortcut.outputs, shortcut.inputs)
+    let tasks = planTasks(size) { [unowned self] task, range, _ in
+      for (place, image) in range.enumerated() {
+        let at = image * half * outStride * element
+        let dy = buffers.layerGradients + at
+        table.affine_gradient(
+          dx + at, y + at, norm.coefficients, dy, Int32(half), Int32(outStride))
+        let gathered = buffers.layerOperands + image * half * inStride * element
+        var part = input.advanced(by: image * size.pixels * inStride, precision)
+        table.gather_strided(&part, gathered, Int32(size.height), Int32(size.width))
+        if lanes {
+          weightGradientLane(
+            task, dy, outStride, gathered, inStride, outputs: shortcut.outputs,
+            inputs: shortcut.inputs, pixels: half, accumulate: place > 0)
+        }
+        MatrixMultiply.multiply(
+          precision, m: half, n: shortcut.inputs, k: shortcut.outputs, a: dy, lda: outStride,
+          b: weights.matrix(shortcut.weight), ldb: shortcut.inputs,
+          c: buffers.shortcutGradient + image * half * inStride * element, ldc: inStride)
+      }
+    }
+    planWeightGradient(
+      shortcut.weight, outputs: shortcut.outputs, inputs: shortcut.inputs, pixels: batch * half,
+      tasks: tasks)
+  }
+
+  // MARK: Weight gradients
+
+  /// This task's part of dW = dyᵀ·x.
+  private func weightGradientLane(
+    _ task: Int, _ dy: UnsafeRawPointer, _ outStride: Int, _ x: UnsafeRawPointer, _ inStride: Int,
+    outputs: Int, inputs: Int, pixels: Int, accumulate: Bool
+  ) {
+    MatrixMultiply.multiply(
+      precision, transposeA: true, m: outputs, n: inputs, k: pixels, a: dy, lda: outStride, b: x,
+      ldb: inStride, accumulate: accumulate,
+      c: buffers.lanes + task * paddedChannels(outputs * inputs), ldc: inputs, floatResult: true)
+  }
+
+  /// Adds the tasks' lanes in task order, or multiplies the whole layer cut by output channels.
+  private func planWeightGradient(
+    _ parameter: Int, outputs: Int, inputs: Int, pixels: Int, tasks: Int
+  ) {
+    let gradient = detector.gradient(parameter)
+    if TrainingBuffers.usesLanes(outputs, inputs) {
+      let count = outputs * inputs
+      let chunk = 1 << 14
+      let pitch = paddedChannels(count)
+      let lanes = buffers.lanes
+      planParallel((count + chunk - 1) / chunk) { [unowned self] part in
+        let start = part * chunk
+        let length = min(chunk, count - start)
+        if !accumulates { (gradient + start).update(repeating: 0, count: length) }
+        for task in 0..<tasks {
+          rfm_accumulate(gradient + start, lanes + task * pitch + start, length)
+        }
+      }
+      return
+    }
+    // Slices of some 128 output channels: long enough to multiply at full rate, enough of them to
+    // go round.
+    let slices = max(1, (outputs + 127) / 128)
+    let width = paddedChannels((outputs + slices - 1) / slices)
+    let outStride = paddedChannels(outputs)
+    let inStride = paddedChannels(inputs)
+    planParallel((outputs + width - 1) / width) { [unowned self] slice in
+      let start = slice * width
+      MatrixMultiply.multiply(
+        precision, transposeA: true, m: min(width, outputs - start), n: inputs, k: pixels,
+        a: buffers.layerGradients + start * precision.size, lda: outStride,
+        b: buffers.layerOperands, ldb: inStride, accumulate: accumulates,
+        c: gradient + start * inputs, ldc: inputs, floatResult: true)
+    }
+  }
+
+  /// Adds the tasks' depthwise weight gradients in task order.
+  private func planDepthwiseGradient(_ unit: SeparableUnit, tasks: Int) {
+    let count = 9 * paddedChannels(unit.inputs)
+    let gradient = detector.gradient(unit.depthwise)
+    planSerial { [unowned self] in
+      if !accumulates { gradient.update(repeating: 0, count: count) }
+      for task in 0..<tasks {
+        rfm_accumulate(
+          gradient, buffers.depthwiseLanes + task * buffers.depthwisePitch, count)
+      }
+    }
+  }
+
+  // MARK: Units
+
+  /// A separable unit, from the gradient of its batch norm's output (or of the pooled map) to that
+  /// of its input.
+  ///
+  /// - Parameters:
+  ///   - y: the unit's raw output.
+  ///   - to: the input's gradient; may be the memory of a dense residual.
+  ///   - inputNorm: the batch norm that the input comes from, whose sums are gathered on the way.
+  ///   - block: the block whose output the input is, whose sums are gathered.
+  private func planBackward(
+    _ unit: SeparableUnit, _ source: OutputGradient, _ y: UnsafeMutableRawPointer, _ size: MapSize,
+    input: rfm_activation, to: UnsafeMutableRawPointer,
+    residual: (memory: UnsafeMutableRawPointer, kind: Int)? = nil, inputNorm: BatchNorm? = nil,
+    block: Int? = nil
+  ) {
+    let element = precision.size
+    let inStride = paddedChannels(unit.inputs)
+    let outStride = paddedChannels(unit.outputs)
+    let width = size.width
+    let height = Int32(size.height)
+    let joins = Tiling.joins(size)
+    let rows = joins ? size.height : Tiling.rows(size)
+    let lanes = TrainingBuffers.usesLanes(unit.outputs, unit.inputs)
+    let norm = state(unit.norm)
+    let depthwise = weights.floats(unit.depthwise)
+    let pointwise = weights.matrix(unit.pointwise)
+
+    let tasks = planTasks(size) { [unowned self] task, range, tile in
+      let sums = clearedSums(task)
+      let otherSums = clearedSums(task, other: true)
+      let depthwiseGradient = buffers.depthwiseLanes + task * buffers.depthwisePitch
+      depthwiseGradient.update(repeating: 0, count: 9 * inStride)
+      // dd holds rows from `held` on; the input's gradient is written below `done`.
+      var held = 0
+      var done = 0
+      for r0 in stride(from: 0, to: size.height, by: rows) {
+        let r1 = min(r0 + rows, size.height)
+        let tilePixels = (r1 - r0) * width
+        let first = range.lowerBound * size.pixels + r0 * width
+        // Whole-layer memory keeps every image's place; a tile starts afresh.
+        let dy =
+          lanes ? tile.outputGradient : buffers.layerGradients + first * outStride * element
+        let d = lanes ? tile.operand : buffers.layerOperands + first * inStride * element
+        for (place, image) in range.enumerated() {
+          let target = dy + place * tilePixels * outStride * element
+          let at = (image * size.pixels + r0 * width) * outStride * element
+          switch source {
+          case .dense(let dz):
+            table.affine_gradient(
+              dz + at, y + at, norm.coefficients, target, Int32(tilePixels), Int32(outStride))
+          case .pooled(let dx, let winners):
+            let half = image * size.halved.pixels * outStride
+            table.pool_backward(
+              dx + half * element, winners + half, y + image * size.pixels * outStride * element,
+              norm.coefficients, target, Int32(outStride), height, Int32(width), Int32(r0),
+              Int32(r1))
+          }
+          var part = input.advanced(by: image * size.pixels * inStride, precision)
+          table.depthwise_forward(
+            &part, depthwise, d + place * tilePixels * inStride * element, nil, height,
+            Int32(width), Int32(r0), Int32(r1))
+        }
+        let pixels = range.count * tilePixels
+        if lanes {
+          weightGradientLane(
+            task, dy, outStride, d, inStride, outputs: unit.outputs, inputs: unit.inputs,
+            pixels: pixels, accumulate: r0 > 0)
+        }
+        MatrixMultiply.multiply(
+          precision, m: pixels, n: unit.inputs, k: unit.outputs, a: dy, lda: outStride,
+          b: pointwise, ldb: unit.inputs,
+          c: tile.operandGradient + (r0 - held) * width * inStride * element, ldc: inStride)
+        let ready = r1 == size.height ? r1 : r1 - 1
+        for (place, image) in range.enumerated() {
+          var part = input.advanced(by: image * size.pixels * inStride, precision)
+          let dense = image * size.pixels * inStride * element
+          table.depthwise_backward(
+            &part, depthwise, tile.operandGradient + place * size.pixels * inStride * element,
+            Int32(held),
+            residual.map {
+              UnsafeRawPointer(
+                $0.memory
+                  + ($0.kind == RFM_RESIDUAL_DENSE
+                    ? dense : image * size.halved.pixels * inStride * element))
+            }, Int32(residual?.kind ?? RFM_RESIDUAL_NONE), to + dense,
+            inputNorm == nil ? nil : sums, depthwiseGradient, height, Int32(width), Int32(done),
+            Int32(ready))
+        }
+        done = ready
+        if r1 < size.height {
+          let keep = max(0, done - 1)
+          tile.operandGradient.copyMemory(
+            from: tile.operandGradient + (keep - held) * width * inStride * element,
+            byteCount: (r1 - keep) * width * inStride * element)
+          held = keep
+        }
+      }
+      if let block {
+        for image in range { blockSums(block, image, to, sums, otherSums) }
+      }
+    }
+    planWeightGradient(
+      unit.pointwise, outputs: unit.outputs, inputs: unit.inputs, pixels: batch * size.pixels,
+      tasks: tasks)
+    planDepthwiseGradient(unit, tasks: tasks)
+    if let inputNorm { finish(inputNorm, tasks: tasks, pixels: batch * size.pixels) }
+    if let block { planFinishBlockNorms(block, tasks: tasks) }
+  }
+
+  // MARK: Stem
+
+  private func planBackwardStem() {
+    let size1 = geometry.stem1
+    let size2 = geometry.stem2
+    let conv1 = layers.conv1
+    let conv2 = layers.conv2
+    let stride1 = paddedChannels(conv1.outputs)
+    let stride2 = paddedChannels(conv2.outputs)
+    let element = precision.size
+    let patch = 9 * conv2.inputs
+    let norm1 = state(conv1.norm)
+    let norm2 = state(conv2.norm)
+    let input = norm1.normalised(buffers.stem1, rectified: true)
+    var tasks = planTasks(size2) { [unowned self] task, range, tile in
+      let sums = clearedSums(task)
+      for (place, image) in range.enumerated() {
+        var part = input.advanced(by: image * size1.pixels * stride1, precision)
+        let rows = Tiling.rows(size2)
+        var held = 0
+        var done = 0
+        for r0 in stride(from: 0, to: size2.height, by: rows) {
+          let r1 = min(r0 + rows, size2.height)
+          let pixels = (r1 - r0) * size2.width
+          let at = (image * size2.pixels + r0 * size2.width) * stride2 * element
+          table.affine_gradient(
+            buffers.gradientA + at, buffers.stem2 + at, norm2.coefficients, tile.outputGradient,
+            Int32(pixels), Int32(stride2))
+          table.patches(
+            &part, Int32(conv2.inputs), tile.operand, Int32(size1.width), Int32(size2.width),
+            Int32(r0), Int32(r1))
+          weightGradientLane(
+            task, tile.outputGradient, stride2, tile.operand, patch, outputs: conv2.outputs,
+            inputs: patch, pixels: pixels, accumulate: place > 0 || r0 > 0)
+          MatrixMultiply.multiply(
+            precision, m: pixels, n: patch, k: conv2.outputs, a: tile.outputGradient,
+            lda: stride2, b: weights.matrix(conv2.weight), ldb: patch,
+            c: tile.operandGradient + (r0 - held) * size2.width * patch * element, ldc: patch)
+          let ready = r1 == size2.height ? size1.height : r1
+          table.unpatch(
+            &part, Int32(conv2.inputs), tile.operandGradient, Int32(held),
+            buffers.gradientB + image * size1.pixels * stride1 * element, sums,
+            Int32(size1.width), Int32(size2.height), Int32(size2.width), Int32(done),
+            Int32(ready))
+          done = ready
+          if r1 < size2.height {
+            let keep = max(0, done - 2)
+            tile.operandGradient.copyMemory(
+              from: tile.operandGradient + (keep - held) * size2.width * patch * element,
+              byteCount: (r1 - keep) * size2.width * patch * element)
+            held = keep
+          }
+        }
+      }
+    }
+    planWeightGradient(
+      conv2.weight, outputs: conv2.outputs, inputs: patch, pixels: batch * size2.pixels,
+      tasks: tasks)
+    finish(conv1.norm, tasks: tasks, pixels: batch * size1.pixels)
+    planFinished(conv2.weight)
+
+    tasks = planTasks(size1) { [unowned self] task, range, tile in
+      for (place, image) in range.enumerated() {
+        let rows = Tiling.rows(size1)
+        for r0 in stride(from: 0, to: size1.height, by: rows) {
+          let r1 = min(r0 + rows, size1.height)
+          let pixels = (r1 - r0) * size1.width
+          let at = (image * size1.pixels + r0 * size1.width) * stride1 * element
+          table.affine_gradient(
+            buffers.gradientB + at, buffers.stem1 + at, norm1.coefficients, tile.outputGradient,
+            Int32(pixels), Int32(stride1))
+          var dy = UnsafeRawPointer(tile.outputGradient)
+          if precision != .float32 {
+            table.to_float(tile.outputGradient, tile.imageOutputs, pixels * stride1)
+            dy = UnsafeRawPointer(tile.imageOutputs)
+          }
+          rfm_image_patches_f32(
+            images + image * geometry.crop.pixels * 3, tile.imagePatches, Int32(crop),
+            Int32(size1.width), Int32(r0), Int32(r1))
+          MatrixMultiply.multiply(
+            .float32, transposeA: true, m: conv1.outputs, n: 27, k: pixels, a: dy, lda: stride1,
+            b: tile.imagePatches, ldb: 27, accumulate: place > 0 || r0 > 0,
+            c: buffers.lanes + task * paddedChannels(conv1.outputs * 27), ldc: 27)
+        }
+      }
+    }
+    planWeightGradient(
+      conv1.weight, outputs: conv1.outputs, inputs: 27, pixels: batch * size1.pixels, tasks: tasks)
+    planFinished(conv1.weight)
+  }
+}

@@ -1,0 +1,253 @@
+import CKernels
+import Tensors
+
+/// The update's pass: forward with batch statistics, cross-entropy, backward to every weight.
+///
+/// A layer runs as tasks, one an image (several where maps are small), each a chain of tiles: load
+/// with normalisation and ReLU, depthwise, matrix multiply, partial sums while the tile is hot. A
+/// batch norm's statistics need the whole batch, so the tasks of a layer meet before the next.
+/// `forward` and `backward` may be called several times, with `accumulate`, for one update.
+public final class TrainingProgram: @unchecked Sendable {
+  public let detector: Detector
+  public let crop: Int
+  /// Images a pass.
+  public let batch: Int
+  public var precision: Precision { kernels.precision }
+  /// (batch, 2): real and fake logit of each image of the last forward pass.
+  public let logits: UnsafeMutableBufferPointer<Float>
+
+  let layers: XceptionLayers
+  let geometry: NetworkGeometry
+  let kernels: Kernels
+  let weights: WorkingWeights
+  let workers: WorkerPool
+  let buffers: TrainingBuffers
+  let tiles: [FrozenTile]
+  let states: [BatchNormState]
+  let reduction: StatisticsReduction?
+  let ones: UnsafePointer<Float>
+  let zeros: UnsafePointer<Float>
+  var images: UnsafePointer<Float>
+  /// The backward pass under way adds to the gradients.
+  private(set) var accumulates = false
+  /// Told of gradients that are final, by the count of arena elements from the front.
+  private(set) var finished: (Int) -> Void = { _ in }
+  private var labels: UnsafePointer<UInt8>
+  private let constants: AlignedMemory
+
+  /// A pass is a fixed list of these, made once: a step plans and allocates nothing.
+  private enum Step {
+    case tasks(Int, (_ task: Int, _ worker: Int) -> Void)
+    case serial(() throws -> Void)
+  }
+  /// The list being made.
+  private var steps: [Step] = []
+  private var forwardSteps: [Step] = []
+  private var backwardSteps: [Step] = []
+
+  var table: rfm_kernel_table { kernels.table }
+
+  /// - Parameters:
+  ///   - batch: images a pass.
+  ///   - reduction: normalises over the batches of all ranks (`batch_norm: synchronized`); nil:
+  ///     each rank over its own.
+  public init(
+    _ detector: Detector, crop: Int, batch: Int, precision: Precision = .float32,
+    workers: WorkerPool, reduction: StatisticsReduction? = nil
+  ) {
+    precondition(batch >= 1, "a batch has at least one image")
+    self.detector = detector
+    self.crop = crop
+    self.batch = batch
+    self.workers = workers
+    self.reduction = reduction
+    layers = detector.layers
+    geometry = NetworkGeometry(layers, crop: crop)
+    kernels = Kernels(precision)
+    weights = WorkingWeights(detector, precision: precision)
+    buffers = TrainingBuffers(layers, geometry, batch: batch, precision: precision)
+    let (layers, geometry) = (layers, geometry)
+    tiles = (0..<workers.count).map { _ in
+      FrozenTile(
+        layers, geometry, precision: precision, images: Self.joinedImages, forBackward: true)
+    }
+    states = layers.norms.map(BatchNormState.init)
+    let widest = layers.norms.map(\.stride).max()!
+    constants = AlignedMemory(size: (2 * widest + 2 * batch) * 4)
+    for c in 0..<widest { constants.floats()[c] = 1 }
+    ones = UnsafePointer(constants.floats())
+    zeros = UnsafePointer(constants.floats() + widest)
+    logits = UnsafeMutableBufferPointer(start: constants.floats() + 2 * widest, count: 2 * batch)
+    images = UnsafePointer(constants.floats())
+    labels = UnsafePointer(UnsafeRawPointer(constants.address).assumingMemoryBound(to: UInt8.self))
+    planForward()
+    planAveragePool()
+    swap(&steps, &forwardSteps)
+    planBackward()
+    swap(&steps, &backwardSteps)
+  }
+
+  /// Images of a task where maps are small.
+  static let joinedImages = 4
+
+  /// Images of a task on maps of this size.
+  func imagesPerTask(_ size: MapSize) -> Int { Tiling.joins(size) ? Self.joinedImages : 1 }
+
+  /// Plans a layer on maps of `size` as tasks for all workers; returns their number.
+  @discardableResult
+  func planTasks(
+    _ size: MapSize,
+    _ body: @escaping (_ task: Int, _ images: Range<Int>, _ tile: FrozenTile) -> Void
+  ) -> Int {
+    let each = imagesPerTask(size)
+    let tasks = (batch + each - 1) / each
+    let (batch, tiles) = (batch, tiles)
+    steps.append(
+      .tasks(tasks) { task, worker in
+        body(task, task * each..<min(batch, (task + 1) * each), tiles[worker])
+      })
+    return tasks
+  }
+
+  /// Plans `parts` independent pieces of work for all workers.
+  func planParallel(_ parts: Int, _ body: @escaping (_ part: Int) -> Void) {
+    steps.append(.tasks(parts) { part, _ in body(part) })
+  }
+
+  /// Plans work between layers, done by the calling thread.
+  func planSerial(_ body: @escaping () throws -> Void) { steps.append(.serial(body)) }
+
+  private func run(_ steps: [Step]) throws {
+    for step in steps {
+      switch step {
+      case .tasks(let count, let body): workers.run(count, body)
+      case .serial(let body): try body()
+      }
+    }
+  }
+
+  func state(_ norm: BatchNorm) -> BatchNormState { states[norm.index] }
+
+  func plain(_ x: UnsafeRawPointer, channels: Int, rectified: Bool) -> rfm_activation {
+    rfm_activation(
+      data: x, scale: ones, shift: zeros, floor: rectified ? 0 : noFloor,
+      ld: Int32(paddedChannels(channels)))
+  }
+
+  /// Follows the weights. Call after they changed and before the next `forward`.
+  public func refresh() { weights.refresh(kernels, workers) }
+
+  /// Forward with the batch's statistics; updates the running ones.
+  ///
+  /// - Parameters:
+  ///   - images: float32 (batch, crop, crop, 3), normalised. Must stay until `backward` is done.
+  ///   - labels: 0 real, 1 fake, likewise.
+  /// - Returns: the mean cross-entropy of the batch.
+  /// - Throws: what the reduction over ranks throws.
+  public func forward(images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>) throws -> Double {
+    self.images = images
+    self.labels = labels
+    try run(forwardSteps)
+    return classify()
+  }
+
+  private func planAveragePool() {
+    let stride = paddedChannels(layers.classifier.features)
+    let pixels = geometry.features.pixels
+    let last = state(layers.conv4.norm).normalised(buffers.conv4, rectified: true)
+    let (table, buffers, precision) = (table, buffers, precision)
+    planTasks(geometry.features) { _, range, _ in
+      for image in range {
+        var part = last.advanced(by: image * pixels * stride, precision)
+        table.average_pool(&part, buffers.pooled + image * stride, Int32(pixels))
+      }
+    }
+  }
+
+  /// Averaged features to logits and the mean cross-entropy.
+  private func classify() -> Double {
+    let stride = paddedChannels(layers.classifier.features)
+    var loss = 0.0
+    for image in 0..<batch {
+      let (real, fake) = layers.classifier.logits(of: buffers.pooled + image * stride, detector)
+      logits[2 * image] = real
+      logits[2 * image + 1] = fake
+      loss += CrossEntropy.loss(real: Double(real), fake: Double(fake), label: labels[image])
+    }
+    return loss / Double(batch)
+  }
+
+  /// Gradients of the mean cross-entropy of the last `forward` for every weight, into
+  /// `detector.gradients`.
+  ///
+  /// - Parameters:
+  ///   - accumulate: add to the gradients instead of replacing them.
+  ///   - finished: called with a count of arena elements, from the front, that are final.
+  /// - Throws: what the reduction over ranks throws.
+  public func backward(accumulate: Bool = false, finished: (Int) -> Void = { _ in }) throws {
+    accumulates = accumulate
+    seedBackward(accumulate: accumulate)
+    try withoutActuallyEscaping(finished) { finished in
+      self.finished = finished
+      defer { self.finished = { _ in } }
+      try run(backwardSteps)
+    }
+  }
+
+  /// The classifier's gradients, and those of the averaged features.
+  private func seedBackward(accumulate: Bool) {
+    let count = layers.classifier.features
+    let stride = paddedChannels(count)
+    let weight = detector.value(layers.classifier.weight)
+    let weightGradient = detector.gradient(layers.classifier.weight)
+    let biasGradient = detector.gradient(layers.classifier.bias)
+    if !accumulate {
+      weightGradient.update(repeating: 0, count: 2 * count)
+      biasGradient.update(repeating: 0, count: 2)
+    }
+    for image in 0..<batch {
+      // ∂(mean cross-entropy)/∂z_k = (softmax_k − [k = label])/batch; the two are opposite.
+      let fake = Float(
+        CrossEntropy.fakeGradient(
+          real: Double(logits[2 * image]), fake: Double(logits[2 * image + 1]),
+          label: labels[image]) / Double(batch))
+      let pooled = buffers.pooled + image * stride
+      let gradient = buffers.pooledGradient + image * stride
+      for c in 0..<count {
+        weightGradient[c] -= fake * pooled[c]
+        weightGradient[count + c] += fake * pooled[c]
+        gradient[c] = fake * (weight[count + c] - weight[c])
+      }
+      biasGradient[0] -= fake
+      biasGradient[1] += fake
+    }
+  }
+}
+
+/// Cross-entropy of two logits.
+public enum CrossEntropy {
+  /// −log softmax(label), without overflow.
+  public static func loss(real: Double, fake: Double, label: UInt8) -> Double {
+    let margin = label == 0 ? fake - real : real - fake
+    // log(1 + e^margin)
+    return margin > 0 ? margin + log1p(exp(-margin)) : log1p(exp(margin))
+  }
+
+  /// ∂loss/∂z_fake = p_fake − [label is fake]; ∂loss/∂z_real is its opposite.
+  public static func fakeGradient(real: Double, fake: Double, label: UInt8) -> Double {
+    probabilityOfFake(real: real, fake: fake) - (label == 0 ? 0 : 1)
+  }
+
+  /// softmax of the fake logit.
+  public static func probabilityOfFake(real: Double, fake: Double) -> Double {
+    1 / (1 + exp(real - fake))
+  }
+}
+
+#if canImport(Glibc)
+  import func Glibc.exp
+  import func Glibc.log1p
+#else
+  import func Musl.exp
+  import func Musl.log1p
+#endif
