@@ -82,10 +82,11 @@ public final class Shard: Sendable {
     let names = try file.dataset("method_names").readStrings(limit: 1 << 20)
     guard names.first == ShardFormat.real else {
       throw refuse(
-        "method_names begin with \(names.first.map { "\"\($0)\"" } ?? "nothing"), expected \"real\"")
+        "method_names begin with \(names.first.map { "\"\($0)\"" } ?? "nothing"), expected \"real\""
+      )
     }
     guard names.count <= ShardFormat.methodLimit else {
-      throw refuse("there are \(names.count) method_names, at most \(ShardFormat.methodLimit) can be")
+      throw refuse("there are \(names.count) method_names, more than \(ShardFormat.methodLimit)")
     }
     guard !names.contains("") else { throw refuse("one of the method_names is empty") }
     var known = Set<String>()

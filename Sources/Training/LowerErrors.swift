@@ -19,3 +19,7 @@ extension HDF5Error: ReportableError {
 extension ShardError: ReportableError {
   public var exitStatus: ExitStatus { isInputOutput ? .inputOutput : .badData }
 }
+
+extension MissingClassError: ReportableError {
+  public var exitStatus: ExitStatus { .badData }
+}

@@ -1,0 +1,360 @@
+import Foundation
+import Tensors
+
+/// One batch of network input, in buffers that the loader owns and uses again: it is valid until the
+/// next call of ``BatchLoader/next()``.
+public final class Batch {
+  /// Number of images; less than the loader's batch size only at the end of an evaluation.
+  public internal(set) var count = 0
+  /// Position in the sample order of the first image: in the job's order when training (of this
+  /// rank's part of the global batch), in the list of samples when evaluating.
+  public internal(set) var position = 0
+  /// Side of the images.
+  public let crop: Int
+
+  private let capacity: Int
+  private let imageStorage: UnsafeMutableBufferPointer<Float>
+  private let labelStorage: UnsafeMutableBufferPointer<UInt8>
+  private let methodStorage: UnsafeMutableBufferPointer<UInt8>
+  private let sampleStorage: UnsafeMutableBufferPointer<Int>
+  private let identifierStorage: UnsafeMutableBufferPointer<Int>
+  private let visitStorage: UnsafeMutableBufferPointer<Int>
+
+  init(capacity: Int, crop: Int) {
+    self.capacity = capacity
+    self.crop = crop
+    // Aligned to cache lines, as kernels like it.
+    let floats = capacity * crop * crop * 3
+    let memory = UnsafeMutableRawPointer.allocate(
+      byteCount: floats * MemoryLayout<Float>.stride, alignment: 64)
+    let pointer = memory.bindMemory(to: Float.self, capacity: floats)
+    pointer.initialize(repeating: 0, count: floats)
+    imageStorage = UnsafeMutableBufferPointer(start: pointer, count: floats)
+    labelStorage = .allocate(capacity: capacity)
+    methodStorage = .allocate(capacity: capacity)
+    sampleStorage = .allocate(capacity: capacity)
+    identifierStorage = .allocate(capacity: capacity)
+    visitStorage = .allocate(capacity: capacity)
+    labelStorage.initialize(repeating: 0)
+    methodStorage.initialize(repeating: 0)
+    sampleStorage.initialize(repeating: 0)
+    identifierStorage.initialize(repeating: 0)
+    visitStorage.initialize(repeating: 0)
+  }
+
+  deinit {
+    UnsafeMutableRawPointer(imageStorage.baseAddress!).deallocate()
+    labelStorage.deallocate()
+    methodStorage.deallocate()
+    sampleStorage.deallocate()
+    identifierStorage.deallocate()
+    visitStorage.deallocate()
+  }
+
+  /// float32 [count, crop, crop, 3], normalised. The consumer may change them (erase) in place.
+  public var images: UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(rebasing: imageStorage[..<(count * crop * crop * 3)])
+  }
+  /// 0 real, 1 fake; [count].
+  public var labels: UnsafeBufferPointer<UInt8> {
+    UnsafeBufferPointer(rebasing: labelStorage[..<count])
+  }
+  /// Indices into the set's method names; [count].
+  public var methods: UnsafeBufferPointer<UInt8> {
+    UnsafeBufferPointer(rebasing: methodStorage[..<count])
+  }
+  /// Numbers of the samples in their ``ShardSet``; [count].
+  public var samples: UnsafeBufferPointer<Int> {
+    UnsafeBufferPointer(rebasing: sampleStorage[..<count])
+  }
+  /// ``ShardSet/identifier(of:)`` of the samples, which with `visits` keys all random draws; [count].
+  public var identifiers: UnsafeBufferPointer<Int> {
+    UnsafeBufferPointer(rebasing: identifierStorage[..<count])
+  }
+  /// How many times each sample was drawn before (``SampleDraw/visit``): the `epoch` of
+  /// ``CounterGenerator``; [count], zeros when evaluating.
+  public var visits: UnsafeBufferPointer<Int> {
+    UnsafeBufferPointer(rebasing: visitStorage[..<count])
+  }
+
+  fileprivate func set(_ i: Int, _ draw: SampleDraw, in set: ShardSet) {
+    sampleStorage[i] = draw.sample
+    visitStorage[i] = draw.visit
+    identifierStorage[i] = set.identifier(of: draw.sample)
+    labelStorage[i] = set.labels[draw.sample]
+    methodStorage[i] = set.methods[draw.sample]
+  }
+
+  fileprivate func image(_ i: Int) -> UnsafeMutableBufferPointer<Float> {
+    let size = crop * crop * 3
+    return UnsafeMutableBufferPointer(rebasing: imageStorage[i * size..<(i + 1) * size])
+  }
+}
+
+/// Which samples a loader reads, one batch after another.
+enum BatchPlan: Sendable {
+  /// Endless: from `position` on, this rank's part of every global batch.
+  case training(SampleOrder, rank: Int, ranks: Int, position: Int, flips: Bool)
+  /// Every one of the samples once.
+  case evaluation([Int])
+}
+
+/// Reads batches ahead, on a thread of its own, so that the step does not wait for the disk.
+///
+/// ```swift
+/// let order = try SampleOrder(labels: set.labels, kind: .balanced, seed: 5)
+/// let loader = try BatchLoader(
+///   training: set, order: order, batchSize: 16, crop: 224, rank: 0, ranks: 4, position: 0)
+/// while let batch = try loader.next() { … }
+/// ```
+///
+/// A ring of batches is allocated once; what the consumer holds is never written to. When reading
+/// fails, the batches before the failure are delivered, then ``next()`` throws the error, every time.
+/// The thread ends with the loader, at the latest after the image that it is reading.
+public final class BatchLoader {
+  /// Seconds that the consumer has waited for batches in all.
+  public var waitedSeconds: Double {
+    Double(waited.components.seconds) + 1e-18 * Double(waited.components.attoseconds)
+  }
+
+  public let batchSize: Int
+  public let crop: Int
+
+  private let ring: BatchRing
+  private var waited = Duration.zero
+
+  /// Loads for training: random crops and flips, endlessly.
+  ///
+  /// The global batch is `batchSize · ranks` samples; with gradient accumulation, it is one part of
+  /// the accumulated batch.
+  ///
+  /// - Parameters:
+  ///   - set: where images are read.
+  ///   - order: which are read.
+  ///   - batchSize: images in a batch of this rank.
+  ///   - crop: side of the crop; at most the images' sides.
+  ///   - flips: whether every other image is mirrored.
+  ///   - rank: this rank.
+  ///   - ranks: how many ranks share the order.
+  ///   - position: where in the order the first global batch begins.
+  ///   - normalisation: see ``PixelNormalisation``.
+  ///   - depth: batches that are read ahead, 1 or more.
+  public convenience init(
+    training set: ShardSet, order: SampleOrder, batchSize: Int, crop: Int, flips: Bool = true,
+    rank: Int = 0, ranks: Int = 1, position: Int = 0, normalisation: PixelNormalisation = .init(),
+    depth: Int = 3
+  ) throws {
+    precondition(
+      ranks > 0 && (0..<ranks).contains(rank) && position >= 0, "rank \(rank) of \(ranks)")
+    try self.init(
+      set: set,
+      plan: .training(order, rank: rank, ranks: ranks, position: position, flips: flips),
+      batchSize: batchSize, crop: crop, normalisation: normalisation, depth: depth)
+  }
+
+  /// Loads for evaluation: centre crops of `samples`, each once, the last batch smaller if need be.
+  /// For all samples split over ranks, give `WorkDivision.part(of: set.count, …)`.
+  public convenience init(
+    evaluating set: ShardSet, samples: some Sequence<Int>, batchSize: Int, crop: Int,
+    normalisation: PixelNormalisation = .init(), depth: Int = 2
+  ) throws {
+    let samples = Array(samples)
+    precondition(
+      samples.allSatisfy { (0..<set.count).contains($0) }, "samples lie in 0..<\(set.count)")
+    try self.init(
+      set: set, plan: .evaluation(samples), batchSize: batchSize, crop: crop,
+      normalisation: normalisation, depth: depth)
+  }
+
+  private init(
+    set: ShardSet, plan: BatchPlan, batchSize: Int, crop: Int, normalisation: PixelNormalisation,
+    depth: Int
+  ) throws {
+    precondition(batchSize > 0 && crop > 0 && depth > 0, "batch size, crop and depth are positive")
+    guard crop <= set.height, crop <= set.width else {
+      throw ShardError(
+        file: set.shards[0].path,
+        reason: "a crop of \(crop) pixels does not fit into images of \(set.height)x\(set.width); "
+          + "make data.crop smaller or the images larger")
+    }
+    self.batchSize = batchSize
+    self.crop = crop
+    // One more than is read ahead: the consumer holds one.
+    ring = BatchRing(
+      batches: (0...depth).map { _ in Batch(capacity: batchSize, crop: crop) })
+    let filler = BatchFiller(
+      set: set, plan: plan, batchSize: batchSize, normalisation: normalisation)
+    let ring = ring
+    let thread = Thread { ring.run(filler) }
+    thread.name = "rfm-loader"
+    thread.start()
+  }
+
+  deinit { ring.stop() }
+
+  /// The next batch, or `nil` at the end of an evaluation. The one before is no longer valid.
+  public func next() throws -> Batch? {
+    let (result, seconds) = ring.take()
+    waited += seconds
+    return try result.get()
+  }
+}
+
+/// The batches between the loader's thread and the consumer.
+///
+/// Batch `n` of the sequence lives in slot `n % slots`. The thread fills slot `filled % slots` while
+/// `filled - released < slots`; the consumer takes batch `taken` once `taken < filled`.
+private final class BatchRing: @unchecked Sendable {
+  private let slots: [Batch]
+  private let condition = NSCondition()
+  // All of the following are guarded by the condition's lock.
+  private var filled = 0
+  private var taken = 0
+  private var isStopped = false
+  private var isThreadDone = false
+  private var failure: (any Error)?
+
+  init(batches: [Batch]) { slots = batches }
+
+  /// The thread's life.
+  func run(_ filler: BatchFiller) {
+    var filler = filler
+    var failure: (any Error)?
+    while true {
+      condition.lock()
+      // The batch that the consumer took last is in its hands until it takes another.
+      while !isStopped && filled - max(0, taken - 1) >= slots.count { condition.wait() }
+      let goesOn = !isStopped
+      let slot = slots[filled % slots.count]
+      condition.unlock()
+      guard goesOn else { break }
+      do {
+        guard try filler.fill(slot, isStopped: { self.isStoppedNow }) else { break }
+      } catch {
+        failure = error
+        break
+      }
+      condition.lock()
+      filled += 1
+      condition.broadcast()
+      condition.unlock()
+    }
+    condition.lock()
+    self.failure = failure
+    isThreadDone = true
+    condition.broadcast()
+    condition.unlock()
+  }
+
+  private var isStoppedNow: Bool {
+    condition.lock()
+    defer { condition.unlock() }
+    return isStopped
+  }
+
+  func take() -> (Result<Batch?, any Error>, Duration) {
+    condition.lock()
+    defer { condition.unlock() }
+    var waited = Duration.zero
+    if taken >= filled && !isThreadDone {
+      let clock = ContinuousClock()
+      let start = clock.now
+      while taken >= filled && !isThreadDone { condition.wait() }
+      waited = clock.now - start
+    }
+    if taken < filled {
+      let batch = slots[taken % slots.count]
+      taken += 1
+      condition.broadcast()
+      return (.success(batch), waited)
+    }
+    if let failure { return (.failure(failure), waited) }
+    return (.success(nil), waited)
+  }
+
+  /// Ends the thread and waits until it has ended.
+  func stop() {
+    condition.lock()
+    isStopped = true
+    condition.broadcast()
+    while !isThreadDone { condition.wait() }
+    condition.unlock()
+  }
+}
+
+/// Fills batches in the order of the plan.
+private struct BatchFiller: Sendable {
+  let set: ShardSet
+  let plan: BatchPlan
+  let batchSize: Int
+  let normalisation: PixelNormalisation
+  /// Batches filled so far.
+  private var batches = 0
+  private var image: [UInt8]
+  private var draws: [SampleDraw] = []
+  private var readingOrder: [Int] = []
+
+  init(set: ShardSet, plan: BatchPlan, batchSize: Int, normalisation: PixelNormalisation) {
+    self.set = set
+    self.plan = plan
+    self.batchSize = batchSize
+    self.normalisation = normalisation
+    image = [UInt8](repeating: 0, count: set.imageSize)
+    draws.reserveCapacity(batchSize)
+    readingOrder.reserveCapacity(batchSize)
+  }
+
+  /// Fills `batch`; false at the end, or when stopped in between.
+  mutating func fill(_ batch: Batch, isStopped: () -> Bool) throws -> Bool {
+    draws.removeAll(keepingCapacity: true)
+    switch plan {
+    case .training(let order, let rank, let ranks, let position, _):
+      let start = position + (batches * ranks + rank) * batchSize
+      batch.position = start
+      for i in 0..<batchSize { draws.append(order.draw(at: start + i)) }
+    case .evaluation(let samples):
+      let start = batches * batchSize
+      guard start < samples.count else { return false }
+      batch.position = start
+      for i in start..<min(start + batchSize, samples.count) {
+        draws.append(SampleDraw(sample: samples[i], visit: 0))
+      }
+    }
+    batch.count = draws.count
+    for i in draws.indices { batch.set(i, draws[i], in: set) }
+    // Row after row of shard after shard, as disks like it.
+    readingOrder.removeAll(keepingCapacity: true)
+    readingOrder.append(contentsOf: draws.indices)
+    let draws = draws
+    readingOrder.sort { draws[$0].sample < draws[$1].sample }
+    var loaded = -1
+    for i in readingOrder {
+      if isStopped() { return false }
+      let sample = draws[i].sample
+      let geometry = geometry(batch, i)
+      let set = set
+      let normalisation = normalisation
+      try image.withUnsafeMutableBufferPointer { image in
+        if loaded != sample {
+          try set.readImage(sample, into: image)
+          loaded = sample
+        }
+        normalisation.cut(
+          geometry, of: UnsafeBufferPointer(image), width: set.width, into: batch.image(i))
+      }
+    }
+    batches += 1
+    return true
+  }
+
+  private func geometry(_ batch: Batch, _ i: Int) -> CropGeometry {
+    switch plan {
+    case .training(let order, _, _, _, let flips):
+      .random(
+        height: set.height, width: set.width, side: batch.crop, flips: flips, seed: order.seed,
+        visit: batch.visits[i], sample: batch.identifiers[i])
+    case .evaluation:
+      .centre(height: set.height, width: set.width, side: batch.crop)
+    }
+  }
+}

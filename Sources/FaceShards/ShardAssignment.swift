@@ -1,0 +1,146 @@
+import Foundation
+
+// Assignment of whole shards to ranks (`data.assignment: shard`), for disks that belong to a node.
+//
+// Every rank opens what its own node's disk holds under the patterns, all ranks exchange what they
+// see, and each distinct shard goes to exactly one of the ranks that see it. Shards are told apart by
+// name and content, not by path or node: a copy of the same shard on every node is one shard, and
+// different shards of the same name are different ones. So it makes no difference whether the disks
+// are shared, hold copies, or hold parts.
+//
+// Unlike with `sample`, the order of samples is each rank's own, and changes with the number of
+// ranks.
+
+/// What one rank tells the others about a shard that it sees.
+public struct ShardIdentity: Codable, Hashable, Sendable {
+  /// The file's name without its folder.
+  public var name: String
+  /// A digest of labels, methods, and the first and last images.
+  public var digest: UInt64
+  public var count: Int
+  public var height: Int
+  public var width: Int
+  public var methodNames: [String]
+
+  /// Several identities as bytes, to be gathered over ranks.
+  public static func encode(_ identities: [ShardIdentity]) throws -> [UInt8] {
+    Array(try JSONEncoder().encode(identities))
+  }
+
+  public static func decode(_ bytes: [UInt8]) throws -> [ShardIdentity] {
+    try JSONDecoder().decode([ShardIdentity].self, from: Data(bytes))
+  }
+
+  fileprivate static func precedes(_ a: ShardIdentity, _ b: ShardIdentity) -> Bool {
+    a.name == b.name
+      ? a.digest < b.digest : a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+  }
+}
+
+/// FNV-1a of 64 bits (Fowler, Noll, Vo): tells files apart, guards against nothing.
+private struct Fingerprint {
+  var value: UInt64 = 0xCBF2_9CE4_8422_2325
+  mutating func add(_ bytes: some Sequence<UInt8>) {
+    for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
+  }
+}
+
+extension ShardSet {
+  /// What this rank sees, in the order of `shards`.
+  public func identities() throws -> [ShardIdentity] {
+    var image = [UInt8](repeating: 0, count: imageSize)
+    return try shards.indices.map { i in
+      let shard = shards[i]
+      var fingerprint = Fingerprint()
+      fingerprint.add(shard.labels)
+      fingerprint.add(shard.methods)
+      for row in Set([0, shard.count - 1]).sorted() where row >= 0 && shard.count > 0 {
+        try image.withUnsafeMutableBufferPointer { try readImage(starts[i] + row, into: $0) }
+        fingerprint.add(image)
+      }
+      return ShardIdentity(
+        name: String(shard.path.split(separator: "/").last ?? ""), digest: fingerprint.value,
+        count: shard.count, height: height, width: width, methodNames: shard.methodNames)
+    }
+  }
+
+  /// This rank's part of what all ranks see: every distinct shard goes to one of the ranks that see
+  /// it, so that all have about the same number of samples.
+  ///
+  /// The result numbers the methods by the names of all shards of all ranks, and its
+  /// ``identifier(of:)`` is unique over ranks.
+  ///
+  /// - Parameters:
+  ///   - rank: this rank.
+  ///   - seen: ``identities()`` of every rank, in the order of ranks.
+  public func assigned(rank: Int, seen: [[ShardIdentity]]) throws -> ShardSet {
+    precondition(seen.indices.contains(rank), "rank \(rank) of \(seen.count)")
+    let assignment = try ShardAssignment(seen: seen)
+    var mine: [Shard] = []
+    var identifierStarts: [Int] = []
+    // Two names on one node with one identity are the same shard twice.
+    var taken = Set<ShardIdentity>()
+    for (i, identity) in seen[rank].enumerated() where assignment.rank(of: identity) == rank {
+      guard taken.insert(identity).inserted else { continue }
+      mine.append(shards[i])
+      identifierStarts.append(assignment.starts[identity]!)
+    }
+    return try ShardSet(
+      shards: mine, methodNames: assignment.methodNames, identifierStarts: identifierStarts,
+      openLimit: 128)
+  }
+}
+
+/// Which rank reads which shard. The same on every rank.
+struct ShardAssignment {
+  /// Number of each distinct shard's first sample among the samples of all.
+  let starts: [ShardIdentity: Int]
+  let methodNames: [String]
+  private let owners: [ShardIdentity: Int]
+
+  /// Throws if images differ in size over ranks, and if a rank would get no image.
+  init(seen: [[ShardIdentity]]) throws {
+    let distinct = Set(seen.joined()).sorted(by: ShardIdentity.precedes)
+    if let first = distinct.first,
+      let other = distinct.first(where: { $0.height != first.height || $0.width != first.width })
+    {
+      throw ShardError(
+        file: other.name,
+        reason: "images are \(other.height)x\(other.width) pixels, but \(first.height)x"
+          + "\(first.width) in \(first.name) of another rank")
+    }
+    var starts: [ShardIdentity: Int] = [:]
+    var total = 0
+    for shard in distinct {
+      starts[shard] = total
+      total += shard.count
+    }
+    // Large shards first, each to the rank with the fewest samples among those that see it; of
+    // equals the one with the fewest shards, then the lowest.
+    let sees = seen.map(Set.init)
+    var samples = [Int](repeating: 0, count: seen.count)
+    var shards = samples
+    var owners: [ShardIdentity: Int] = [:]
+    let bySize = distinct.sorted {
+      $0.count == $1.count ? ShardIdentity.precedes($0, $1) : $0.count > $1.count
+    }
+    for shard in bySize {
+      let owner = seen.indices.filter { sees[$0].contains(shard) }
+        .min { (samples[$0], shards[$0], $0) < (samples[$1], shards[$1], $1) }!
+      owners[shard] = owner
+      samples[owner] += shard.count
+      shards[owner] += 1
+    }
+    if let poor = samples.firstIndex(of: 0) {
+      throw ShardError(
+        file: seen[poor].first?.name ?? "rank \(poor)",
+        reason: "there are \(distinct.count) shards for \(seen.count) ranks, and none is left for "
+          + "rank \(poor); use data.assignment: sample, fewer ranks, or more and smaller shards")
+    }
+    self.starts = starts
+    self.owners = owners
+    methodNames = ShardSet.union(distinct.map(\.methodNames))
+  }
+
+  func rank(of shard: ShardIdentity) -> Int? { owners[shard] }
+}

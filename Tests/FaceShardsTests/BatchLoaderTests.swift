@@ -1,0 +1,184 @@
+import Foundation
+import Testing
+
+@testable import FaceShards
+
+@Suite struct BatchLoaderTests {
+  let folder: ShardFolder
+  let set: ShardSet
+
+  init() throws {
+    folder = try ShardFolder()
+    try ShardFixtures.write(folder.file("a.h5"), methods: [0, 1, 1, 0, 2, 1, 2])
+    try ShardFixtures.write(
+      folder.file("b.h5"), methods: [1, 0, 0, 1, 1, 1], names: ["real", "grid"], first: 7)
+    set = try ShardSet(patterns: [folder.file("*.h5")])
+  }
+
+  /// What a batch holds, copied.
+  private struct Contents: Equatable {
+    var position: Int
+    var images: [Float]
+    var samples: [Int]
+    var visits: [Int]
+    var labels: [UInt8]
+    var methods: [UInt8]
+
+    init(_ batch: Batch) {
+      position = batch.position
+      images = Array(batch.images)
+      samples = Array(batch.samples)
+      visits = Array(batch.visits)
+      labels = Array(batch.labels)
+      methods = Array(batch.methods)
+    }
+  }
+
+  /// The network input of a draw, straight from the fixture.
+  private func expected(_ draw: SampleDraw, geometry: CropGeometry) -> [Float] {
+    let image = ShardFixtures.image(draw.sample, height: 8, width: 10)
+    var out = [Float](repeating: 0, count: geometry.side * geometry.side * 3)
+    image.withUnsafeBufferPointer { image in
+      out.withUnsafeMutableBufferPointer {
+        PixelNormalisation().cut(geometry, of: image, width: 10, into: $0)
+      }
+    }
+    return out
+  }
+
+  @Test(arguments: SampleOrderKind.allCases)
+  func trainingBatchesEqualDirectReads(kind: SampleOrderKind) throws {
+    let order = try SampleOrder(labels: set.labels, kind: kind, seed: 5)
+    let loader = try BatchLoader(
+      training: set, order: order, batchSize: 4, crop: 6, position: 8, depth: 2)
+    for step in 0..<20 {
+      let batch = try #require(try loader.next())
+      #expect(batch.count == 4 && batch.position == 8 + step * 4)
+      for i in 0..<4 {
+        let draw = order.draw(at: 8 + step * 4 + i)
+        #expect(batch.samples[i] == draw.sample && batch.visits[i] == draw.visit)
+        #expect(batch.identifiers[i] == draw.sample)
+        #expect(batch.labels[i] == set.labels[draw.sample])
+        #expect(batch.methods[i] == set.methods[draw.sample])
+        let geometry = CropGeometry.random(
+          height: 8, width: 10, side: 6, flips: true, seed: 5, visit: draw.visit,
+          sample: draw.sample)
+        let image = batch.images[i * 108..<(i + 1) * 108]
+        #expect(Array(image) == expected(draw, geometry: geometry))
+      }
+    }
+  }
+
+  @Test(arguments: [2, 4]) func theOrderIsIndependentOfTheNumberOfRanks(ranks: Int) throws {
+    let order = try SampleOrder(labels: set.labels, kind: .balanced, seed: 1)
+    let one = try BatchLoader(training: set, order: order, batchSize: 8, crop: 7)
+    let many = try (0..<ranks).map {
+      try BatchLoader(
+        training: set, order: order, batchSize: 8 / ranks, crop: 7, rank: $0, ranks: ranks)
+    }
+    for _ in 0..<6 {
+      let whole = Contents(try #require(try one.next()))
+      let parts = try many.map { Contents(try #require(try $0.next())) }
+      #expect(parts.flatMap(\.images) == whole.images)
+      #expect(parts.flatMap(\.samples) == whole.samples)
+      #expect(parts.flatMap(\.visits) == whole.visits)
+    }
+  }
+
+  @Test func aResumeAtAnyPositionAndNumberOfRanksGoesOn() throws {
+    let order = try SampleOrder(labels: set.labels, kind: .uniform, seed: 1)
+    let loader = try BatchLoader(training: set, order: order, batchSize: 6, crop: 8)
+    var batches: [Contents] = []
+    for _ in 0..<10 { batches.append(Contents(try #require(try loader.next()))) }
+    for step in 0..<10 {
+      let resumed = try BatchLoader(
+        training: set, order: order, batchSize: 3, crop: 8, rank: 1, ranks: 2, position: step * 6,
+        depth: 1)
+      let batch = Contents(try #require(try resumed.next()))
+      #expect(batch.samples == Array(batches[step].samples[3...]))
+      #expect(batch.images == Array(batches[step].images[(3 * 192)...]))
+    }
+  }
+
+  @Test(arguments: [1, 2, 3, 5]) func evaluationCoversEverySampleOnceOverRanks(ranks: Int) throws {
+    var samples: [Int] = []
+    for rank in 0..<ranks {
+      let part = WorkDivision.part(of: set.count, rank: rank, ranks: ranks)
+      let loader = try BatchLoader(evaluating: set, samples: part, batchSize: 4, crop: 6)
+      var sizes: [Int] = []
+      while let batch = try loader.next() {
+        sizes.append(batch.count)
+        #expect(batch.position == (sizes.count - 1) * 4)
+        for i in 0..<batch.count {
+          let draw = SampleDraw(sample: batch.samples[i], visit: 0)
+          let geometry = CropGeometry(top: 1, left: 2, side: 6)
+          #expect(
+            Array(batch.images[i * 108..<(i + 1) * 108]) == expected(draw, geometry: geometry))
+        }
+        samples += batch.samples
+      }
+      #expect(sizes.dropLast().allSatisfy { $0 == 4 } && sizes.reduce(0, +) == part.count)
+      #expect(try loader.next() == nil, "the end stays the end")
+    }
+    #expect(samples == Array(0..<set.count))
+  }
+
+  @Test func evaluationOfNothingEndsAtOnce() throws {
+    let loader = try BatchLoader(evaluating: set, samples: 0..<0, batchSize: 4, crop: 6)
+    #expect(try loader.next() == nil)
+  }
+
+  @Test func aBatchIsLeftAloneUntilTheNextIsTaken() throws {
+    let order = try SampleOrder(labels: set.labels, kind: .uniform, seed: 3)
+    let loader = try BatchLoader(training: set, order: order, batchSize: 2, crop: 8, depth: 1)
+    for _ in 0..<30 {
+      let batch = try #require(try loader.next())
+      let before = Contents(batch)
+      usleep(500)
+      #expect(Contents(batch) == before)
+    }
+  }
+
+  @Test func anErrorOfTheThreadComesAfterTheGoodBatchesAndStays() throws {
+    let path = folder.file("b.h5")
+    var bytes = try Data(contentsOf: URL(filePath: path))
+    let place = try #require(
+      bytes.firstRange(of: ShardFixtures.image(9, height: 8, width: 10)[..<32]))
+    bytes[place.lowerBound] ^= 0xff
+    try bytes.write(to: URL(filePath: path))
+    let damaged = try ShardSet(patterns: [folder.file("*.h5")])
+    let loader = try BatchLoader(evaluating: damaged, samples: 0..<13, batchSize: 2, crop: 8)
+    for _ in 0..<4 { #expect(try loader.next() != nil) }
+    for _ in 0..<2 {
+      let message = ShardFixtures.message { _ = try loader.next() }
+      #expect(message?.hasPrefix("\(path), images: cannot read row 2: ") == true)
+    }
+  }
+
+  @Test func aCropLargerThanTheImagesIsRefused() throws {
+    let message = ShardFixtures.message {
+      _ = try BatchLoader(evaluating: set, samples: 0..<1, batchSize: 1, crop: 9)
+    }
+    #expect(message?.contains("a crop of 9 pixels does not fit into images of 8x10") == true)
+  }
+
+  @Test func loadersEndWithTheirOwnersAtAnyMoment() throws {
+    let order = try SampleOrder(labels: set.labels, kind: .uniform, seed: 3)
+    for i in 0..<40 {
+      let loader = try BatchLoader(training: set, order: order, batchSize: 3, crop: 8, depth: 2)
+      for _ in 0..<i % 4 { _ = try loader.next() }
+      if i % 3 == 0 { usleep(200) }
+    }
+  }
+
+  @Test func waitingIsMeasured() throws {
+    let order = try SampleOrder(labels: set.labels, kind: .uniform, seed: 3)
+    let loader = try BatchLoader(training: set, order: order, batchSize: 2, crop: 8)
+    _ = try loader.next()
+    let first = loader.waitedSeconds
+    #expect(first >= 0 && first < 10)
+    usleep(50_000)
+    _ = try loader.next()
+    #expect(loader.waitedSeconds - first < 0.01, "the batch was ready")
+  }
+}

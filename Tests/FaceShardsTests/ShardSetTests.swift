@@ -1,0 +1,120 @@
+import Foundation
+import Testing
+
+@testable import FaceShards
+
+@Suite struct ShardSetTests {
+  let folder: ShardFolder
+
+  init() throws { folder = try ShardFolder() }
+
+  private func image(_ set: ShardSet, _ sample: Int) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: set.imageSize)
+    try bytes.withUnsafeMutableBufferPointer { try set.readImage(sample, into: $0) }
+    return bytes
+  }
+
+  @Test func shardsAreOneListInTheOrderOfPathsThenRows() throws {
+    try ShardFixtures.write(
+      folder.file("b-10.h5"), methods: [1, 0], names: ["real", "grid"], first: 5)
+    try ShardFixtures.write(
+      folder.file("a.h5"), methods: [0, 2, 1], names: ["real", "swap", "blend"])
+    try ShardFixtures.write(folder.file("b-09.h5"), methods: [], names: ["real"])
+    try ShardFixtures.write(
+      folder.file("b-1.h5"), methods: [2, 1], names: ["real", "grid", "swap"], first: 3)
+    let set = try ShardSet(patterns: [folder.file("*.h5")], openLimit: 2)
+    #expect(
+      set.shards.map { String($0.path.split(separator: "/").last!) }
+        == ["a.h5", "b-09.h5", "b-1.h5", "b-10.h5"])
+    #expect(set.count == 7 && set.starts == [0, 3, 3, 5, 7])
+    #expect(set.methodNames == ["real", "blend", "grid", "swap"])
+    #expect(set.methods == [0, 1, 3, 3, 2, 2, 0])
+    #expect(set.labels == [0, 1, 1, 1, 1, 1, 0])
+    for _ in 0..<2 {
+      for sample in [6, 0, 3, 2, 5, 1, 4] {
+        #expect(try image(set, sample) == ShardFixtures.image(sample, height: 8, width: 10))
+        #expect(set.shards.count { $0.isOpen } <= 2)
+        #expect(set.identifier(of: sample) == sample)
+      }
+    }
+    #expect(
+      try set.readSources() == (0..<7).map { "video-\($0 / 2)" })
+    #expect(try set.readPaths() == [String](repeating: "", count: 7))
+    #expect(!set.hasMasks)
+  }
+
+  @Test func patternsExpandSortedOnceEachAndAnEmptyOneIsNamed() throws {
+    for name in ["x-2.h5", "x-10.h5", "y.h5", "z.txt", "[odd].h5"] {
+      try Data().write(to: URL(filePath: folder.file(name)))
+    }
+    func expand(_ patterns: String...) throws -> [String] {
+      try FilePattern.expand(patterns.map(folder.file))
+        .map { String($0.dropFirst(folder.path.count + 1)) }
+    }
+    #expect(try expand("x-*.h5", "x-2.h5", "y.h5") == ["x-10.h5", "x-2.h5", "y.h5"])
+    #expect(try expand("{y,x-2}.h5") == ["x-2.h5", "y.h5"])
+    #expect(try expand("[odd].h5") == ["[odd].h5"])
+    let pattern = ShardFixtures.message { _ = try expand("y.h5", "test-*.h5") }
+    #expect(pattern == "\(folder.path)/test-*.h5: no file matches this pattern")
+    let plain = ShardFixtures.message { _ = try expand("none.h5") }
+    #expect(plain == "\(folder.path)/none.h5: no such file")
+    let directory = ShardFixtures.message { _ = try FilePattern.expand([folder.path]) }
+    #expect(
+      directory == "\(folder.path): it is a folder; name the files in it, as in \(folder.path)/*.h5"
+    )
+  }
+
+  @Test func setsThatDoNotFitTogetherAreRefused() throws {
+    try ShardFixtures.write(folder.file("a.h5"), methods: [0])
+    try ShardFixtures.write(folder.file("b.h5"), methods: [0], height: 9)
+    let size = ShardFixtures.message { _ = try ShardSet(patterns: [folder.file("*.h5")]) }
+    #expect(
+      size == "\(folder.file("b.h5")): images are 9x10 pixels, but 8x10 in \(folder.file("a.h5"))")
+    try ShardFixtures.write(folder.file("b.h5"), methods: [])
+    let empty = ShardFixtures.message { _ = try ShardSet(patterns: [folder.file("b.h5")]) }
+    #expect(empty == "\(folder.file("b.h5")): it holds no image")
+  }
+
+  @Test func shardsAreAssignedOnceEachWhetherDisksAreSharedCopiesOrParts() throws {
+    // Two "nodes": node 0 holds a, b, c; node 1 a copy of b, and another shard named c.
+    for node in 0..<2 {
+      try FileManager.default.createDirectory(
+        atPath: folder.file("node\(node)"), withIntermediateDirectories: true)
+    }
+    try ShardFixtures.write(
+      folder.file("node0/a.h5"), methods: [0, 1, 0], names: ["real", "blend"])
+    for node in 0..<2 {
+      try ShardFixtures.write(
+        folder.file("node\(node)/b.h5"), methods: [1, 0], names: ["real", "grid"], first: 10)
+    }
+    try ShardFixtures.write(
+      folder.file("node0/c.h5"), methods: [0, 0, 1, 1], names: ["real", "swap"], first: 20)
+    try ShardFixtures.write(
+      folder.file("node1/c.h5"), methods: [1, 1, 0, 0, 0], names: ["real", "age"], first: 30)
+    // Ranks 0 and 1 on node 0, rank 2 on node 1.
+    let sets = try [0, 0, 1].map { try ShardSet(patterns: [folder.file("node\($0)/*.h5")]) }
+    let seen = try sets.map {
+      try ShardIdentity.decode(ShardIdentity.encode($0.identities()))
+    }
+    let parts = try sets.indices.map { try sets[$0].assigned(rank: $0, seen: seen) }
+    #expect(parts.map(\.count) == [4, 5, 5])
+    #expect(parts.allSatisfy { $0.methodNames == ["real", "age", "blend", "grid", "swap"] })
+    var identifiers: [Int] = []
+    for part in parts { identifiers += (0..<part.count).map(part.identifier) }
+    #expect(identifiers.sorted() == Array(0..<14))
+    // Images and labels are those of the files.
+    let firsts = [20, 0, 30]
+    for (part, first) in zip(parts, firsts) {
+      #expect(try image(part, 0) == ShardFixtures.image(first, height: 8, width: 10))
+    }
+    #expect(parts[2].methods.map { parts[2].methodNames[Int($0)] }.prefix(2) == ["age", "age"])
+  }
+
+  @Test func aRankWithoutAShardIsNamed() throws {
+    try ShardFixtures.write(folder.file("a.h5"), methods: [0, 1])
+    let set = try ShardSet(patterns: [folder.file("a.h5")])
+    let seen = try [set.identities(), set.identities()]
+    let message = ShardFixtures.message { _ = try set.assigned(rank: 0, seen: seen) }
+    #expect(message?.contains("there are 1 shards for 2 ranks") == true)
+  }
+}
