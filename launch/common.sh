@@ -50,7 +50,10 @@ find_swift() {
     done
   fi
   version=$(swift_version)
-  if [[ -z $version ]]; then
+  if [[ -z $version ]] && command -v swift >/dev/null; then
+    say "$(command -v swift) does not run: $(swift --version 2>&1 | head -n 1)"
+    return 1
+  elif [[ -z $version ]]; then
     say "Swift is missing: install Swift $swift_minimum or newer from https://www.swift.org/install/linux/"
     say "  (swiftly, or unpack a toolchain and put its usr/bin on PATH)"
     return 1

@@ -1,0 +1,102 @@
+import Foundation
+import Testing
+
+/// The scripts in `launch`, with a program in rfm's place that does as it is told.
+@Suite(.serialized) struct LaunchTests {
+  /// Says how it was called, then does what its last argument says.
+  private static let program = """
+    #!/bin/bash
+    echo "rank $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE: $*"
+    trap 'exit 75' USR1
+    case ${@: -1} in
+      fail) exit 70 ;;
+      usage) exit 64 ;;
+      slow) for i in {1..300}; do sleep 0.1; done ;;
+    esac
+    """
+
+  private func local(_ arguments: String..., directory: String = "/") throws -> Job.Outcome {
+    try started(arguments, directory: directory).wait()
+  }
+
+  private func started(_ arguments: [String], directory: String = "/") throws -> Job {
+    let program = FileManager.default.temporaryDirectory.appending(
+      path: "rfm-\(UUID().uuidString)")
+    try Self.program.write(to: program, atomically: true, encoding: .utf8)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program.path)
+    return try Job(
+      repository.path + "/launch/local", arguments, environment: ["RFM": program.path],
+      directory: directory, timeLimit: 60)
+  }
+
+  @Test func localStartsTheRanksItIsToldTo() throws {
+    let outcome = try local("--ranks", "2", "evaluate", "a", "b c")
+    #expect(outcome.succeeded, "\(outcome)")
+    let lines = outcome.standardOutput.split(separator: "\n").sorted()
+    #expect(lines == ["rank 0 of 2: evaluate a b c", "rank 1 of 2: evaluate a b c"])
+  }
+
+  @Test func localHandsThreadsOn() throws {
+    let train = try local("--ranks", "1", "--threads", "1", "train", "--config", "c")
+    #expect(train.standardOutput.contains("train --set training.threads=1 --config c"), "\(train)")
+    let other = try local("--ranks", "1", "--threads", "1", "evaluate")
+    #expect(other.standardOutput.contains("evaluate --threads 1"), "\(other)")
+  }
+
+  @Test func aFailedTrainingIsResumed() throws {
+    let outcome = try local("--ranks", "1", "--restarts", "2", "train", "fail")
+    // The second time the last argument is --resume, and all is well.
+    #expect(outcome.succeeded, "\(outcome)")
+    #expect(outcome.standardOutput.contains("train fail --resume"), "\(outcome)")
+    #expect(outcome.standardError.contains("restart 1 of 2"), "\(outcome)")
+  }
+
+  @Test func withoutRestartsAFailureIsTheEnd() throws {
+    let outcome = try local("--ranks", "2", "train", "fail")
+    #expect(outcome.status == 70 && outcome.leftovers.isEmpty, "\(outcome)")
+  }
+
+  @Test func badUsageIsNotTriedAgain() throws {
+    let outcome = try local("--ranks", "1", "--restarts", "3", "train", "usage")
+    #expect(outcome.status == 64, "\(outcome)")
+    #expect(outcome.standardOutput.split(separator: "\n").count == 1, "\(outcome)")
+  }
+
+  @Test(arguments: [SIGTERM, SIGINT, SIGHUP]) func aRequestToStopReachesTheRanks(
+    signal: Int32
+  ) throws {
+    let job = try started(["--ranks", "2", "--restarts", "3", "train", "slow"])
+    #expect(job.wait(until: { $0.standardOutput.split(separator: "\n").count == 2 }))
+    job.signal(signal)
+    let outcome = job.wait()
+    #expect(outcome.status == 75 && outcome.leftovers.isEmpty, "\(outcome)")
+    #expect(!outcome.timedOut && outcome.seconds < 20, "\(outcome)")
+  }
+
+  @Test func wrongArgumentsAreNamed() throws {
+    for arguments in [["--ranks", "x", "train"], ["--ranks"], ["--what", "train"], []] {
+      let outcome = try Job.run(repository.path + "/launch/local", arguments)
+      #expect(outcome.status == 64, "\(outcome)")
+      #expect(outcome.standardError.hasPrefix("launch/local: "), "\(outcome)")
+      #expect(outcome.standardError.split(separator: "\n").count == 1, "\(outcome)")
+    }
+  }
+
+  @Test(arguments: ["container", "install-dependencies", "local", "quickstart", "smoke", "test"])
+  func everyScriptExplainsItself(name: String) throws {
+    let outcome = try Job.run(repository.path + "/launch/" + name, ["--help"], directory: "/")
+    #expect(outcome.succeeded, "\(outcome)")
+    #expect(outcome.standardOutput.contains("  launch/\(name)"), "\(outcome)")
+    #expect(outcome.standardOutput.contains("--help") || name == "test", "\(outcome)")
+    #expect(outcome.standardError.isEmpty, "\(outcome)")
+  }
+
+  /// The machine that runs the tests has what the tests were built with.
+  @Test func nothingIsMissingWhereTheTestsRun() throws {
+    try #require(
+      FileManager.default.fileExists(atPath: "/usr/bin/dpkg-query"), "made for Debian's kin")
+    let script = repository.path + "/launch/install-dependencies"
+    let outcome = try Job.run(script, ["--check"], directory: "/")
+    #expect(outcome.succeeded, "\(outcome)")
+  }
+}
