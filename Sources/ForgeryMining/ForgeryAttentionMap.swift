@@ -39,13 +39,13 @@ public func forgeryAttentionMap(
     map.count == height * width,
     "forgeryAttentionMap: expected a map of \(height)×\(width) values, got \(map.count)")
   for pixel in 0..<height * width {
-    var largest = inputGradient[pixel * channels].magnitude
-    for channel in 1..<max(channels, 1) {
-      let magnitude = inputGradient[pixel * channels + channel].magnitude
-      // Once NaN, always NaN: no comparison with NaN is true.
-      if magnitude > largest || magnitude.isNaN { largest = magnitude }
+    // The bits of magnitudes order as the magnitudes do, and those of NaN are above them all: this
+    // maximum needs no branch and keeps every NaN.
+    var largest: UInt32 = 0
+    for channel in 0..<channels {
+      largest = max(largest, inputGradient[pixel * channels + channel].magnitude.bitPattern)
     }
-    map[pixel] = largest
+    map[pixel] = Float(bitPattern: largest)
   }
 }
 

@@ -90,7 +90,8 @@ public struct RejectionThreshold: Equatable, Codable, Sendable {
     return RejectionThreshold(value: best, known: known, unknown: unknown)
   }
 
-  private init(value: Double, known: [Double], unknown: [Double]) {
+  /// A given threshold, and what it does on these images, of which some are of known methods.
+  init(value: Double, known: [Double], unknown: [Double]) {
     self.value = value
     acceptedKnown = Double(known.count { $0 >= value }) / Double(known.count)
     rejectedUnknown =
