@@ -24,11 +24,40 @@ static MPI_Datatype type_of(int type) {
     case RFM_MPI_INT64: return MPI_INT64_T;
     case RFM_MPI_UINT8: return MPI_UINT8_T;
     case RFM_MPI_UINT64: return MPI_UINT64_T;
+    case RFM_MPI_BFLOAT16: return MPI_UINT16_T;
     default: return MPI_DATATYPE_NULL;  // MPI answers MPI_ERR_TYPE
   }
 }
 
-static MPI_Op op_of(int op) {
+// MPI has no bfloat16, so its sum is an operation of our own, made at initialisation.
+static MPI_Op bfloat16_sum = MPI_OP_NULL;
+
+static float float_of_bfloat16(uint16_t bits) {
+  uint32_t wide = (uint32_t)bits << 16;
+  float value;
+  memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+// Rounds to the nearest, ties to even; what is not a number stays one.
+static uint16_t bfloat16_of_float(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16) | 0x40;
+  return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1)) >> 16);
+}
+
+static void sum_bfloat16(void *in, void *inout, int *count, MPI_Datatype *type) {
+  (void)type;
+  const uint16_t *a = in;
+  uint16_t *b = inout;
+  for (int i = 0; i < *count; i++) {
+    b[i] = bfloat16_of_float(float_of_bfloat16(a[i]) + float_of_bfloat16(b[i]));
+  }
+}
+
+static MPI_Op op_of(int op, int type) {
+  if (type == RFM_MPI_BFLOAT16) return op == RFM_MPI_SUM ? bfloat16_sum : MPI_OP_NULL;
   switch (op) {
     case RFM_MPI_SUM: return MPI_SUM;
     case RFM_MPI_MIN: return MPI_MIN;
@@ -69,7 +98,9 @@ int rfm_mpi_initialise(int *granted) {
                                                  : RFM_MPI_THREAD_SINGLE;
   code = MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   if (code != MPI_SUCCESS) return code;
-  return MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
+  code = MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
+  if (code != MPI_SUCCESS || bfloat16_sum != MPI_OP_NULL) return code;
+  return MPI_Op_create(sum_bfloat16, /* commutative */ 1, &bfloat16_sum);
 }
 
 int rfm_mpi_is_active(void) {
@@ -160,14 +191,14 @@ int rfm_mpi_node_place(rfm_mpi_comm comm, int *node_rank, int *node_size) {
 
 int rfm_mpi_allreduce(rfm_mpi_comm comm, void *buffer, int count, int type, int op) {
   return MPI_Allreduce(
-      MPI_IN_PLACE, buffer, count, type_of(type), op_of(op), comm_of(comm));
+      MPI_IN_PLACE, buffer, count, type_of(type), op_of(op, type), comm_of(comm));
 }
 
 int rfm_mpi_iallreduce(
     rfm_mpi_comm comm, void *buffer, int count, int type, int op, rfm_mpi_request *request) {
   MPI_Request started = MPI_REQUEST_NULL;
   int code = MPI_Iallreduce(
-      MPI_IN_PLACE, buffer, count, type_of(type), op_of(op), comm_of(comm), &started);
+      MPI_IN_PLACE, buffer, count, type_of(type), op_of(op, type), comm_of(comm), &started);
   *request = handle_of_request(started);
   return code;
 }
@@ -178,7 +209,7 @@ int rfm_mpi_reduce(rfm_mpi_comm comm, void *buffer, int count, int type, int op,
   if (code != MPI_SUCCESS) return code;
   const void *from = rank == root ? MPI_IN_PLACE : buffer;
   void *into = rank == root ? buffer : NULL;
-  return MPI_Reduce(from, into, count, type_of(type), op_of(op), root, comm_of(comm));
+  return MPI_Reduce(from, into, count, type_of(type), op_of(op, type), root, comm_of(comm));
 }
 
 int rfm_mpi_broadcast(rfm_mpi_comm comm, void *buffer, int count, int type, int root) {

@@ -72,6 +72,7 @@ struct Checks {
       try reductions(Int.self, group)
       try reductions(UInt64.self, group)
       try reductions(UInt8.self, group)
+      try bfloat16Sums(group)
       try broadcasts(group)
       try gathers(group)
     }
@@ -140,6 +141,29 @@ struct Checks {
     }
     try expect(
       try group.allReduce(T(exactly: rank)!, .max) == T(exactly: size - 1)!, "max of ranks")
+  }
+
+  /// Of small integers exactly; of others to half a unit in the last of eight bits an addition.
+  func bfloat16Sums(_ group: Communicator) throws {
+    var values = (0..<40).map { BFloat16(Float(group.rank + $0)) }
+    try group.allReduce(&values)
+    let ranks = group.size * (group.size - 1) / 2
+    try expect(
+      values.map(\.float) == (0..<40).map { Float(ranks + group.size * $0) }, "sums of bfloat16")
+
+    var fractions = (1..<60).map { BFloat16(1 / Float($0)) }
+    let exact = fractions.map { Double($0.float) * Double(group.size) }
+    try fractions.withUnsafeMutableBufferPointer { buffer in
+      try group.startAllReduce(buffer).wait()
+    }
+    for (sum, exact) in zip(fractions, exact) {
+      try expect(
+        abs(Double(sum.float) - exact) <= exact * Double(group.size) / 256, "rounded bfloat16 sums")
+    }
+    let digests = try group.allGather(fractions)
+    try expect(
+      (0..<group.size).allSatisfy { Array(digests[$0 * 59..<$0 * 59 + 59]) == fractions },
+      "the same bfloat16 sums everywhere")
   }
 
   func broadcasts(_ group: Communicator) throws {

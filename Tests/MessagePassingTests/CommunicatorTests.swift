@@ -62,4 +62,23 @@ import Testing
     #expect(try world.split(color: 3, key: 0)?.rank == 0)
     #expect(try world.node().size == 1)
   }
+
+  @Test func bfloat16RoundsToTheNearestEven() {
+    // One unit in the last place is 2^-7 here: halves go to the even neighbour.
+    #expect(BFloat16(1).bits == 0x3f80)
+    #expect(BFloat16(1 + 0x1p-8).float == 1)
+    #expect(BFloat16(1 + 3 * 0x1p-8).float == 1 + 0x1p-6)
+    #expect(BFloat16((1 + 0x1p-8 as Float).nextUp).float == 1 + 0x1p-7)
+    #expect(BFloat16(-2.5).float == -2.5)
+    #expect(BFloat16(.greatestFiniteMagnitude).float == .infinity)
+    #expect(BFloat16(.nan).float.isNaN)
+    #expect(BFloat16(-.infinity).float == -.infinity)
+  }
+
+  @Test func bfloat16IsNotCompared() throws {
+    let world = try Communicator.world()
+    var values = [BFloat16(1)]
+    let error = #expect(throws: MPIError.self) { try world.allReduce(&values, .max) }
+    #expect(error?.text.contains("MPI_ERR_OP") == true)
+  }
 }

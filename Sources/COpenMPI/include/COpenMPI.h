@@ -19,6 +19,8 @@ enum rfm_mpi_type {
   RFM_MPI_INT64 = 3,
   RFM_MPI_UINT8 = 4,
   RFM_MPI_UINT64 = 5,
+  /// The upper half of a float32's bits; can be moved and summed, not compared.
+  RFM_MPI_BFLOAT16 = 6,
 };
 
 enum rfm_mpi_op { RFM_MPI_SUM = 0, RFM_MPI_MIN = 1, RFM_MPI_MAX = 2 };
