@@ -31,10 +31,10 @@ struct Camera: Sendable {
     contrast = g.value(-0.1, 0.25)
     saturation = g.value(0.85, 1.15)
     vignette = g.value(0, 0.25)
-    noise = g.value(1.6, 4.6)
+    noise = g.value(2.2, 5)
     colourNoise = g.value(0.25, 0.7)
     sharpening = g.value(0, 0.5)
-    firstQuality = 88 + g.below(11)
+    firstQuality = 92 + g.below(8)
     noiseSeed = g.next()
   }
 
@@ -129,7 +129,7 @@ struct Distribution: Sendable {
       seed: seed, epoch: SynthesisStream.distribution.rawValue, sample: UInt64(picture),
       purpose: .synthesis)
     blur = g.chance(0.3) ? g.value(0.2, 0.45) : 0
-    quality = 82 + g.below(17)
+    quality = 88 + g.below(11)
     subsampled = g.chance(0.5)
     brightness = g.bell(0, 4)
   }

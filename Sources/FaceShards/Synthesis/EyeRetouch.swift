@@ -27,7 +27,7 @@ func retouchEyes(_ subject: ForgeryCase, _ g: inout CounterGenerator) -> Forgery
   let window = subject.window(of: weights, margin: 8)
   let clean = subject.resynthesised(model: model, scene: scene, window: window)
   let soft = clean.blurred(sigma: 1.0)
-  let amount = g.value(0.6, 1.2)
+  let amount = g.value(0.8, 1.4)
   var sharp = clean
   for i in 0..<sharp.pixels.count {
     sharp.pixels[i] += (sharp.pixels[i] - soft.pixels[i]) * amount

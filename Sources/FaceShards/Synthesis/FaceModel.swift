@@ -76,6 +76,10 @@ struct FaceModel: Sendable {
   var hairline: Float
   var hairlineCurve: Float
   var parting: Float
+  /// How much lower the hair falls on one side of the forehead.
+  var sweep: Float
+  /// 0 straight or wavy … 1 tight curls.
+  var curl: Float
   var waviness: Float
   var strands: Float
   // Spectacles: 0 none.
@@ -99,8 +103,8 @@ struct FaceModel: Sendable {
 
     // From light to dark; the darker tones lean to red-brown.
     let tones: [SIMD4<Float>] = [
-      linear(248, 220, 202), linear(240, 202, 174), linear(228, 180, 146), linear(208, 154, 116),
-      linear(178, 122, 84), linear(138, 90, 60), linear(98, 62, 44),
+      linear(248, 220, 202), linear(240, 202, 174), linear(228, 180, 146), linear(206, 157, 124),
+      linear(174, 125, 95), linear(134, 92, 69), linear(96, 65, 50),
     ]
     let tone = g.uniform() * Float(tones.count - 1) * 0.999
     let step = Int(tone)
@@ -173,13 +177,15 @@ struct FaceModel: Sendable {
     hairColour = mix(hairs[g.below(darkest)], hairs[g.below(darkest)], 0.3 * g.uniform())
     bald = feminine < 0.5 && g.chance(0.1)
     let long = g.chance(mix(0.08, 0.85, feminine))
-    hairTop = g.value(0.05, 0.15)
-    hairSide = long ? g.value(0.07, 0.17) : g.value(0.01, 0.05)
-    hairLength = long ? g.value(0.3, 1.5) : g.value(-0.22, 0.02)
-    let fringe = g.chance(0.3)
-    hairline = fringe ? g.value(-0.50, -0.38) : g.value(-0.70, -0.54)
-    hairlineCurve = fringe ? g.value(-0.1, 0.35) : g.value(0.3, 0.9)
-    parting = g.bell(0, 0.16)
+    curl = g.chance(0.22) ? g.value(0.6, 1) : 0
+    hairTop = curl > 0 ? g.value(0.08, 0.2) : g.value(0.05, 0.17)
+    hairSide = long || curl > 0 ? g.value(0.07, 0.17) : g.value(0.025, 0.055)
+    hairLength = long ? g.value(0.25, 1.5) : g.value(-0.15, 0.12)
+    let fringe = g.chance(0.25)
+    hairline = fringe ? g.value(-0.52, -0.40) : g.value(-0.72, -0.56)
+    hairlineCurve = fringe ? g.value(-0.1, 0.35) : g.value(0.35, 1.0)
+    parting = g.bell(0, 0.2)
+    sweep = g.chance(0.5) ? g.bell(0, 0.22) : 0
     waviness = g.value(0, 1) * g.uniform()
     strands = g.value(0.5, 1)
     spectacles = g.chance(0.1) ? g.value(0.5, 1) : 0

@@ -181,7 +181,8 @@ struct FacePainter {
     let outline = hairRadius(u, v)
     let mayHaveHair =
       !model.bald && outline < 1.15
-      && (v < model.hairline + model.hairlineCurve * square(u - model.parting * 0.5) + 0.12
+      && (v < model.hairline + model.hairlineCurve * square(u - model.parting * 0.5)
+        + model.sweep * u + 0.14
         || au > 0.68 * model.headWidth)
     let theta = mayHaveHair ? strandAngle(u, v) : 0
     let front = mayHaveHair ? frontHair(u, v, theta) : (cover: 0, shade: 1, lift: 0)
@@ -511,18 +512,23 @@ struct FacePainter {
     let au = abs(u)
     let outline = hairRadius(u, v).squareRoot()
     if outline > 1.06 { return (0, 0, 0) }
-    let jitter = hairNoise(theta * 13, 0.5) * 0.035 + hairNoise(theta * 34, 2.5) * 0.02
+    var jitter = hairNoise(theta * 13, 0.5) * 0.035 + hairNoise(theta * 34, 2.5) * 0.02
+    if model.curl > 0 { jitter = mix(jitter, 0.04 * hairNoise(u * 13, v * 13), model.curl) }
     // Over the forehead: everything above the hairline.
-    let line = model.hairline + model.hairlineCurve * square(u - model.parting * 0.5) + jitter * 1.4
+    let line =
+      model.hairline + model.hairlineCurve * square(u - model.parting * 0.5)
+      + model.sweep * u + jitter * 1.4
     let overhead = clamp01(0.5 + (line - v) / (0.03 + unit))
     // Beside the face, down to where the hair ends.
     let wave = 0.03 * model.waviness * sinf(v * 9 + theta)
-    let temple = model.headWidth * (model.hairSide > 0.06 ? 0.90 : 0.955) - 0.10 * max(0, v) + wave
+    let temple = model.headWidth * (model.hairSide > 0.06 ? 0.90 : 0.925) - 0.10 * max(0, v) + wave
     let beside =
       clamp01(0.5 + (au - temple + jitter * 0.8) / (0.03 + unit))
       * clamp01(0.5 + (model.hairLength - v + jitter) / 0.07)
       * (v > model.hairline ? 1 : 0)
-    let wisps = hairNoise(theta * 22, 7) * 0.02
+    let wisps =
+      hairNoise(theta * 22, 7) * 0.02
+      + (model.curl > 0 ? 0.05 * model.curl * hairNoise(u * 9, v * 9 + 30) : 0)
     let envelope = edge((1 - outline + wisps) * 0.8)
     let cover = max(overhead, beside) * envelope
     if cover <= 0 { return (0, 0, 0) }
@@ -545,7 +551,11 @@ struct FacePainter {
     let rho = (square(u - model.parting) + square(v + 1.12)).squareRoot()
     let coarse = hairNoise(theta * 11, rho * 1.1 + 20)
     let fine = hairNoise(theta * 31, rho * 1.9 + 40) + 0.6 * hairNoise(theta * 63, rho * 2.5 + 60)
-    let strand = model.strands * (0.24 * coarse + 0.26 * fine)
+    var strand = model.strands * (0.24 * coarse + 0.26 * fine)
+    if model.curl > 0 {
+      let knots = hairNoise.fractal(u * 12 + 50, v * 12, SIMD4(0.8, 0.7, 0.4, 0.2))
+      strand = mix(strand, 0.45 * knots, model.curl)
+    }
     let sheen = bump(square((rho - 0.42 - 0.05 * coarse) / 0.2)) * (0.7 + 0.6 * fine)
     var c = model.hairColour * max(0.18, shade * (1 + strand))
     c += model.hairColour * (0.9 * max(0, sheen)) + SIMD4(repeating: 0.018 * max(0, sheen))

@@ -36,9 +36,9 @@ struct FaceRenderer {
   let oversampling: Int
 
   /// Half the width of the picture in face units at zoom 1.
-  static let extent: Float = 1.0
+  static let extent: Float = 1.04
   /// The face coordinate v in the middle of the picture.
-  static let centre: Float = 0.09
+  static let centre: Float = 0.02
   static let headDepth: Float = 0.62
 
   init(model: FaceModel, scene: FaceScene, size: Int, oversampling: Int = 2) {

@@ -8,7 +8,7 @@ import Tensors
 /// them is colourless and coarser than the camera's (made at half resolution).
 func smoothSkin(_ subject: ForgeryCase, _ g: inout CounterGenerator) -> Forgery {
   let model = subject.face.model
-  let spread = g.value(0.9, 1.1)
+  let spread = g.value(1.0, 1.15)
   let foreheadY = -0.40 + g.value(-0.02, 0.02)
   let weights = subject.weights { u, v, skin in
     let au = abs(u)
@@ -23,9 +23,9 @@ func smoothSkin(_ subject: ForgeryCase, _ g: inout CounterGenerator) -> Forgery 
   let w = picture.width
   let h = picture.height
   let soft = picture.blurred(sigma: g.value(1.5, 2.2))
-  let threshold = g.value(16, 24)
+  let threshold = g.value(22, 30)
   var grain = GrainGenerator(seed: g.next())
-  let grainStrength = subject.camera.noise * g.value(0.25, 0.5)
+  let grainStrength = subject.camera.noise * g.value(0.15, 0.35)
   var coarse = Canvas(width: w / 2, height: h / 2)
   for i in 0..<coarse.pixels.count {
     let n = grain.next() * grainStrength

@@ -15,10 +15,10 @@ func upsampleFace(_ subject: ForgeryCase, _ g: inout CounterGenerator) -> Forger
   let half = picture.resampled(width: w / 2, height: h / 2)
   let smooth = half.resampled(width: w, height: h)
   // Gains of the phases: the product of a row's and a column's.
-  let fine = g.value(0.006, 0.011) * (g.chance(0.5) ? 1 : -1)
-  let coarse = g.value(0.005, 0.009) * (g.chance(0.5) ? 1 : -1)
+  let fine = g.value(0.008, 0.014) * (g.chance(0.5) ? 1 : -1)
+  let coarse = g.value(0.009, 0.016) * (g.chance(0.5) ? 1 : -1)
   let detail = g.value(0.85, 1.05)
-  let unevenDetail = g.value(0.2, 0.4)
+  let unevenDetail = g.value(0.35, 0.6)
   let phaseX = g.below(4)
   let phaseY = g.below(4)
   func gain(_ k: Int) -> Float {

@@ -1,0 +1,122 @@
+import ArgumentParser
+import FaceShards
+import Foundation
+import MessagePassing
+import Training
+
+/// `rfm synthesize`: a data set of procedural faces and forgeries of them.
+struct SynthesizeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "synthesize",
+    abstract: "Make a data set of procedural faces and forgeries of them, with masks.",
+    discussion: """
+      Draws faces that vary in identity, pose, expression, skin, hair, light, background and camera, \
+      and forges as many by five methods, each of which leaves its traces in a part of its own:
+
+        face-swap          another identity's inner face, blended in
+        mouth-reenactment  the mouth, synthesised anew with another expression
+        eye-retouch        both eyes, redrawn and sharpened
+        upsampled          the whole picture, as a generator with up-convolutions makes it
+        skin-smoothing     cheeks and forehead, smoothed and made grainy again
+
+      Real and forged pictures go through the same cameras and the same compression. The data set is \
+      split by identity into train-NNNNN.h5 (70 in a hundred), validation-NNNNN.h5 and \
+      test-NNNNN.h5 (15 each); masks are 255 where a picture was forged.
+
+      The same seed makes the same bytes on any number of threads and ranks. Example, on every core of \
+      one machine and then on eight ranks:
+
+        rfm synthesize --output data/faces --images-per-class 2000
+        mpirun -n 8 rfm synthesize --output /shared/faces --images-per-class 50000 --size 256
+      """)
+
+  @Option(help: ArgumentHelp("Folder for the shards; made if missing.", valueName: "dir"))
+  var output: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Real pictures in all splits together; as many are forged. At least 15.", valueName: "n"))
+  var imagesPerClass: Int = 2000
+
+  @Option(help: ArgumentHelp("Pixels along each side: even, 64 to 1024.", valueName: "s"))
+  var size: Int = 128
+
+  @Option(help: ArgumentHelp("What all random draws follow from.", valueName: "k"))
+  var seed: UInt64 = 1
+
+  @Option(help: ArgumentHelp("The most pictures in one shard.", valueName: "n"))
+  var imagesPerShard: Int = 500
+
+  @Option(
+    help: ArgumentHelp(
+      "Threads of each rank. Default: the rank's share of the machine's cores.", valueName: "t"))
+  var threads: Int?
+
+  @Flag(help: "Replace the shards of a data set that is already in the folder.")
+  var overwrite = false
+
+  func validate() throws {
+    let fewest = SynthesisPlan.fewestImagesPerClass()
+    guard (fewest...10_000_000).contains(imagesPerClass) else {
+      throw ValidationError(
+        "--images-per-class is \(imagesPerClass), expected \(fewest) to 10000000: "
+          + "three splits with a forgery by each of \(ForgeryMethod.allCases.count) methods.")
+    }
+    guard (64...1024).contains(size), size % 2 == 0 else {
+      throw ValidationError("--size is \(size), expected an even number of 64 to 1024.")
+    }
+    guard imagesPerShard >= 1 else {
+      throw ValidationError("--images-per-shard is \(imagesPerShard), expected at least 1.")
+    }
+    guard threads ?? 1 >= 1 else {
+      throw ValidationError("--threads is \(threads ?? 0), expected at least 1.")
+    }
+    guard !output.isEmpty else { throw ValidationError("--output is empty, expected a folder.") }
+  }
+
+  func run() throws {
+    let world = try Communicator.world()
+    let plan = SynthesisPlan(imagesPerClass: imagesPerClass, imagesPerShard: imagesPerShard)
+    let synthesis = ShardSynthesis(
+      output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: size))
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let threads = self.threads ?? max(1, cores / world.nodeSize)
+
+    if world.isRoot { try synthesis.prepare(overwrite: overwrite) }
+    try world.barrier()
+    do {
+      // Parts are of like size, so the first rank's progress stands for all.
+      let meter = ProgressMeter(
+        label: "synthesizing", unit: "images", total: plan.count,
+        style: world.isRoot ? .standard : .silent)
+      try synthesis.write(part: world.rank, of: world.size, threads: threads) { done, total in
+        meter.advance(to: done * plan.count / max(total, 1))
+      }
+      try world.barrier()
+      if world.isRoot {
+        meter.advance(to: plan.count)
+        meter.finish()
+        try synthesis.publish()
+      }
+    } catch {
+      if world.size == 1 { synthesis.discard() }
+      throw error
+    }
+    if world.isRoot { print(summary(of: plan)) }
+  }
+
+  private func summary(of plan: SynthesisPlan) -> String {
+    var lines = [
+      "\(output): \(plan.count) images of \(size)x\(size) pixels, half of them forged by "
+        + "\(plan.methods.count) methods"
+    ]
+    for (split, name) in SynthesisPlan.splitNames.enumerated() {
+      let shards = plan.shards.filter { $0.fileName.hasPrefix(name + "-") }
+      let images = shards.reduce(0) { $0 + $1.pictures.count }
+      lines.append(
+        "  \(name): \(images) images of \(plan.identities[split]) identities in "
+          + "\(shards.count) shard\(shards.count == 1 ? "" : "s")")
+    }
+    return lines.joined(separator: "\n")
+  }
+}
