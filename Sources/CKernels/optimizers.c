@@ -14,7 +14,8 @@ void rfm_adam_update(
     means[i] = m;
     squares[i] = v;
     // The builtin, unlike sqrtf, does not set errno: so the loop becomes vector instructions.
-    weights[i] = w - step.step_size * (m / (__builtin_elementwise_sqrt(v) / step.root_correction2 + step.epsilon));
+    float root = __builtin_elementwise_sqrt(v) / step.root_correction2;
+    weights[i] = w - step.step_size * (m / (root + step.epsilon));
   }
 }
 

@@ -86,7 +86,7 @@ public struct Configuration: Sendable, Equatable {
 
     /// Erasing guided by class activation maps.
     public struct AttentionErasing: Sendable, Equatable {
-      public var fraction = 0.2
+      public var fraction = 0.1
     }
   }
 

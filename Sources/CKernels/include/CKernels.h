@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "optimizers.h"
+#include "system.h"
 
 #pragma clang assume_nonnull begin
 

@@ -1,0 +1,110 @@
+import Foundation
+import Networks
+
+/// The folder of a run, `runs/NAME/`:
+///
+/// | | |
+/// | --- | --- |
+/// | `config.yaml` | the configuration with every value resolved |
+/// | `environment.json` | versions, hosts, ranks, threads, instruction set |
+/// | `metrics.jsonl` | what was measured, one JSON object a line |
+/// | `checkpoints/` | see ``CheckpointStore`` |
+///
+/// One training at a time has it open: rank 0 holds a lock, which the system releases however the
+/// process ends.
+public final class RunFolder: Sendable {
+  public let path: String
+  public let checkpoints: CheckpointStore
+
+  private let lock: Int32
+
+  public var configurationPath: String { "\(path)/config.yaml" }
+  public var environmentPath: String { "\(path)/environment.json" }
+  public var metricsPath: String { "\(path)/metrics.jsonl" }
+
+  /// A run folder that can't be used, and why.
+  public struct Refusal: ReportableError, Equatable {
+    public let description: String
+    public var exitStatus: ExitStatus { .badData }
+  }
+
+  /// Opens the folder, and makes it where there is none.
+  ///
+  /// - Parameters:
+  ///   - path: `configuration.run.folder`.
+  ///   - resume: whether a training that is already in it is to be continued; otherwise there
+  ///     must be none.
+  ///   - patience: seconds to wait for another process to let go of the folder; a training that
+  ///     was just killed may need a moment to be gone.
+  /// - Throws: ``Refusal``, `FileError`.
+  public init(opening path: String, resume: Bool, patience: Double = 10) throws {
+    do {
+      try FileManager.default.createDirectory(
+        atPath: "\(path)/checkpoints", withIntermediateDirectories: true)
+    } catch {
+      throw FileError(operation: "create the folder", path: path, code: errorNumber(of: error))
+    }
+    let lockPath = "\(path)/.lock"
+    let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw FileError(operation: "create", path: lockPath) }
+    var isFree = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    let deadline = Date().addingTimeInterval(patience)
+    // Some network file systems have no locks: then nothing can be said.
+    while !isFree, errno == EWOULDBLOCK || errno == EINTR, Date() < deadline {
+      usleep(50_000)
+      isFree = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    }
+    if !isFree, errno == EWOULDBLOCK {
+      close(descriptor)
+      throw Refusal(
+        description: "\(printable(path)) is in use by another training: wait for it to end, or "
+          + "choose another run.name")
+    }
+    self.path = path
+    lock = descriptor
+    checkpoints = CheckpointStore(path: "\(path)/checkpoints")
+    if !resume {
+      let holdsMetrics = ((try? FileReader(opening: metricsPath).size) ?? 0) > 0
+      guard try checkpoints.steps().isEmpty, !holdsMetrics else {
+        throw Refusal(
+          description: "\(printable(path)) already holds a training: continue it with --resume, "
+            + "or choose another run.name")
+      }
+    }
+  }
+
+  deinit { close(lock) }
+
+  /// Writes `config.yaml`.
+  public func write(_ configuration: Configuration) throws {
+    try DurableFile.write(configuration.yaml, to: configurationPath)
+  }
+
+  /// Writes `environment.json`.
+  public func write(_ environment: RunEnvironment) throws {
+    try DurableFile.write(environment.json.page(), to: environmentPath)
+  }
+
+  /// Opens `metrics.jsonl`, see ``MetricsFile``.
+  public func metrics(resumingAfter step: Int) throws -> MetricsFile {
+    try MetricsFile(path: metricsPath, resumingAfter: step)
+  }
+}
+
+/// The system's error number in an error of Foundation.
+func errorNumber(of error: any Error) -> Int32 {
+  var next: NSError? = error as NSError
+  while let current = next {
+    if current.domain == NSPOSIXErrorDomain { return Int32(current.code) }
+    next = current.userInfo[NSUnderlyingErrorKey] as? NSError
+  }
+  switch (error as NSError).code {
+  case CocoaError.fileWriteNoPermission.rawValue, CocoaError.fileReadNoPermission.rawValue:
+    return EACCES
+  case CocoaError.fileWriteFileExists.rawValue: return EEXIST
+  case CocoaError.fileWriteOutOfSpace.rawValue: return ENOSPC
+  case CocoaError.fileWriteVolumeReadOnly.rawValue: return EROFS
+  case CocoaError.fileNoSuchFile.rawValue, CocoaError.fileReadNoSuchFile.rawValue: return ENOENT
+  default: return EIO
+  }
+}
