@@ -23,3 +23,17 @@ extension ShardError: ReportableError {
 extension MissingClassError: ReportableError {
   public var exitStatus: ExitStatus { .badData }
 }
+
+extension ImageError: ReportableError {
+  public var exitStatus: ExitStatus { reason == .inputOutput ? .inputOutput : .badData }
+}
+
+extension PackError: ReportableError {
+  public var exitStatus: ExitStatus {
+    switch self {
+    case .usage: .usage
+    case .badData: .badData
+    case .inputOutput: .inputOutput
+    }
+  }
+}

@@ -4,5 +4,5 @@ import ArgumentParser
 struct RFM: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rfm", abstract: "Train, explain and apply fake-face detectors.",
-    subcommands: [SynthesizeCommand.self])
+    subcommands: [SynthesizeCommand.self, PackCommand.self])
 }

@@ -1,0 +1,15 @@
+/// Why `pack` stopped. One line that says what to do.
+public enum PackError: Error, CustomStringConvertible, Sendable {
+  /// What was asked for makes no sense.
+  case usage(String)
+  /// The images or their layout are not what they must be.
+  case badData(String)
+  /// A file could not be read or written.
+  case inputOutput(String)
+
+  public var description: String {
+    switch self {
+    case .usage(let text), .badData(let text), .inputOutput(let text): text
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/// What `pack` did.
+public struct PackReport: Sendable, Equatable {
+  public struct Split: Sendable, Equatable {
+    public let name: String
+    /// Paths of its shards.
+    public let shards: [String]
+    /// Images of each method; entry 0 is the real ones.
+    public let counts: [Int]
+  }
+
+  public struct Skipped: Sendable, Equatable {
+    /// Relative to the input folder, printable.
+    public let path: String
+    public let reason: String
+  }
+
+  /// Entry 0 is "real".
+  public let methods: [String]
+  public let splits: [Split]
+  /// Images that could not be decoded, in the order of their paths.
+  public let skipped: [Skipped]
+  /// What else the user should know, one line each.
+  public let notes: [String]
+
+  /// What was passed over and how much that is, one line each.
+  public var remarks: [String] {
+    var lines = notes + skipped.map { "\($0.path): \($0.reason); passed over" }
+    if !skipped.isEmpty {
+      let packed = splits.flatMap(\.counts).reduce(0, +)
+      lines.append(
+        "\(skipped.count) of \(packed + skipped.count) images can't be decoded and are not packed")
+    }
+    return lines
+  }
+
+  /// Splits in rows, methods in columns.
+  public var table: String {
+    var rows = [["split", "shards", "images"] + methods]
+    for split in splits {
+      rows.append(
+        [split.name, "\(split.shards.count)", "\(split.counts.reduce(0, +))"]
+          + split.counts.map(String.init))
+    }
+    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max()! }
+    return rows.map { row in
+      row.enumerated().map { column, text in
+        let pad = String(repeating: " ", count: widths[column] - text.count)
+        return column == 0 ? text + pad : pad + text
+      }.joined(separator: "  ")
+    }.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,419 @@
+import Dispatch
+import Foundation
+
+/// What `pack` is asked to do.
+public struct PackSettings: Sendable {
+  /// Folder of images, laid out as `[SPLIT/]real/…` and `[SPLIT/]fake/METHOD/…`.
+  public var input: String
+  /// Folder for the shards; made if it isn't there.
+  public var output: String
+  /// Height and width of the images in the shards.
+  public var size = 256
+  /// How to split by source where no folders do; nil for the usual shares.
+  public var split: SplitShares?
+  /// Decides which source goes into which split, and the order within.
+  public var seed: UInt64 = 0
+  /// A shard holds at most this many; the shards of a split are about equally large.
+  public var imagesPerShard = 2048
+  /// Level of compression, 0 … 9; nil for none.
+  public var gzip: Int?
+  /// Whether an image that can't be decoded stops everything, instead of being passed over.
+  public var isStrict = false
+  /// Whether shards of the same splits that are already there are replaced.
+  public var overwrites = false
+  /// How many images this rank decodes at once.
+  public var threads = ProcessInfo.processInfo.activeProcessorCount
+
+  public init(input: String, output: String) {
+    self.input = input
+    self.output = output
+  }
+}
+
+/// What packing needs of the ranks it runs on.
+public protocol PackingRanks {
+  var rank: Int { get }
+  var size: Int { get }
+  /// Rank 0's bytes on every rank.
+  func broadcast(_ bytes: [UInt8]) throws -> [UInt8]
+  /// Every rank's bytes, in rank order, on every rank.
+  func gather(_ bytes: [UInt8]) throws -> [[UInt8]]
+}
+
+/// A job of one process.
+public struct SingleRank: PackingRanks {
+  public let rank = 0
+  public let size = 1
+  public init() {}
+  public func broadcast(_ bytes: [UInt8]) -> [UInt8] { bytes }
+  public func gather(_ bytes: [UInt8]) -> [[UInt8]] { [bytes] }
+}
+
+/// Images in folders to shards: every image is decoded, turned upright, cut to the largest square
+/// around its centre and resized with antialiasing.
+///
+/// Ranks take shards in turn, and threads the images of a shard; what is in which shard, and in which
+/// order, is planned before and depends on neither. The shards grow in a hidden folder inside the
+/// output folder and get their names only when all are complete, so a run that fails or is ended
+/// leaves no shards.
+public enum Packer {
+  /// Packs; every rank calls it and gets the same report.
+  ///
+  /// - Parameter progress: called with this rank's images done and in all.
+  /// - Throws: ``PackError``, ``ShardError``, or whatever `ranks` throws; on all ranks if on one.
+  public static func pack(
+    _ settings: PackSettings, ranks: any PackingRanks = SingleRank(),
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws -> PackReport {
+    let staging = settings.output + "/.packing"
+    let bytes = try onRoot(ranks) {
+      let plan = try prepare(settings)
+      try makeStaging(staging)
+      return plan.encoded
+    }
+    let plan = PackPlan(decoding: bytes)
+    var own = Outcome()
+    do {
+      try work(settings, plan: plan, staging: staging, ranks: ranks, own: &own, progress: progress)
+    } catch {
+      own.failure = Failure(error, rank: ranks.size > 1 ? ranks.rank : nil)
+      // The other ranks look for this between images and stop too.
+      _ = FileManager.default.createFile(atPath: stopMark(staging), contents: nil)
+    }
+    var all = Outcome()
+    for part in try ranks.gather(own.encoded) { all.merge(Outcome(decoding: part)) }
+    let report = try onRoot(ranks) {
+      do {
+        if let failure = all.failure { throw failure.error }
+        try requireBothClasses(plan, all)
+        let shards = try settle(settings, plan: plan, done: all, staging: staging)
+        return joined(shards)
+      } catch {
+        try? FileManager.default.removeItem(atPath: staging)
+        throw error
+      }
+    }
+    return summary(plan, all, shards: separated(report), settings)
+  }
+
+  // MARK: Before
+
+  private static func prepare(_ settings: PackSettings) throws -> PackPlan {
+    let listing = try FolderListing(of: BytePath(settings.input))
+    let layout = try PackLayout(files: listing.files, folder: settings.input)
+    var plan = try PackPlan(
+      layout: layout, shares: settings.split, seed: settings.seed,
+      imagesPerShard: settings.imagesPerShard)
+    plan.notes = listing.notes + plan.notes
+    do {
+      try FileManager.default.createDirectory(
+        atPath: settings.output, withIntermediateDirectories: true)
+    } catch {
+      throw PackError.inputOutput(
+        "\(settings.output): can't be made: \(error.localizedDescription)")
+    }
+    let old = try oldShards(settings.output, splits: plan.splits)
+    if let first = old.first, !settings.overwrites {
+      throw PackError.usage(
+        "\(settings.output): holds \(old.count) shards already, such as \(first);"
+          + " choose another folder, or replace them with --overwrite")
+    }
+    return plan
+  }
+
+  /// Names of the shards of these splits in `folder`.
+  private static func oldShards(_ folder: String, splits: [String]) throws -> [String] {
+    let names: [String]
+    do {
+      names = try FileManager.default.contentsOfDirectory(atPath: folder)
+    } catch {
+      throw PackError.inputOutput("\(folder): can't be listed: \(error.localizedDescription)")
+    }
+    return names.filter { name in
+      guard name.hasSuffix(".h5"), let dash = name.lastIndex(of: "-") else { return false }
+      let digits = name[name.index(after: dash)...].dropLast(3)
+      return splits.contains(String(name[..<dash])) && !digits.isEmpty
+        && digits.utf8.allSatisfy { (48...57).contains($0) }
+    }.sorted()
+  }
+
+  private static func makeStaging(_ staging: String) throws {
+    // One may be left of a run that was killed.
+    try? FileManager.default.removeItem(atPath: staging)
+    do {
+      try FileManager.default.createDirectory(
+        atPath: staging, withIntermediateDirectories: false)
+    } catch {
+      throw PackError.inputOutput("\(staging): can't be made: \(error.localizedDescription)")
+    }
+  }
+
+  // MARK: The work
+
+  private static func work(
+    _ settings: PackSettings, plan: PackPlan, staging: String, ranks: any PackingRanks,
+    own: inout Outcome, progress: (Int, Int) -> Void
+  ) throws {
+    let mine = plan.shards.indices.filter { $0 % ranks.size == ranks.rank }
+    let total = mine.reduce(0) { $0 + plan.shards[$1].range.count }
+    let root = BytePath(settings.input)
+    let atOnce = 16 * max(1, settings.threads)
+    var done = 0
+    for index in mine {
+      let shard = plan.shards[index]
+      let writer = try ShardWriter(
+        path: stagedPath(staging, index), height: settings.size, width: settings.size,
+        methodNames: plan.methods, gzip: settings.gzip, hasSources: true, hasPaths: true)
+      var counts = [Int](repeating: 0, count: plan.methods.count)
+      for start in stride(from: shard.range.lowerBound, to: shard.range.upperBound, by: atOnce) {
+        let items = start..<min(start + atOnce, shard.range.upperBound)
+        let faces = decode(
+          items.map { root.appending(plan.items[$0].path.bytes) }, size: settings.size,
+          threads: settings.threads)
+        for (item, face) in zip(items, faces) {
+          switch face {
+          case .success(let pixels):
+            let place = plan.items[item]
+            try writer.append(
+              image: pixels, method: place.method, source: plan.sources[place.source],
+              path: place.path.description)
+            counts[place.method] += 1
+          case .failure(let error):
+            guard !settings.isStrict else {
+              throw PackError.badData("\(error) (--strict)")
+            }
+            own.skipped.append((item, error.detail))
+          }
+        }
+        done += items.count
+        progress(done, total)
+        if FileManager.default.fileExists(atPath: stopMark(staging)) { return }
+      }
+      if writer.count > 0 {
+        try writer.finish()
+        own.counts.append((index, counts))
+      }
+    }
+  }
+
+  /// Decodes, crops and resizes in parallel; results in the order of `paths`.
+  private static func decode(_ paths: [BytePath], size: Int, threads: Int)
+    -> [Result<[UInt8], ImageError>]
+  {
+    let faces = UnsafeMutableBufferPointer<Result<[UInt8], ImageError>>.allocate(
+      capacity: paths.count)
+    faces.initialize(repeating: .success([]))
+    defer {
+      faces.deinitialize()
+      faces.deallocate()
+    }
+    // Every iteration writes to places of its own.
+    nonisolated(unsafe) let out = faces
+    let workers = max(1, min(threads, paths.count))
+    DispatchQueue.concurrentPerform(iterations: workers) { worker in
+      for index in stride(from: worker, to: paths.count, by: workers) {
+        do {
+          let image = try ImageDecoder.decode(path: paths[index]).centreSquare()
+          out[index] = .success(
+            ImageResize.bilinear(image, width: size, height: size).pixels)
+        } catch let error as ImageError {
+          out[index] = .failure(error)
+        } catch {
+          out[index] = .failure(
+            ImageError(
+              name: paths[index].description, reason: .inputOutput, detail: "\(error)"))
+        }
+      }
+    }
+    return Array(faces)
+  }
+
+  private static func stagedPath(_ staging: String, _ shard: Int) -> String {
+    "\(staging)/\(shard).h5"
+  }
+
+  private static func stopMark(_ staging: String) -> String { staging + "/stopped" }
+
+  // MARK: After
+
+  private static func requireBothClasses(_ plan: PackPlan, _ all: Outcome) throws {
+    for (split, name) in plan.splits.enumerated() {
+      let counts = total(plan, all, split: split)
+      for isFake in [false, true]
+      where (isFake ? counts.dropFirst().reduce(0, +) : counts[0]) == 0 {
+        throw PackError.badData(
+          "none of the \(isFake ? "fake" : "real") images for split \(name) can be decoded;"
+            + (all.skipped.first.map {
+              " the first that can't: \(plan.items[$0.item].path): \($0.reason)"
+            } ?? ""))
+      }
+    }
+  }
+
+  private static func total(_ plan: PackPlan, _ all: Outcome, split: Int) -> [Int] {
+    var sum = [Int](repeating: 0, count: plan.methods.count)
+    for (shard, counts) in all.counts where plan.shards[shard].split == split {
+      for (method, count) in counts.enumerated() { sum[method] += count }
+    }
+    return sum
+  }
+
+  /// Gives the complete shards their names and removes what they replace. The paths, in order.
+  private static func settle(
+    _ settings: PackSettings, plan: PackPlan, done: Outcome, staging: String
+  ) throws -> [String] {
+    var stale = Set(try oldShards(settings.output, splits: plan.splits))
+    var next = [Int](repeating: 0, count: plan.splits.count)
+    var paths: [String] = []
+    for (shard, _) in done.counts {
+      let split = plan.shards[shard].split
+      let name = plan.splits[split] + String(format: "-%05d.h5", next[split])
+      next[split] += 1
+      let path = settings.output + "/" + name
+      guard rename(stagedPath(staging, shard), path) == 0 else {
+        throw PackError.inputOutput(
+          "\(path): can't be written: \(String(cString: strerror(errno)))")
+      }
+      stale.remove(name)
+      paths.append(path)
+    }
+    for name in stale { unlink(settings.output + "/" + name) }
+    try? FileManager.default.removeItem(atPath: staging)
+    return paths
+  }
+
+  private static func summary(
+    _ plan: PackPlan, _ all: Outcome, shards: [String], _ settings: PackSettings
+  ) -> PackReport {
+    let splitOfShard = all.counts.map { plan.shards[$0.shard].split }
+    return PackReport(
+      methods: plan.methods,
+      splits: plan.splits.indices.map { split in
+        PackReport.Split(
+          name: plan.splits[split],
+          shards: zip(shards, splitOfShard).filter { $1 == split }.map(\.0),
+          counts: total(plan, all, split: split))
+      },
+      skipped: all.skipped.map { (plan.items[$0.item].path, $0.reason) }
+        .sorted { $0.0 < $1.0 }
+        .map { PackReport.Skipped(path: $0.0.description, reason: $0.1) },
+      notes: plan.notes)
+  }
+
+  // MARK: Between ranks
+
+  /// Runs `body` on rank 0 and gives its bytes to all; what it throws, all ranks throw.
+  private static func onRoot(_ ranks: any PackingRanks, _ body: () throws -> [UInt8]) throws
+    -> [UInt8]
+  {
+    var message = Outcome()
+    if ranks.rank == 0 {
+      do {
+        message.payload = try body()
+      } catch {
+        message.failure = Failure(error, rank: nil)
+      }
+    }
+    message = Outcome(decoding: try ranks.broadcast(message.encoded))
+    if let failure = message.failure { throw failure.error }
+    return message.payload
+  }
+
+  private static func joined(_ texts: [String]) -> [UInt8] {
+    Array(texts.joined(separator: "\0").utf8)
+  }
+
+  private static func separated(_ bytes: [UInt8]) -> [String] {
+    bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+  }
+}
+
+/// An error that can travel between ranks.
+private struct Failure {
+  let kind: Int
+  let text: String
+
+  init(kind: Int, text: String) {
+    self.kind = kind
+    self.text = text
+  }
+
+  init(_ error: any Error, rank: Int?) {
+    kind =
+      switch error {
+      case PackError.usage: 0
+      case PackError.badData: 1
+      default: 2
+      }
+    text = String(describing: error) + (rank.map { " (rank \($0))" } ?? "")
+  }
+
+  var error: PackError {
+    switch kind {
+    case 0: .usage(text)
+    case 1: .badData(text)
+    default: .inputOutput(text)
+    }
+  }
+}
+
+/// What a rank has done, as it travels between ranks: fields that end with a zero byte, then the
+/// payload.
+private struct Outcome {
+  var failure: Failure?
+  /// Places in the plan's items, and why they could not be decoded.
+  var skipped: [(item: Int, reason: String)] = []
+  /// Shards that are complete, in order, and their images of each method.
+  var counts: [(shard: Int, counts: [Int])] = []
+  var payload: [UInt8] = []
+
+  init() {}
+
+  mutating func merge(_ other: Outcome) {
+    failure = failure ?? other.failure
+    skipped += other.skipped
+    counts = (counts + other.counts).sorted { $0.shard < $1.shard }
+  }
+
+  var encoded: [UInt8] {
+    var bytes: [UInt8] = []
+    func put(_ text: String) {
+      bytes += text.utf8.filter { $0 != 0 }
+      bytes.append(0)
+    }
+    put("\(failure?.kind ?? -1)")
+    put(failure?.text ?? "")
+    put("\(skipped.count)")
+    for (item, reason) in skipped {
+      put("\(item)")
+      put(reason)
+    }
+    put("\(counts.count)")
+    for (shard, counts) in counts {
+      put("\(shard)")
+      put(counts.map(String.init).joined(separator: ","))
+    }
+    return bytes + payload
+  }
+
+  init(decoding bytes: [UInt8]) {
+    var rest = bytes[...]
+    func field() -> String {
+      let end = rest.firstIndex(of: 0)!
+      defer { rest = rest[(end + 1)...] }
+      return String(decoding: rest[..<end], as: UTF8.self)
+    }
+    let kind = Int(field())!
+    let text = field()
+    failure = kind < 0 ? nil : Failure(kind: kind, text: text)
+    skipped = (0..<Int(field())!).map { _ in
+      let item = Int(field())!
+      return (item, field())
+    }
+    counts = (0..<Int(field())!).map { _ in
+      let shard = Int(field())!
+      return (shard, field().split(separator: ",").map { Int($0)! })
+    }
+    payload = Array(rest)
+  }
+}

@@ -1,0 +1,136 @@
+import ArgumentParser
+import FaceShards
+import Foundation
+import MessagePassing
+import Training
+
+struct PackCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pack",
+    abstract: "Pack folders of face images into shards.",
+    discussion: """
+      The input folder is laid out as
+
+        [SPLIT/]real/[SOURCE/…/]IMAGE
+        [SPLIT/]fake/METHOD/[SOURCE/…/]IMAGE
+
+      SPLIT is train, validation or test; without such folders the images are split by source, so \
+      that no video or person is in two splits. SOURCE is the folder below real or METHOD, else the \
+      image's name without its extension.
+
+      Images are JPEG, PNG or PNM of any size, told by their content. They are turned upright, cut to \
+      the largest square around their centre, and resized as Pillow's bilinear filter does. What \
+      can't be decoded is named, counted and passed over.
+
+      EXAMPLE
+        rfm pack --input faces --output shards --size 256
+        mpirun -np 4 rfm pack --input faces --output shards --split train=0.8,validation=0.1,test=0.1
+      """)
+
+  @Option(help: ArgumentHelp("Folder of images.", valueName: "dir"))
+  var input: String
+
+  @Option(help: ArgumentHelp("Folder for the shards, SPLIT-NNNNN.h5.", valueName: "dir"))
+  var output: String
+
+  @Option(help: ArgumentHelp("Height and width of the packed images.", valueName: "pixels"))
+  var size = 256
+
+  @Option(help: ArgumentHelp("How the input is laid out; folders is the only way so far."))
+  var layout = Layout.folders
+
+  @Option(
+    help: ArgumentHelp(
+      "Splits and their shares, used where no folders name the splits. (default: "
+        + "train=0.7,validation=0.15,test=0.15)",
+      valueName: "name=share,…"))
+  var split: String?
+
+  @Option(
+    help: ArgumentHelp("Decides the split of each source and the order.", valueName: "number"))
+  var seed: UInt64 = 0
+
+  @Option(help: ArgumentHelp("The most images in a shard.", valueName: "count"))
+  var imagesPerShard = 2048
+
+  @Option(
+    help: ArgumentHelp(
+      "Compress losslessly, 0 (least) to 9; without it images are stored as they are.",
+      valueName: "level"))
+  var gzip: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Images decoded at once by a rank. (default: its share of the processors)",
+      valueName: "count"))
+  var threads: Int?
+
+  @Flag(help: "Stop at the first image that can't be decoded.")
+  var strict = false
+
+  @Flag(help: "Replace shards of the same splits that are there already.")
+  var overwrite = false
+
+  enum Layout: String, ExpressibleByArgument, CaseIterable {
+    case folders
+  }
+
+  func validate() throws {
+    guard (8...16384).contains(size) else {
+      throw ValidationError("--size \(size): must be 8 to 16384")
+    }
+    guard imagesPerShard >= 1 else {
+      throw ValidationError("--images-per-shard \(imagesPerShard): must be at least 1")
+    }
+    guard (threads ?? 1) >= 1 else {
+      throw ValidationError("--threads \(threads ?? 0): must be at least 1")
+    }
+    guard (0...9).contains(gzip ?? 0) else {
+      throw ValidationError("--gzip \(gzip ?? 0): must be 0 to 9")
+    }
+  }
+
+  func run() {
+    func status(_ error: any Error) -> Int32 { ExitStatus(ending: error).rawValue }
+    MessagePassing.runRank(exitStatus: status) {
+      let communicator = try Communicator.world(needing: .single)
+      var settings = PackSettings(input: input, output: output)
+      settings.size = size
+      settings.split = try split.map { try SplitShares(parsing: $0) }
+      settings.seed = seed
+      settings.imagesPerShard = imagesPerShard
+      settings.gzip = gzip
+      settings.isStrict = strict
+      settings.overwrites = overwrite
+      settings.threads =
+        threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / communicator.nodeSize)
+
+      var meter: ProgressMeter?
+      let report = try Packer.pack(settings, ranks: PackingCommunicator(communicator)) {
+        done, total in
+        guard communicator.isRoot else { return }
+        if meter == nil {
+          meter = ProgressMeter(
+            label: communicator.size > 1 ? "packing (1 of \(communicator.size) ranks)" : "packing",
+            unit: "images", total: total)
+        }
+        meter?.advance(to: done)
+      }
+      guard communicator.isRoot else { return }
+      meter?.finish()
+      for line in report.remarks { FileHandle.standardError.write(Data("rfm: \(line)\n".utf8)) }
+      print(report.table)
+    }
+  }
+}
+
+private struct PackingCommunicator: PackingRanks {
+  let communicator: Communicator
+
+  init(_ communicator: Communicator) { self.communicator = communicator }
+
+  var rank: Int { communicator.rank }
+  var size: Int { communicator.size }
+  func broadcast(_ bytes: [UInt8]) throws -> [UInt8] { try communicator.broadcast(bytes) }
+  func gather(_ bytes: [UInt8]) throws -> [[UInt8]] { try communicator.allGatherUnequal(bytes) }
+}
