@@ -41,7 +41,7 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),
-    .target(name: "Reports", dependencies: ["Training"]),
+    .target(name: "Reports", dependencies: ["Training", "FaceShards"]),
     .executableTarget(
       name: "rfm",
       dependencies: [
@@ -59,7 +59,7 @@ let package = Package(
     .testTarget(
       name: "FaceShardsTests", dependencies: ["FaceShards"], resources: [.copy("Golden")]),
     .testTarget(name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")]),
-    .testTarget(name: "ReportsTests", dependencies: ["Reports"]),
+    .testTarget(name: "ReportsTests", dependencies: ["Reports", "FaceShards"]),
     // Every collective, checked; IntegrationTests starts it under mpirun.
     .executableTarget(
       name: "mpi-checks", dependencies: ["MessagePassing"], path: "Tests/MPIChecks"),
