@@ -1,0 +1,163 @@
+import Dispatch
+import Foundation
+
+/// Images from files, folders and standard input, decoded ahead in parallel and handed out in order.
+/// However many there are, only a few are in memory at once.
+///
+/// ```swift
+/// let stream = try ImageStream(inputs: ["faces", "one.jpg"])
+/// try stream.forEach(batch: 8) { items in
+///   for item in items { print(item.path, try item.image.get().width) }
+/// }
+/// ```
+public struct ImageStream: Sendable {
+  public struct Item: Sendable {
+    /// Place among all images of all ranks.
+    public let index: Int
+    /// As given, or below the folder as given, printable; `-` for standard input.
+    public let path: String
+    /// What was decoded and prepared, or why not.
+    public let image: Result<RGBImage, ImageError>
+  }
+
+  /// Every image of all ranks, in the order of the inputs, folders sorted by name.
+  public let paths: [BytePath]
+  /// What was passed over and why, one line each.
+  public let notes: [String]
+  /// Which of the images are this rank's: every `rankCount`-th.
+  private let rank: Int
+  private let rankCount: Int
+
+  /// - Parameters:
+  ///   - inputs: files, folders (with everything below them but hidden files) and `-`.
+  ///   - rank: this rank; it gets every `rankCount`-th image.
+  /// - Throws: ``ImageError`` if an input doesn't exist, ``PackError`` if a folder can't be listed.
+  ///   What a file holds is seen later.
+  public init(inputs: [String], rank: Int = 0, rankCount: Int = 1) throws {
+    precondition((0..<rankCount).contains(rank), "rank \(rank) is not below \(rankCount)")
+    var paths: [BytePath] = []
+    var notes: [String] = []
+    for input in inputs {
+      var status = stat()
+      if input == "-" {
+        paths.append(BytePath(input))
+      } else if stat(input, &status) != 0 {
+        throw ImageError(
+          name: input, reason: .inputOutput,
+          detail: "can't be opened: \(String(cString: strerror(errno)))")
+      } else if status.st_mode & S_IFMT == S_IFDIR {
+        let listing = try FolderListing(of: BytePath(input))
+        paths += listing.files.map { BytePath(input).appending($0.bytes) }
+        notes += listing.notes
+      } else {
+        paths.append(BytePath(input))
+      }
+    }
+    self.paths = paths
+    self.notes = notes
+    self.rank = rank
+    self.rankCount = rankCount
+  }
+
+  /// How many images are this rank's.
+  public var count: Int { (paths.count - rank + rankCount - 1) / rankCount }
+
+  /// Calls `body` with this rank's images in order, `batch` at a time (the last time maybe fewer),
+  /// while the next batch is being decoded.
+  ///
+  /// - Parameters:
+  ///   - threads: images decoded at once.
+  ///   - prepare: applied to each image where it is decoded; shrinking here keeps memory low.
+  public func forEach(
+    batch: Int, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
+    limits: DecodingLimits = DecodingLimits(),
+    prepare: @escaping @Sendable (RGBImage) -> RGBImage = { $0 },
+    _ body: ([Item]) throws -> Void
+  ) throws {
+    precondition(batch > 0 && threads > 0, "a batch and the threads are at least 1")
+    let indices = Array(stride(from: rank, to: paths.count, by: rankCount))
+    let batches = stride(from: 0, to: indices.count, by: batch).map {
+      Array(indices[$0..<min($0 + batch, indices.count)])
+    }
+    let queue = DispatchQueue(label: "rfm.images", attributes: .concurrent)
+    func start(_ batch: [Int]) -> PendingBatch {
+      PendingBatch(batch, on: queue, threads: threads) { index in
+        let path = paths[index]
+        return Item(
+          index: index, path: path.description,
+          image: Result { try ImageStream.decode(path, limits: limits) }
+            .map(prepare)
+            .mapError { error in
+              error as? ImageError
+                ?? ImageError(
+                  name: path.description, reason: .inputOutput, detail: String(describing: error))
+            })
+      }
+    }
+    var next = batches.first.map(start)
+    for position in batches.indices {
+      let ready = next!.wait()
+      next = position + 1 < batches.count ? start(batches[position + 1]) : nil
+      do {
+        try body(ready)
+      } catch {
+        _ = next?.wait()
+        throw error
+      }
+    }
+  }
+
+  private static func decode(_ path: BytePath, limits: DecodingLimits) throws -> RGBImage {
+    guard path.bytes == [UInt8(ascii: "-")] else {
+      return try ImageDecoder.decode(path: path, limits: limits)
+    }
+    let most = 1 << 30
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = read(STDIN_FILENO, &buffer, buffer.count)
+      if count < 0 && errno == EINTR { continue }
+      guard count >= 0 else {
+        throw ImageError(
+          name: "-", reason: .inputOutput,
+          detail: "standard input can't be read: \(String(cString: strerror(errno)))")
+      }
+      if count == 0 { break }
+      bytes += buffer[..<count]
+      guard bytes.count <= most else {
+        throw ImageError(
+          name: "-", reason: .tooLarge, detail: "standard input holds more than \(most) bytes")
+      }
+    }
+    return try ImageDecoder.decode(bytes: bytes, name: "-", limits: limits)
+  }
+}
+
+/// A batch that is being decoded.
+private final class PendingBatch: @unchecked Sendable {
+  private let group = DispatchGroup()
+  /// Every worker writes to places of its own, and readers wait for the group.
+  private var items: [ImageStream.Item?]
+
+  init(
+    _ indices: [Int], on queue: DispatchQueue, threads: Int,
+    decode: @escaping @Sendable (Int) -> ImageStream.Item
+  ) {
+    items = Array(repeating: nil, count: indices.count)
+    let workers = min(threads, indices.count)
+    let lock = NSLock()
+    for worker in 0..<workers {
+      queue.async(group: group) { [self] in
+        for place in stride(from: worker, to: indices.count, by: workers) {
+          let item = decode(indices[place])
+          lock.withLock { items[place] = item }
+        }
+      }
+    }
+  }
+
+  func wait() -> [ImageStream.Item] {
+    group.wait()
+    return items.map { $0! }
+  }
+}
