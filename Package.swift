@@ -60,9 +60,9 @@ let package = Package(
       name: "FaceShardsTests", dependencies: ["FaceShards"], resources: [.copy("Golden")]),
     .testTarget(name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")]),
     .testTarget(name: "ReportsTests", dependencies: ["Reports", "FaceShards"]),
-    // Every collective, checked; IntegrationTests starts it under mpirun.
+    // Every collective and the gradient reduction, checked; IntegrationTests starts it under mpirun.
     .executableTarget(
-      name: "mpi-checks", dependencies: ["MessagePassing"], path: "Tests/MPIChecks"),
+      name: "mpi-checks", dependencies: ["MessagePassing", "Training"], path: "Tests/MPIChecks"),
     .testTarget(name: "IntegrationTests", dependencies: ["Training", "rfm", "mpi-checks"]),
   ],
   swiftLanguageModes: [.v6]

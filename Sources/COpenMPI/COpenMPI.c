@@ -237,6 +237,26 @@ int rfm_mpi_allgatherv(
       part, count, type_of(type), whole, counts, displacements, type_of(type), comm_of(comm));
 }
 
+int rfm_mpi_iallgather(
+    rfm_mpi_comm comm, const void *part, int count, int type, void *whole,
+    rfm_mpi_request *request) {
+  MPI_Request started = MPI_REQUEST_NULL;
+  int code = MPI_Iallgather(
+      part, count, type_of(type), whole, count, type_of(type), comm_of(comm), &started);
+  *request = handle_of_request(started);
+  return code;
+}
+
+int rfm_mpi_ialltoall(
+    rfm_mpi_comm comm, const void *parts, int count, int type, void *received,
+    rfm_mpi_request *request) {
+  MPI_Request started = MPI_REQUEST_NULL;
+  int code = MPI_Ialltoall(
+      parts, count, type_of(type), received, count, type_of(type), comm_of(comm), &started);
+  *request = handle_of_request(started);
+  return code;
+}
+
 int rfm_mpi_barrier(rfm_mpi_comm comm) { return MPI_Barrier(comm_of(comm)); }
 
 int rfm_mpi_ibarrier(rfm_mpi_comm comm, rfm_mpi_request *request) {

@@ -299,6 +299,44 @@ public final class Communicator: Sendable {
     try allGatherUnequal(Array(string.utf8)).map { String(decoding: $0, as: UTF8.self) }
   }
 
+  /// Begins to copy every rank's part, in rank order, into every rank's `whole`, and returns at
+  /// once; both buffers belong to MPI until the request is done, and must not overlap.
+  ///
+  /// - Parameters:
+  ///   - part: the same count on every rank, within what MPI can count.
+  ///   - whole: `size` times as many.
+  public func startAllGather<T: MPIScalar>(
+    _ part: UnsafeBufferPointer<T>, into whole: UnsafeMutableBufferPointer<T>
+  ) throws(MPIError) -> Request {
+    precondition(
+      whole.count == part.count * size && part.count <= Int(Int32.max),
+      "room for \(size) parts of \(part.count) was expected, got \(whole.count)")
+    var request = Request("MPI_Iallgather", rank: rank)
+    try request.add {
+      rfm_mpi_iallgather(
+        handle, part.baseAddress, Int32(part.count), T.mpiType, whole.baseAddress, $0)
+    }
+    return request
+  }
+
+  /// Begins to hand the r-th of `size` equal parts of `parts` to rank r, and returns at once;
+  /// `received` gets one part from every rank, in rank order. Both buffers belong to MPI until the
+  /// request is done, and must not overlap.
+  public func startAllToAll<T: MPIScalar>(
+    _ parts: UnsafeBufferPointer<T>, into received: UnsafeMutableBufferPointer<T>
+  ) throws(MPIError) -> Request {
+    let count = parts.count / size
+    precondition(
+      parts.count == count * size && received.count == parts.count && count <= Int(Int32.max),
+      "\(size) equal parts were expected, got \(parts.count) elements for \(received.count)")
+    var request = Request("MPI_Ialltoall", rank: rank)
+    try request.add {
+      rfm_mpi_ialltoall(
+        handle, parts.baseAddress, Int32(count), T.mpiType, received.baseAddress, $0)
+    }
+    return request
+  }
+
   private func counts<T: MPIScalar>(of part: [T]) throws(MPIError) -> [Int] {
     // Not through `allGather`, which may come here for long parts.
     var counts = [Int](repeating: 0, count: size)

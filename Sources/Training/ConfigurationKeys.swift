@@ -172,7 +172,7 @@ extension Configuration {
       "Validation images of each method that its prototype is the mean of; 0: none are computed."),
 
     .number(
-      "communication.bucket_megabytes", \.communication.bucketMegabytes, 0.001...4096,
+      "communication.bucket_megabytes", \.communication.bucketMegabytes, 0.001...1024,
       effect: .harmless,
       "Size of the pieces in which gradients are summed over ranks while the backward pass goes "
         + "on."),

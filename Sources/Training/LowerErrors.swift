@@ -1,5 +1,6 @@
 import FaceShards
 import HierarchicalData
+import MessagePassing
 import Networks
 
 // How errors of the rooms below end the command.
@@ -36,4 +37,8 @@ extension PackError: ReportableError {
     case .inputOutput: .inputOutput
     }
   }
+}
+
+extension MPIError: ReportableError {
+  public var exitStatus: ExitStatus { .inputOutput }
 }

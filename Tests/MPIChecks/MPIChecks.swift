@@ -81,6 +81,7 @@ struct Checks {
     try barriersSeparate()
     try groupsAreApart()
     try errorsCarryTheTextOfMPI()
+    try gradientReductions()
     try world.barrier()
     if world.isRoot { print("ok, \(count.value) checks on \(world.size) ranks") }
   }

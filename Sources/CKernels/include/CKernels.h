@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gradient_compression.h"
 #include "optimizers.h"
 #include "system.h"
 

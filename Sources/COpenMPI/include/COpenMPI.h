@@ -86,6 +86,15 @@ int rfm_mpi_gatherv(
 int rfm_mpi_allgatherv(
     rfm_mpi_comm comm, const void *part, int count, int type, void *whole, const int *counts,
     const int *displacements);
+/// Every rank's part to every rank. `part` has `count` elements, `whole` that many a rank.
+int rfm_mpi_iallgather(
+    rfm_mpi_comm comm, const void *part, int count, int type, void *whole,
+    rfm_mpi_request *request);
+/// The r-th part of `parts` to rank r, whose `received` has this rank's at this rank's place. A part
+/// has `count` elements.
+int rfm_mpi_ialltoall(
+    rfm_mpi_comm comm, const void *parts, int count, int type, void *received,
+    rfm_mpi_request *request);
 int rfm_mpi_barrier(rfm_mpi_comm comm);
 int rfm_mpi_ibarrier(rfm_mpi_comm comm, rfm_mpi_request *request);
 

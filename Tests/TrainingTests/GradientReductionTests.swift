@@ -1,0 +1,93 @@
+import CKernels
+import MessagePassing
+import Testing
+
+@testable import Training
+
+/// What one process can check; mpi-checks does the rest under mpirun.
+@Suite struct GradientReductionTests {
+  @Test(arguments: [0, 1, 15, 16, 17, 1000, 4096, 100_003], [1, 64, 4096, 1 << 20])
+  func bucketsCoverTheArenaOnceAndGrowSmallerTowardsTheEnd(count: Int, bytes: Int) {
+    let buckets = GradientReducer.buckets(count: count, bucketBytes: bytes)
+    var end = 0
+    for bucket in buckets {
+      #expect(bucket.lowerBound == end && !bucket.isEmpty)
+      #expect(bucket.lowerBound % 16 == 0)
+      #expect(bucket.count <= max(16, bytes / 4))
+      end = bucket.upperBound
+    }
+    #expect(end == count)
+    let sizes = buckets.dropFirst().map(\.count)
+    #expect(zip(sizes, sizes.dropFirst()).allSatisfy { $0 >= $1 })
+  }
+
+  @Test func theLastBucketsAreParts() {
+    let sizes = GradientReducer.buckets(count: 1 << 14, bucketBytes: 1 << 12).map(\.count)
+    #expect(sizes.suffix(4) == [1024, 512, 256, 128])
+    #expect(sizes.dropLast(3).dropFirst().allSatisfy { $0 == 1024 })
+  }
+
+  @Test func aSingleRankKeepsItsGradients() throws {
+    var gradients = (0..<1000).map { Float($0) * 0.37 }
+    let before = gradients
+    try gradients.withUnsafeMutableBufferPointer { arena in
+      let reducer = try GradientReducer(
+        communicator: .world(), arena: arena, bucketBytes: 256, compression: .bfloat16)
+      for _ in 0..<3 {
+        reducer.begin()
+        reducer.markReady(upTo: 500)
+        try reducer.finish()
+      }
+      #expect(reducer.timing == GradientReducer.Timing())
+    }
+    #expect(gradients == before)
+  }
+
+  @Test func packingRoundsToTheNearestEven() {
+    let values: [(Float, UInt16)] = [
+      (0, 0), (-0.0, 0x8000), (1, 0x3f80), (-2, 0xc000), (.infinity, 0x7f80),
+      (Float(bitPattern: 0x3f80_7fff), 0x3f80), (Float(bitPattern: 0x3f80_8000), 0x3f80),
+      (Float(bitPattern: 0x3f80_8001), 0x3f81), (Float(bitPattern: 0x3f81_8000), 0x3f82),
+      (.greatestFiniteMagnitude, 0x7f80), (Float(bitPattern: 1), 0),
+    ]
+    var packed = [UInt16](repeating: 0, count: values.count)
+    rfm_gradients_pack(values.map(\.0), &packed, values.count)
+    #expect(packed == values.map(\.1))
+    for bits: UInt32 in [0x7f80_0001, 0xffff_ffff, 0x7fc0_0000] {
+      rfm_gradients_pack([Float(bitPattern: bits)], &packed, 1)
+      var back: Float = 0
+      rfm_gradients_unpack(packed, &back, 1)
+      #expect(back.isNaN)
+    }
+  }
+
+  @Test func packingErrsByAtMostHalfAStep() {
+    let values = (0..<10_000).map { Float(($0 * 7919) % 10_007 - 5000) * 1.0001e-3 }
+    var packed = [UInt16](repeating: 0, count: values.count)
+    var back = [Float](repeating: 0, count: values.count)
+    rfm_gradients_pack(values, &packed, values.count)
+    rfm_gradients_unpack(packed, &back, values.count)
+    #expect(zip(values, back).allSatisfy { abs($0 - $1) <= abs($0) / 256 })
+  }
+
+  @Test(arguments: [1, 2, 5], [0, 1, 1023, 1024, 3000])
+  func sumsAreAddedInOrderAndRoundedOnce(ranks: Int, count: Int) {
+    let stride = count + 3
+    let parts = (0..<ranks * stride).map {
+      UInt16(truncatingIfNeeded: 0x3f00 + ($0 * 31) % 600) | UInt16($0 % 2) << 15
+    }
+    var sum = [UInt16](repeating: 0, count: count + 1)
+    sum[count] = 0xabcd
+    rfm_gradients_sum(parts, ranks, stride, &sum, count)
+    var expected = [UInt16](repeating: 0, count: 1)
+    for index in 0..<count {
+      var total: Float = Float(bitPattern: UInt32(parts[index]) << 16)
+      for rank in 1..<max(1, ranks) {
+        total += Float(bitPattern: UInt32(parts[rank * stride + index]) << 16)
+      }
+      rfm_gradients_pack([total], &expected, 1)
+      #expect(sum[index] == expected[0])
+    }
+    #expect(sum[count] == 0xabcd)
+  }
+}
