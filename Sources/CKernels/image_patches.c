@@ -23,6 +23,10 @@ void rfm_image_unpatch_f32(const float *patches, float *dx, int W, int Wo, int r
     }
 }
 
+void rfm_accumulate_double(double *restrict out, const float *restrict in, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] += in[i];
+}
+
 void rfm_accumulate(float *restrict out, const float *restrict in, size_t count) {
   for (size_t i = 0; i < count; i++) out[i] += in[i];
 }

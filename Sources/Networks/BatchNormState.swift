@@ -104,18 +104,18 @@ final class BatchNormState: @unchecked Sendable {
   /// - Parameter partial: each task's Σdz then Σdz·y.
   func finishBackward(
     _ partial: UnsafePointer<Double>, tasks: Int, pitch: Int, pixels: Int, _ detector: Detector,
-    accumulate: Bool, _ reduction: StatisticsReduction?
+    _ gradients: GradientArena, _ reduction: StatisticsReduction?
   ) throws {
     combine(partial, tasks: tasks, pitch: pitch)
     let stride = norm.stride
     let gamma = detector.value(norm.weight)
-    let gammaGradient = detector.gradient(norm.weight)
-    let betaGradient = detector.gradient(norm.bias)
+    let (gammaOffset, betaOffset) = (
+      detector.parameters[norm.weight].offset, detector.parameters[norm.bias].offset
+    )
     for c in 0..<norm.channels {
-      let dGamma = Float(inverseDeviation[c] * (sums[stride + c] - mean[c] * sums[c]))
-      let dBeta = Float(sums[c])
-      gammaGradient[c] = accumulate ? gammaGradient[c] + dGamma : dGamma
-      betaGradient[c] = accumulate ? betaGradient[c] + dBeta : dBeta
+      let dGamma = inverseDeviation[c] * (sums[stride + c] - mean[c] * sums[c])
+      gradients.add(dGamma, at: gammaOffset + c)
+      gradients.add(sums[c], at: betaOffset + c)
     }
     var count = Double(pixels)
     if let reduction {

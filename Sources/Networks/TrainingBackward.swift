@@ -53,7 +53,7 @@ extension TrainingProgram {
     planSerial { [unowned self] in
       try state.finishBackward(
         other ? buffers.otherSums : buffers.sums, tasks: tasks, pitch: buffers.sumsPitch,
-        pixels: pixels, detector, accumulate: accumulates, reduction)
+        pixels: pixels, detector, gradients, reduction)
     }
   }
 
@@ -155,7 +155,7 @@ extension TrainingProgram {
     let input = blockInput(index, rectified: index == 0)
     let norm = state(shortcut.norm)
     let y = buffers.blocks[index].shortcut!
-    let lanes = TrainingBuffers.usesLanes(shortcut.outputs, shortcut.inputs)
+    let lanes = buffers.usesLanes(shortcut.outputs, shortcut.inputs)
     let tasks = planTasks(size) { [unowned self] task, range, _ in
       for (place, image) in range.enumerated() {
         let at = image * half * outStride * element
@@ -198,8 +198,8 @@ extension TrainingProgram {
   private func planWeightGradient(
     _ parameter: Int, outputs: Int, inputs: Int, pixels: Int, tasks: Int
   ) {
-    let gradient = detector.gradient(parameter)
-    if TrainingBuffers.usesLanes(outputs, inputs) {
+    let offset = detector.parameters[parameter].offset
+    if buffers.usesLanes(outputs, inputs) {
       let count = outputs * inputs
       let chunk = 1 << 14
       let pitch = paddedChannels(count)
@@ -207,9 +207,9 @@ extension TrainingProgram {
       planParallel((count + chunk - 1) / chunk) { [unowned self] part in
         let start = part * chunk
         let length = min(chunk, count - start)
-        if !accumulates { (gradient + start).update(repeating: 0, count: length) }
+        if !accumulates { gradients.clear(offset + start..<offset + start + length) }
         for task in 0..<tasks {
-          rfm_accumulate(gradient + start, lanes + task * pitch + start, length)
+          gradients.add(lanes + task * pitch + start, count: length, at: offset + start)
         }
       }
       return
@@ -220,6 +220,7 @@ extension TrainingProgram {
     let width = paddedChannels((outputs + slices - 1) / slices)
     let outStride = paddedChannels(outputs)
     let inStride = paddedChannels(inputs)
+    let gradient = detector.gradient(parameter)
     planParallel((outputs + width - 1) / width) { [unowned self] slice in
       let start = slice * width
       MatrixMultiply.multiply(
@@ -233,12 +234,12 @@ extension TrainingProgram {
   /// Adds the tasks' depthwise weight gradients in task order.
   private func planDepthwiseGradient(_ unit: SeparableUnit, tasks: Int) {
     let count = 9 * paddedChannels(unit.inputs)
-    let gradient = detector.gradient(unit.depthwise)
+    let offset = detector.parameters[unit.depthwise].offset
     planSerial { [unowned self] in
-      if !accumulates { gradient.update(repeating: 0, count: count) }
+      if !accumulates { gradients.clear(offset..<offset + count) }
       for task in 0..<tasks {
-        rfm_accumulate(
-          gradient, buffers.depthwiseLanes + task * buffers.depthwisePitch, count)
+        gradients.add(
+          buffers.depthwiseLanes + task * buffers.depthwisePitch, count: count, at: offset)
       }
     }
   }
@@ -266,7 +267,7 @@ extension TrainingProgram {
     let height = Int32(size.height)
     let joins = Tiling.joins(size)
     let rows = joins ? size.height : Tiling.rows(size)
-    let lanes = TrainingBuffers.usesLanes(unit.outputs, unit.inputs)
+    let lanes = buffers.usesLanes(unit.outputs, unit.inputs)
     let norm = state(unit.norm)
     let depthwise = weights.floats(unit.depthwise)
     let pointwise = weights.matrix(unit.pointwise)

@@ -52,11 +52,21 @@ final class TrainingBuffers: @unchecked Sendable {
   /// Weight matrices up to this size get a lane a task; larger ones are cut by output channels.
   static let largestLane = 200_000
 
-  static func usesLanes(_ outputs: Int, _ inputs: Int) -> Bool { outputs * inputs <= largestLane }
+  /// Every weight gradient is cut by images.
+  let lanesOnly: Bool
+
+  func usesLanes(_ outputs: Int, _ inputs: Int) -> Bool {
+    lanesOnly || outputs * inputs <= Self.largestLane
+  }
 
   init(
-    _ layers: XceptionLayers, _ geometry: NetworkGeometry, batch: Int, precision: Precision
+    _ layers: XceptionLayers, _ geometry: NetworkGeometry, batch: Int, precision: Precision,
+    lanesOnly: Bool
   ) {
+    self.lanesOnly = lanesOnly
+    func usesLanes(_ outputs: Int, _ inputs: Int) -> Bool {
+      lanesOnly || outputs * inputs <= Self.largestLane
+    }
     let element = precision.size
     var plan = MemoryPlan()
     func map(_ size: MapSize, _ channels: Int) -> Int {
@@ -75,7 +85,7 @@ final class TrainingBuffers: @unchecked Sendable {
 
     func measure(_ unit: SeparableUnit, _ size: MapSize) {
       widest = max(widest, paddedChannels(unit.inputs), paddedChannels(unit.outputs))
-      if Self.usesLanes(unit.outputs, unit.inputs) {
+      if usesLanes(unit.outputs, unit.inputs) {
         lane = max(lane, unit.outputs * unit.inputs)
       } else {
         layer.gradients = max(layer.gradients, map(size, unit.outputs))
@@ -101,7 +111,7 @@ final class TrainingBuffers: @unchecked Sendable {
       let outputs = block.units.last!.outputs
       if let shortcut = block.shortcut {
         shortcutGradient = max(shortcutGradient, map(size.halved, shortcut.inputs))
-        if Self.usesLanes(shortcut.outputs, shortcut.inputs) {
+        if usesLanes(shortcut.outputs, shortcut.inputs) {
           lane = max(lane, shortcut.outputs * shortcut.inputs)
         }
         // The shortcut's output gradients and gathered inputs are needed whole either way.

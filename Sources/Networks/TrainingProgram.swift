@@ -25,6 +25,7 @@ public final class TrainingProgram: @unchecked Sendable {
   let tiles: [FrozenTile]
   let states: [BatchNormState]
   let reduction: StatisticsReduction?
+  let gradients: GradientArena
   let ones: UnsafePointer<Float>
   let zeros: UnsafePointer<Float>
   var images: UnsafePointer<Float>
@@ -49,8 +50,9 @@ public final class TrainingProgram: @unchecked Sendable {
 
   /// - Parameters:
   ///   - batch: images a pass.
-  ///   - reduction: normalises over the batches of all ranks (`batch_norm: synchronized`); nil:
-  ///     each rank over its own.
+  ///   - reduction: normalises over the batches of all ranks (`batch_norm: synchronized`), and
+  ///     makes the gradients of a global batch the same on any number of ranks; nil: each rank
+  ///     normalises over its own batch.
   public init(
     _ detector: Detector, crop: Int, batch: Int, precision: Precision = .float32,
     workers: WorkerPool, reduction: StatisticsReduction? = nil
@@ -65,7 +67,9 @@ public final class TrainingProgram: @unchecked Sendable {
     geometry = NetworkGeometry(layers, crop: crop)
     kernels = Kernels(precision)
     weights = WorkingWeights(detector, precision: precision)
-    buffers = TrainingBuffers(layers, geometry, batch: batch, precision: precision)
+    gradients = GradientArena(detector, inDouble: reduction != nil)
+    buffers = TrainingBuffers(
+      layers, geometry, batch: batch, precision: precision, lanesOnly: reduction != nil)
     let (layers, geometry) = (layers, geometry)
     tiles = (0..<workers.count).map { _ in
       FrozenTile(
@@ -91,7 +95,12 @@ public final class TrainingProgram: @unchecked Sendable {
   static let joinedImages = 4
 
   /// Images of a task on maps of this size.
-  func imagesPerTask(_ size: MapSize) -> Int { Tiling.joins(size) ? Self.joinedImages : 1 }
+  ///
+  /// With statistics of all ranks it is always one: which images share a matrix multiply may touch
+  /// the rounding, and must not depend on the number of ranks.
+  func imagesPerTask(_ size: MapSize) -> Int {
+    Tiling.joins(size) && reduction == nil ? Self.joinedImages : 1
+  }
 
   /// Plans a layer on maps of `size` as tasks for all workers; returns their number.
   @discardableResult
@@ -180,6 +189,8 @@ public final class TrainingProgram: @unchecked Sendable {
   /// Gradients of the mean cross-entropy of the last `forward` for every weight, into
   /// `detector.gradients`.
   ///
+  /// With a reduction they come with `finishGradients`.
+  ///
   /// - Parameters:
   ///   - accumulate: add to the gradients instead of replacing them.
   ///   - finished: called with a count of arena elements, from the front, that are final.
@@ -194,16 +205,31 @@ public final class TrainingProgram: @unchecked Sendable {
     }
   }
 
+  /// With a reduction: sums the gradients over ranks into `detector.gradients`, after the last of an
+  /// update's backward passes. Without one they are there already, of this rank alone.
+  public func finishGradients() throws {
+    if let reduction { try gradients.finish(reduction) }
+  }
+
+  /// Gradients are summed over ranks by `finishGradients`, not by the caller.
+  public var reducesGradients: Bool { gradients.isWide }
+
   /// The classifier's gradients, and those of the averaged features.
   private func seedBackward(accumulate: Bool) {
     let count = layers.classifier.features
     let stride = paddedChannels(count)
     let weight = detector.value(layers.classifier.weight)
-    let weightGradient = detector.gradient(layers.classifier.weight)
-    let biasGradient = detector.gradient(layers.classifier.bias)
+    let weightOffset = detector.parameters[layers.classifier.weight].offset
+    let biasOffset = detector.parameters[layers.classifier.bias].offset
     if !accumulate {
-      weightGradient.update(repeating: 0, count: 2 * count)
-      biasGradient.update(repeating: 0, count: 2)
+      gradients.clear(weightOffset..<weightOffset + 2 * count)
+      gradients.clear(biasOffset..<biasOffset + 2)
+      for norm in layers.norms {
+        for parameter in [norm.weight, norm.bias] {
+          let offset = detector.parameters[parameter].offset
+          gradients.clear(offset..<offset + norm.channels)
+        }
+      }
     }
     for image in 0..<batch {
       // ∂(mean cross-entropy)/∂z_k = (softmax_k − [k = label])/batch; the two are opposite.
@@ -214,12 +240,13 @@ public final class TrainingProgram: @unchecked Sendable {
       let pooled = buffers.pooled + image * stride
       let gradient = buffers.pooledGradient + image * stride
       for c in 0..<count {
-        weightGradient[c] -= fake * pooled[c]
-        weightGradient[count + c] += fake * pooled[c]
+        let product = Double(fake) * Double(pooled[c])
+        gradients.add(-product, at: weightOffset + c)
+        gradients.add(product, at: weightOffset + count + c)
         gradient[c] = fake * (weight[count + c] - weight[c])
       }
-      biasGradient[0] -= fake
-      biasGradient[1] += fake
+      gradients.add(-Double(fake), at: biasOffset)
+      gradients.add(Double(fake), at: biasOffset + 1)
     }
   }
 }

@@ -124,6 +124,7 @@ void rfm_image_patches_f32(const float *image, float *out, int W, int Wo, int r0
 void rfm_image_unpatch_f32(const float *patches, float *dx, int W, int Wo, int r0, int r1);
 /// out += in.
 void rfm_accumulate(float *out, const float *in, size_t count);
+void rfm_accumulate_double(double *out, const float *in, size_t count);
 /// Denormals count as zero in this thread: they carry nothing and cost a hundred cycles each.
 void rfm_flush_denormals(void);
 /// A hint that this thread spins.
