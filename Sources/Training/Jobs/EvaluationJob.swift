@@ -1,0 +1,150 @@
+import FaceShards
+import ForgeryMining
+import Foundation
+import MessagePassing
+import Networks
+import Tensors
+
+/// Scores the images of shards and measures: `metrics.json` and `scores.csv`.
+public struct EvaluationJob {
+  /// Localisation of one kind of map, over the fake images that have a mask.
+  public struct Localisation: Encodable, Sendable {
+    public var overall: LocalisationSummary
+    public var methods: [String: LocalisationSummary]
+  }
+
+  /// What `metrics.json` holds.
+  public struct Report: Encodable {
+    public let metrics: EvaluationMetrics
+    public let loss: Double
+    public let images: Int
+    /// By kind of map; empty where shards have no masks.
+    public let localisation: [String: Localisation]
+
+    private enum Keys: String, CodingKey { case loss, images, localisation }
+
+    public func encode(to encoder: any Encoder) throws {
+      try metrics.encode(to: encoder)
+      var container = encoder.container(keyedBy: Keys.self)
+      try container.encode(loss, forKey: .loss)
+      try container.encode(images, forKey: .images)
+      if !localisation.isEmpty { try container.encode(localisation, forKey: .localisation) }
+    }
+  }
+
+  /// Collective. Rank 0 writes and gets the report, the others nil.
+  ///
+  /// - Parameters:
+  ///   - output: folder, made if it isn't there.
+  ///   - localises: also measure where the detector looks, if all shards have masks.
+  /// - Throws: what reading shards throws, `MetricsError`, `FileError`, `MPIError`.
+  public static func run(
+    _ loaded: LoadedDetector, data: [String], output: String, localises: Bool, batch: Int,
+    communicator: Communicator, workers: WorkerPool
+  ) throws -> Report? {
+    let set = try ShardSet(patterns: data)
+    let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
+    let mine = pass.part(Array(0..<set.count)).count
+    var progress = communicator.isRoot ? Progress("image", total: mine) : nil
+    let logits = try pass.logits(set, Array(0..<set.count)) { progress?.update($0) }
+    progress?.finish()
+
+    var localisation: [String: Localisation] = [:]
+    if localises, set.hasMasks, set.labels.contains(1) {
+      for kind in AttentionKind.allCases {
+        let fakes = pass.part((0..<set.count).filter { set.labels[$0] != 0 })
+        progress = communicator.isRoot ? Progress(kind.rawValue, total: fakes.count) : nil
+        localisation[kind.rawValue] = try localise(
+          kind, pass, set, fakes, communicator: communicator
+        ) { progress?.update($0) }
+        progress?.finish()
+      }
+    }
+
+    guard let logits else { return nil }
+    let scored = try ScoredSet(logits: logits, set: set, sources: set.readSources())
+    let report = Report(
+      metrics: scored.metrics, loss: scored.loss, images: set.count, localisation: localisation)
+    try JobOutput.makeFolder(output)
+    try JobOutput.write(report, to: "\(output)/metrics.json")
+    try DurableFile.write(
+      scoresTable(scored, paths: set.readPaths(), sources: set.readSources()),
+      to: "\(output)/scores.csv")
+    return report
+  }
+
+  private static func localise(
+    _ kind: AttentionKind, _ pass: DatasetPass, _ set: ShardSet, _ samples: [Int],
+    communicator: Communicator, progress: (Int) -> Void
+  ) throws -> Localisation {
+    var summaries = [LocalisationSummary](
+      repeating: LocalisationSummary(), count: set.methodNames.count)
+    let crop = pass.crop
+    let mask = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: set.height * set.width)
+    defer { mask.deallocate() }
+    let (top, left) = ((set.height - crop) / 2, (set.width - crop) / 2)
+    var cropped = [UInt8](repeating: 0, count: crop * crop)
+    try pass.maps(kind, set, samples) { image in
+      try set.readMask(image.sample, into: mask)
+      for row in 0..<crop {
+        for column in 0..<crop {
+          cropped[row * crop + column] = mask[(top + row) * set.width + left + column]
+        }
+      }
+      let scores = cropped.withUnsafeBufferPointer {
+        LocalisationScores(attention: image.map, mask: $0, width: crop)
+      }
+      // Nil where nothing, or everything, is forged: there is no inside and outside then.
+      if let scores { summaries[Int(set.methods[image.sample])].add(scores) }
+      progress(image.place + 1)
+    }
+    var overall = LocalisationSummary()
+    var methods: [String: LocalisationSummary] = [:]
+    for method in summaries.indices {
+      try communicator.allReduce(&summaries[method].sums, .sum)
+      if summaries[method].images > 0 {
+        methods[set.methodNames[method]] = summaries[method]
+        overall.merge(summaries[method])
+      }
+    }
+    return Localisation(overall: overall, methods: methods)
+  }
+
+  /// `scores.csv`, with fields quoted as RFC 4180 says where they need it.
+  static func scoresTable(_ scored: ScoredSet, paths: [String], sources: [String]) -> String {
+    var text = "index,path,source,label,method,logit_real,logit_fake,probability_fake\n"
+    for i in scored.scores.indices {
+      let fields = [
+        String(i), field(paths[i]), field(sources[i]), String(scored.labels[i]),
+        field(scored.methodNames[Int(scored.methods[i])]), "\(scored.logits[2 * i])",
+        "\(scored.logits[2 * i + 1])", "\(scored.scores[i])",
+      ]
+      text += fields.joined(separator: ",") + "\n"
+    }
+    return text
+  }
+
+  private static func field(_ text: String) -> String {
+    guard text.contains(where: { ",\"\n\r".contains($0) }) else { return text }
+    return "\"" + text.replacing("\"", with: "\"\"") + "\""
+  }
+}
+
+/// Files that jobs leave.
+enum JobOutput {
+  static func makeFolder(_ path: String) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw FileError(operation: "create the folder", path: path, code: errorNumber(of: error))
+    }
+  }
+
+  /// JSON with sorted keys.
+  static func write(_ value: some Encodable, to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let text = String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
+    try DurableFile.write(text, to: path)
+  }
+}

@@ -1,0 +1,107 @@
+import FaceShards
+import ForgeryMining
+import MessagePassing
+
+/// Computes the prototypes of a detector on shards, on all ranks, and how well they attribute.
+///
+/// The first K fake images of each method, in shard order, make the prototype (mean normalised FAM;
+/// Wang and Deng, CVPR 2021, section 3.3); the next K at the most, none of which went into it,
+/// calibrate: they say whether plain or centred attribution is more accurate, and where unknown
+/// methods are rejected.
+public struct PrototypeSurvey {
+  public let prototypes: Prototypes
+  public let calibration: PrototypesFile.Calibration
+  /// Images that calibrated.
+  public let calibrated: Int
+
+  /// Known images that the rejection threshold keeps.
+  static let acceptedKnown = 0.95
+
+  /// Collective; every rank gets the same result.
+  ///
+  /// - Parameters:
+  ///   - imagesPerMethod: K.
+  ///   - progress: told how many images this rank has done, and of how many.
+  /// - Throws: ``PrototypeSurvey/NoForgeries``, what reading shards throws, `MPIError`.
+  public init(
+    _ pass: DatasetPass, _ set: ShardSet, imagesPerMethod: Int, communicator: Communicator,
+    progress: (Int, Int) -> Void = { _, _ in }
+  ) throws {
+    var forMeans: [Int] = []
+    var forCalibration: [Int] = []
+    var seen = [Int](repeating: 0, count: set.methodNames.count)
+    for sample in 0..<set.count where set.labels[sample] != 0 {
+      let method = Int(set.methods[sample])
+      if seen[method] < imagesPerMethod {
+        forMeans.append(sample)
+      } else if seen[method] < 2 * imagesPerMethod {
+        forCalibration.append(sample)
+      }
+      seen[method] += 1
+    }
+    let present = seen.indices.filter { seen[$0] > 0 }
+    guard !present.isEmpty else { throw NoForgeries(file: set.shards[0].path) }
+    let names = present.map { set.methodNames[$0] }
+    var place = [Int](repeating: -1, count: seen.count)
+    for (i, method) in present.enumerated() { place[method] = i }
+
+    let mine = pass.part(forMeans)
+    let mineToo = pass.part(forCalibration)
+    let work = mine.count + mineToo.count
+    let crop = pass.crop
+    var normalised = [Float](repeating: 0, count: crop * crop)
+    var accumulator = PrototypeAccumulator(methods: names, height: crop, width: crop)
+    var done = 0
+    try pass.maps(.fam, set, mine) { image in
+      normalised.withUnsafeMutableBufferPointer {
+        normaliseAttention(image.map, height: crop, width: crop, into: $0)
+      }
+      accumulator.add(normalised, method: place[Int(set.methods[image.sample])])
+      done += 1
+      progress(done, work)
+    }
+    try communicator.allReduce(&accumulator.sums, .sum)
+    try communicator.allReduce(&accumulator.counts, .sum)
+    let prototypes = accumulator.prototypes()
+    self.prototypes = prototypes
+
+    let attribution = Attribution(prototypes)
+    var outcomes: [[Double]] = []
+    try pass.maps(.fam, set, mineToo) { image in
+      normalised.withUnsafeMutableBufferPointer {
+        normaliseAttention(image.map, height: crop, width: crop, into: $0)
+      }
+      let similarities = attribution.similarities(normalised)
+      let truth = place[Int(set.methods[image.sample])]
+      outcomes.append([
+        similarities.likeliestMethod(.plain) == truth ? 1 : 0,
+        similarities.likeliestMethod(.centred) == truth ? 1 : 0,
+        similarities.largest(.plain), similarities.largest(.centred),
+      ])
+      done += 1
+      progress(done, work)
+    }
+    let all = try communicator.allGatherUnequal(outcomes.flatMap { $0 }).flatMap { $0 }
+    let count = all.count / 4
+    calibrated = count
+    guard count > 0 else {
+      calibration = PrototypesFile.Calibration()
+      return
+    }
+    func column(_ k: Int) -> [Double] { (0..<count).map { all[4 * $0 + k] } }
+    calibration = PrototypesFile.Calibration(
+      plainAccuracy: column(0).reduce(0, +) / Double(count),
+      centredAccuracy: column(1).reduce(0, +) / Double(count),
+      plainThreshold: RejectionThreshold.accepting(Self.acceptedKnown, known: column(2))?.value,
+      centredThreshold: RejectionThreshold.accepting(Self.acceptedKnown, known: column(3))?.value)
+  }
+
+  /// The shards hold no fake images.
+  public struct NoForgeries: ReportableError {
+    public let file: String
+    public var description: String {
+      "\(file): no fake image, here or in the other shards; prototypes need some of each method"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+}

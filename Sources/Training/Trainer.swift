@@ -1,0 +1,322 @@
+import FaceShards
+import ForgeryMining
+import MessagePassing
+import Networks
+import Tensors
+
+/// The main job: trains a detector on shards with all ranks, and keeps its run folder.
+///
+/// Rank 0 writes; the others compute. What a run does depends on its configuration, seed and number
+/// of ranks alone, so a run that was killed and continued ends with the same weights as one that
+/// never was.
+public final class Trainer {
+  public enum Outcome: Sendable {
+    case finished
+    /// Asked to stop; saved.
+    case stopped
+  }
+
+  public let configuration: Configuration
+  private let communicator: Communicator
+  private let workers: WorkerPool
+  private let data: TrainingData
+  private let detector: Detector
+  private let step: TrainingStep
+  private let schedule: Schedule
+  private let totalSteps: Int
+  private let folder: RunFolder?
+  private let metrics: MetricsFile?
+  private let validationPass: DatasetPass
+  private let say: (String) -> Void
+
+  /// Updates made.
+  private var steps = 0
+  /// Samples taken, as the order counts them.
+  private var position = 0
+  /// Largest validation AUC of a checkpoint so far.
+  private var bestAUC: Double?
+  private var savedStep: Int?
+  private var lastValidation: (step: Int, metrics: EvaluationMetrics)?
+
+  /// Opens shards, run folder and weights. Collective.
+  ///
+  /// - Parameters:
+  ///   - configuration: as read.
+  ///   - resume: continue the run from its newest whole checkpoint, or begin if there is none.
+  ///   - forced: keys that may differ from the run's so far although they change its result.
+  ///   - say: told what the user should know, a line at a time; only rank 0's is used.
+  public init(
+    _ configuration: Configuration, resume: Bool, forced: [String] = [],
+    communicator: Communicator, say: @escaping (String) -> Void
+  ) throws {
+    let configuration = configuration.resolved(threads: ThreadShare.perRank(communicator))
+    self.configuration = configuration
+    self.communicator = communicator
+    self.say = communicator.isRoot ? say : { _ in }
+    try Self.checkPrecision(configuration)
+    data = try TrainingData(configuration, communicator)
+    folder =
+      communicator.isRoot
+      ? try RunFolder(opening: configuration.run.folder, resume: resume) : nil
+    workers = WorkerPool(threads: configuration.training.threads!)
+    detector = Detector(DetectorName(rawValue: configuration.model.name.rawValue)!)
+    let seed = UInt64(configuration.run.seed)
+    detector.initialise(seed: seed)
+    totalSteps = configuration.training.totalSteps(stepsPerEpoch: data.stepsPerEpoch)
+    schedule = Schedule(
+      configuration.training.schedule, base: configuration.training.optimizer.learningRate,
+      totalSteps: totalSteps)
+    step = try TrainingStep(
+      configuration, detector, communicator: communicator, workers: workers)
+    validationPass = DatasetPass(
+      detector, crop: configuration.data.crop,
+      normalisation: PixelNormalisation(
+        mean: Float(configuration.data.mean), std: Float(configuration.data.std)),
+      batch: configuration.evaluation.batch, communicator: communicator, workers: workers)
+
+    var resumed: Checkpoint?
+    if resume, let folder { resumed = try folder.checkpoints.resume(report: self.say) }
+    if let resumed {
+      try Self.compare(configuration, folder!, forced: forced, say: self.say)
+      steps = resumed.state.step
+      metrics = try folder!.metrics(resumingAfter: steps)
+    } else {
+      metrics = try folder?.metrics(resumingAfter: 0)
+    }
+    steps = try communicator.broadcast(steps)
+    if steps > 0 {
+      try restore(resumed)
+    } else if let weights = configuration.model.weights {
+      for line in try detector.load(Safetensors.read(weights), from: weights, seed: seed) {
+        self.say("warning: \(line)")
+      }
+    }
+    step.refresh()
+    let hosts = try communicator.allGather(communicator.hostName)
+    if let folder {
+      try folder.write(configuration)
+      try folder.write(
+        RunEnvironment(
+          versions: RunVersions.all, hosts: hosts,
+          threadsPerRank: configuration.training.threads!))
+    }
+    if resumed != nil {
+      self.say("continuing \(configuration.run.folder) at step \(steps) of \(totalSteps)")
+    }
+  }
+
+  /// A run goes on with the settings that it began with; differences are told, and those that
+  /// would change its result refused.
+  private static func compare(
+    _ configuration: Configuration, _ folder: RunFolder, forced: [String],
+    say: (String) -> Void
+  ) throws {
+    guard let earlier = try? Configuration.load(path: folder.configurationPath) else {
+      say("warning: \(folder.configurationPath) can't be read, so settings were not compared")
+      return
+    }
+    for difference in configuration.differences(from: earlier) {
+      guard difference.isHarmless || forced.contains(difference.key) else {
+        throw ChangedSettingError(difference: difference)
+      }
+      say("changed since the run began: \(difference)")
+    }
+  }
+
+  /// A setting that decides the result differs from the run's so far.
+  public struct ChangedSettingError: ReportableError {
+    let difference: Configuration.Difference
+    public var description: String {
+      "\(difference): this would change the result of the run. Set it back, begin a run with "
+        + "another run.name, or insist with --force \(difference.key)"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+
+  private static func checkPrecision(_ configuration: Configuration) throws {
+    let precision = configuration.training.precision
+    guard precision.attention == .bfloat16 || precision.training == .bfloat16,
+      !KernelSelection.hasBFloat16
+    else { return }
+    throw PrecisionError()
+  }
+
+  struct PrecisionError: ReportableError {
+    var description: String {
+      "this processor has no bfloat16 instructions: set training.precision.attention and "
+        + "training.precision.training to float32"
+    }
+    var exitStatus: ExitStatus { .badData }
+  }
+
+  // MARK: The loop
+
+  /// Trains to the last step, or until asked to stop. Collective.
+  public func run() throws -> Outcome {
+    StopRequest.watch()
+    let progress =
+      communicator.isRoot
+      ? Progress(
+        "step", total: totalSteps, start: steps, items: ("images", Double(data.globalBatch)))
+      : nil
+    defer { progress?.finish() }
+    let loader = try data.loader(position: position)
+    let every = (
+      evaluation: configuration.evaluation.everySteps,
+      checkpoint: configuration.checkpoint.everySteps,
+      digest: configuration.communication.digestEverySteps
+    )
+    while steps < totalSteps {
+      let watch = Stopwatch()
+      let rate = schedule.learningRate(step: steps)
+      let result = try step.run(
+        loader, step: steps + 1, learningRate: rate, stop: StopRequest.isMade)
+      steps += 1
+      position += data.samplesPerStep
+      let seconds = watch.seconds
+      try metrics?.append([
+        "step": .integer(steps), "epoch": .integer(data.order.epoch(at: position - 1)),
+        "loss": .number(result.loss), "learning_rate": .number(rate),
+        "images_per_second": .number(Double(data.globalBatch) / seconds),
+      ])
+      progress?.update(steps, "loss \(fixed(result.loss, 4))")
+
+      if every.digest > 0, steps % every.digest == 0 {
+        try ReplicaCheck.compare(detector, communicator, step: steps)
+      }
+      let last = steps == totalSteps || result.stops
+      let saves = last || (every.checkpoint > 0 && steps % every.checkpoint == 0)
+      if saves || (every.evaluation > 0 && steps % every.evaluation == 0) {
+        try validate(progress)
+      }
+      if saves { try save(progress) }
+      if result.stops, steps < totalSteps {
+        progress?.message("stopped on request at step \(steps); continue with --resume")
+        return .stopped
+      }
+    }
+    if savedStep != steps {
+      // A finished run that was resumed: what it has is complete.
+      progress?.message("the run is complete: \(steps) steps")
+    }
+    return .finished
+  }
+
+  // MARK: Validation
+
+  private func validate(_ progress: Progress?) throws {
+    guard let set = data.validation else { return }
+    let watch = Stopwatch()
+    guard let logits = try validationPass.logits(set, Array(0..<set.count)) else { return }
+    let scored = try ScoredSet(logits: logits, set: set, sources: nil)
+    lastValidation = (steps, scored.metrics)
+    try metrics?.append(
+      JSON.object(
+        [.init("step", .integer(steps))]
+          + scored.summary.map { .init("validation_\($0.name)", $0.value) }
+          + [.init("validation_seconds", .number(watch.seconds))]))
+    let overall = scored.metrics.overall
+    let text = [("AUC", overall.auc), ("AP", overall.averagePrecision), ("EER", overall.eer)]
+      .map { "\($0.0) \($0.1.map { fixed($0, 4) } ?? "-")" }.joined(separator: "  ")
+    progress?.message("step \(steps): validation \(text)")
+  }
+
+  // MARK: Checkpoints
+
+  private func save(_ progress: Progress?) throws {
+    var prototypes: PrototypesFile?
+    if let set = data.validation, set.labels.contains(1),
+      configuration.prototypes.imagesPerMethod > 0
+    {
+      let survey = try PrototypeSurvey(
+        validationPass, set, imagesPerMethod: configuration.prototypes.imagesPerMethod,
+        communicator: communicator)
+      prototypes = PrototypesFile(
+        survey.prototypes,
+        origin: .init(
+          model: configuration.model.name.rawValue, step: steps,
+          data: configuration.data.validation.joined(separator: ", "),
+          imagesPerMethod: configuration.prototypes.imagesPerMethod),
+        calibration: survey.calibration)
+    }
+    savedStep = steps
+    guard let folder else { return }
+    var figures: [JSON.Member] = []
+    var isBest = data.validation == nil
+    if let lastValidation, lastValidation.step == steps {
+      let auc = lastValidation.metrics.overall.auc
+      figures = [.init("validation_auc", .optional(auc))]
+      if let auc, auc > bestAUC ?? -1 {
+        bestAUC = auc
+        isBest = true
+      }
+    }
+    try metrics?.synchronise()
+    let epoch = data.order.epoch(at: position)
+    let state = CheckpointState(
+      step: steps, epoch: epoch, position: position - epoch * data.order.epochLength,
+      seed: configuration.run.seed, configurationDigest: configuration.digest,
+      ranks: communicator.size, detector: .init(configuration), metrics: figures,
+      details: [.init("best_validation_auc", .optional(bestAUC))])
+    try folder.checkpoints.write(
+      state, model: detector.weights(), optimizer: optimizerTensors(), isBest: isBest,
+      prototypes: prototypes.map { file in { try file.write(to: $0) } })
+    try folder.checkpoints.prune(keep: configuration.checkpoint.keep)
+    progress?.message("step \(steps): saved \(folder.checkpoints.folder(step: steps))")
+  }
+
+  /// What the optimizer remembers, as `SLOT.PARAMETER` in published shapes.
+  private func optimizerTensors() -> [NamedTensor] {
+    step.optimizer.slots.flatMap { slot in
+      detector.tensors(of: UnsafePointer(slot.values.baseAddress!)).map {
+        var tensor = $0
+        tensor.name = "\(slot.name).\($0.name)"
+        return tensor
+      }
+    }
+  }
+
+  /// Rank 0 reads the checkpoint, all get its contents.
+  private func restore(_ checkpoint: Checkpoint?) throws {
+    if let checkpoint {
+      _ = try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
+      let tensors = try checkpoint.optimizer()
+      for slot in step.optimizer.slots {
+        let prefix = slot.name + "."
+        let mine = tensors.filter { $0.name.hasPrefix(prefix) }.map {
+          NamedTensor(
+            name: String($0.name.dropFirst(prefix.count)), shape: $0.shape, values: $0.values)
+        }
+        try detector.store(
+          mine, into: slot.values.baseAddress!, from: checkpoint.optimizerPath)
+      }
+      let state = checkpoint.state
+      position = state.epoch * data.order.epochLength + state.position
+      bestAUC = state.details.first { $0.name == "best_validation_auc" }?.value.doubleValue
+      if state.ranks != communicator.size {
+        say(
+          "the run had \(state.ranks) ranks and now has \(communicator.size): it continues the "
+            + "same order of samples, but is not the same to the last bit")
+      }
+    }
+    position = try communicator.broadcast(position)
+    try communicator.broadcast(detector.values)
+    try communicator.broadcast(detector.runningStatistics)
+    for slot in step.optimizer.slots { try communicator.broadcast(slot.values) }
+    step.optimizer.resume(steps: steps)
+  }
+}
+
+/// Versions of what a run depends on.
+public enum RunVersions {
+  public static let rfm = "0.1.0"
+
+  public static var all: [JSON.Member] {
+    [
+      .init("rfm", .text(rfm)), .init("onednn", .text(MatrixMultiply.oneDNNVersion)),
+      .init("openblas", .text(MatrixMultiply.openBLASConfiguration)),
+      .init("float32_multiply", .text(MatrixMultiply.library)),
+      .init("kernels", .text(KernelSelection.instructionSet)),
+    ]
+  }
+}

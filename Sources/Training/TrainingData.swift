@@ -1,0 +1,71 @@
+import FaceShards
+import MessagePassing
+
+/// The shards of a training and the order in which it reads them.
+struct TrainingData {
+  let training: ShardSet
+  let validation: ShardSet?
+  let order: SampleOrder
+  /// Samples of a global batch, accumulation included, as the order counts them: of all ranks, or of
+  /// this one where ranks have their own shards and so their own orders.
+  let samplesPerStep: Int
+  /// Samples that all ranks together take in a step.
+  let globalBatch: Int
+
+  private let configuration: Configuration
+  private let rank: Int
+  private let ranks: Int
+
+  /// Collective.
+  init(_ configuration: Configuration, _ communicator: Communicator) throws {
+    let data = configuration.data
+    guard !data.train.isEmpty else {
+      throw MissingDataError()
+    }
+    self.configuration = configuration
+    let all = try ShardSet(patterns: data.train)
+    let seed = UInt64(configuration.run.seed)
+    let kind: SampleOrderKind =
+      data.order == .sequential
+      ? .sequential : data.sampling == .balanced ? .balanced : .uniform
+    let perRank = configuration.training.batchPerRank * configuration.training.accumulate
+    globalBatch = perRank * communicator.size
+    switch data.assignment {
+    case .sample:
+      training = all
+      (rank, ranks) = (communicator.rank, communicator.size)
+      samplesPerStep = globalBatch
+    case .shard:
+      let seen = try communicator.allGatherUnequal(ShardIdentity.encode(all.identities()))
+        .map(ShardIdentity.decode)
+      training = try all.assigned(rank: communicator.rank, seen: seen)
+      (rank, ranks) = (0, 1)
+      samplesPerStep = perRank
+    }
+    order = try SampleOrder(labels: training.labels, kind: kind, seed: seed)
+    validation = data.validation.isEmpty ? nil : try ShardSet(patterns: data.validation)
+  }
+
+  /// Updates in a pass over the data.
+  var stepsPerEpoch: Int { max(1, order.epochLength / samplesPerStep) }
+
+  /// Batches from a step on.
+  ///
+  /// - Parameter position: where in the order the next global batch begins.
+  func loader(position: Int) throws -> BatchLoader {
+    try BatchLoader(
+      training: training, order: order, batchSize: configuration.training.batchPerRank,
+      crop: configuration.data.crop, flips: configuration.data.flip, rank: rank, ranks: ranks,
+      position: position,
+      normalisation: PixelNormalisation(
+        mean: Float(configuration.data.mean), std: Float(configuration.data.std)),
+      depth: configuration.data.prefetch)
+  }
+
+  struct MissingDataError: ReportableError {
+    var description: String {
+      "data.train names no shards: set it in the configuration or with --set data.train='d/train-*.h5'"
+    }
+    var exitStatus: ExitStatus { .badData }
+  }
+}
