@@ -45,7 +45,8 @@ let package = Package(
     .executableTarget(
       name: "rfm",
       dependencies: [
-        "Training", "Reports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards", "Training", "Reports",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .testTarget(name: "MessagePassingTests", dependencies: ["MessagePassing"]),

@@ -1,8 +1,51 @@
 import ArgumentParser
+import MessagePassing
+import Training
 
 @main
 struct RFM: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rfm", abstract: "Train, explain and apply fake-face detectors.",
-    subcommands: [SynthesizeCommand.self, PackCommand.self])
+    commandName: "rfm",
+    abstract: "Train, explain and apply fake-face detectors.",
+    discussion: """
+      Trains detectors by Representative Forgery Mining (Wang and Deng, CVPR 2021), data-parallel \
+      over MPI: start any command that takes data under mpirun, and the work is split.
+
+      A first run:
+        rfm synthesize --output d
+        mpirun -np 2 rfm train --config configs/smoke.yaml
+        rfm evaluate --checkpoint runs/smoke/checkpoints/best --data 'd/test-*.h5' --output out
+      """,
+    version: "0.1.0",
+    subcommands: [
+      SynthesizeCommand.self, PackCommand.self, TrainCommand.self, EvaluateCommand.self,
+      AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self,
+    ]
+  )
+
+  /// One rank speaks, an error on any rank ends all of them, and the exit status says what kind of
+  /// error it was.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      // Help and completion scripts are commands of the parser's own, which end by throwing.
+      if String(reflecting: type(of: command)).hasPrefix("ArgumentParser.") { try command.run() }
+      MessagePassing.runRank(exitStatus: { ExitStatus(ending: $0).rawValue }) {
+        do {
+          try command.run()
+        } catch let status as ExitCode {
+          leave(with: status)
+        } catch let error as ValidationError {
+          leave(with: error)
+        }
+      }
+    } catch {
+      leave(with: error)
+    }
+  }
+
+  private static func leave(with error: any Error) -> Never {
+    if (MessagePassing.launcherRank ?? 0) == 0 { exit(withError: error) }
+    Self.exit(withError: ExitCode(exitCode(for: error).rawValue))
+  }
 }

@@ -1,0 +1,33 @@
+import ArgumentParser
+import MessagePassing
+import Training
+
+struct AttentionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "attention",
+    abstract: "Write the attention map of every image.",
+    discussion: """
+      An HDF5 file with `attention`, float32 (images, crop, crop), not normalised, and `logits`, \
+      float32 (images, 2), real and fake; both in shard order.
+
+      Example:
+        rfm attention --checkpoint runs/demo/checkpoints/best --data 'd/test-*.h5' --output fam.h5
+      """)
+
+  @OptionGroup var detector: DetectorOptions
+  @OptionGroup var data: DataOptions
+
+  @Option(help: "The HDF5 file to write.")
+  var output: String
+
+  @Option(help: "fam: Forgery Attention Map. cam: class activation map, fake minus real.")
+  var kind = AttentionKind.fam
+
+  func run() throws {
+    let communicator = try Communicator.world()
+    let count = try AttentionJob.run(
+      detector.load(), data: data.data, kind: kind, output: output, batch: detector.workers.batch,
+      communicator: communicator, workers: detector.workers.pool(communicator))
+    if communicator.isRoot { print("\(count) maps written to \(output)") }
+  }
+}

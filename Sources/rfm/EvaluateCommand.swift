@@ -1,0 +1,45 @@
+import ArgumentParser
+import MessagePassing
+import Training
+
+struct EvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate",
+    abstract: "Score the images of shards and measure detection.",
+    discussion: """
+      Writes metrics.json (AUC, AP, accuracy, EER, TPR at FPR 1e-2, 1e-3 and 1e-4; overall, per \
+      method against all real images, and per source) and scores.csv. Where shards have masks, \
+      also how much of FAM and CAM falls inside the forged region.
+
+      Example:
+        rfm evaluate --checkpoint runs/demo/checkpoints/best --data 'd/test-*.h5' --output out
+      """)
+
+  @OptionGroup var detector: DetectorOptions
+  @OptionGroup var data: DataOptions
+
+  @Option(help: "Folder for metrics.json and scores.csv; made if it isn't there.")
+  var output: String
+
+  @Flag(inversion: .prefixedNo, help: "Measure localisation where shards have masks.")
+  var localisation = true
+
+  func run() throws {
+    let communicator = try Communicator.world()
+    let report = try EvaluationJob.run(
+      detector.load(), data: data.data, output: output, localises: localisation,
+      batch: detector.workers.batch, communicator: communicator,
+      workers: detector.workers.pool(communicator))
+    guard let report else { return }
+    let overall = report.metrics.overall
+    print("images          \(report.images) (\(overall.real) real, \(overall.fake) fake)")
+    print("AUC             \(figure(overall.auc))")
+    print("AP              \(figure(overall.averagePrecision))")
+    print("accuracy        \(figure(overall.accuracy))")
+    print("EER             \(figure(overall.eer))")
+    for (name, rate) in zip(DetectionMetrics.falsePositiveRateNames, overall.truePositiveRates) {
+      print("TPR at FPR \(name) \(figure(rate))")
+    }
+    print("written to      \(output)/metrics.json, \(output)/scores.csv")
+  }
+}

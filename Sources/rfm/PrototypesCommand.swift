@@ -1,0 +1,55 @@
+import ArgumentParser
+import MessagePassing
+import Reports
+import Training
+
+struct PrototypesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "prototypes",
+    abstract: "Average the attention maps of each manipulation method.",
+    discussion: """
+      The prototype of a method is the mean normalised Forgery Attention Map of its fake images: \
+      its representative forgery. Writes an HDF5 file and, beside it, a heatmap of each method and \
+      a sheet of all. The next images of each method say whether plain or centred attribution is \
+      more accurate.
+
+      Example:
+        rfm prototypes --checkpoint runs/demo/checkpoints/best --data 'd/validation-*.h5' \\
+          --output prototypes.h5
+      """)
+
+  @OptionGroup var detector: DetectorOptions
+  @OptionGroup var data: DataOptions
+
+  @Option(help: "The HDF5 file to write; the heatmaps go beside it.")
+  var output: String
+
+  @Option(help: "Fake images of each method that are averaged.")
+  var imagesPerMethod = 100
+
+  func validate() throws {
+    guard imagesPerMethod >= 1 else {
+      throw ValidationError("--images-per-method takes 1 or more, not \(imagesPerMethod)")
+    }
+  }
+
+  func run() throws {
+    let communicator = try Communicator.world()
+    let file = try PrototypesJob.run(
+      detector.load(), data: data.data, imagesPerMethod: imagesPerMethod, output: output,
+      batch: detector.workers.batch, communicator: communicator,
+      workers: detector.workers.pool(communicator))
+    guard let file else { return }
+    let prototypes = file.prototypes
+    for (method, count) in zip(prototypes.methods, prototypes.counts) {
+      print("\(method): \(count) images")
+    }
+    print("similarity of the prototypes (cosine):")
+    for (method, row) in zip(prototypes.methods, prototypes.similarityMatrix()) {
+      print("  \(row.map { fixed($0, 3) }.joined(separator: " "))  \(method)")
+    }
+    print("attribution on held-out images, plain: \(figure(file.calibration.plainAccuracy))")
+    print("attribution on held-out images, centred: \(figure(file.calibration.centredAccuracy))")
+    print("written to \(output)")
+  }
+}

@@ -1,0 +1,71 @@
+import ArgumentParser
+import Foundation
+import MessagePassing
+import Networks
+import Tensors
+import Training
+
+extension DetectorName: ExpressibleByArgument {}
+extension AttentionKind: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}
+
+/// Which detector a command applies.
+struct DetectorOptions: ParsableArguments {
+  @Option(help: "A checkpoint folder (runs/NAME/checkpoints/best), or a .safetensors file.")
+  var checkpoint: String
+
+  @Option(help: "What a bare .safetensors file holds; a checkpoint says so itself.")
+  var model = DetectorName.xception
+
+  @Option(help: "Input size in pixels of a bare .safetensors file.")
+  var crop = 224
+
+  @OptionGroup var workers: WorkerOptions
+
+  func validate() throws {
+    guard (DetectorName.smallestCrop...4096).contains(crop) else {
+      throw ValidationError(
+        "--crop takes \(DetectorName.smallestCrop) to 4096 pixels, not \(crop)")
+    }
+  }
+
+  func load() throws -> LoadedDetector {
+    try LoadedDetector(opening: checkpoint, model: model, crop: crop) { say("warning: \($0)") }
+  }
+}
+
+/// Which images a command reads.
+struct DataOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Shards: paths or patterns, quoted so that the shell leaves them alone ('d/test-*.h5'). May "
+        + "be given several times.", valueName: "glob"))
+  var data: [String]
+}
+
+/// How a rank works.
+struct WorkerOptions: ParsableArguments {
+  @Option(help: "Worker threads of a rank. Default: its share of the node's cores.")
+  var threads: Int?
+
+  @Option(help: "Images of a rank that are run at a time.")
+  var batch = 32
+
+  func validate() throws {
+    if let threads, threads < 1 { throw ValidationError("--threads takes 1 or more") }
+    guard (1...4096).contains(batch) else { throw ValidationError("--batch takes 1 to 4096") }
+  }
+
+  func pool(_ communicator: Communicator) -> WorkerPool {
+    WorkerPool(threads: threads ?? ThreadShare.perRank(communicator))
+  }
+}
+
+/// A line on standard error, from rank 0.
+func say(_ line: String) {
+  guard (MessagePassing.launcherRank ?? 0) == 0 else { return }
+  FileHandle.standardError.write(Data((line + "\n").utf8))
+}
+
+/// A figure for people: four digits, or a dash where it is not defined.
+func figure(_ value: Double?) -> String { value.map { fixed($0, 4) } ?? "-" }

@@ -1,0 +1,52 @@
+import ArgumentParser
+import MessagePassing
+import Training
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train a detector by Representative Forgery Mining.",
+    discussion: """
+      Each step: the Forgery Attention Map of every image (where the detector is sensitive), \
+      Suspicious Forgeries Erasing (random blocks there), and an update on what is left. Rank 0 \
+      writes the run folder runs/NAME: config.yaml, environment.json, metrics.jsonl and \
+      checkpoints/, of which `latest` and `best` (by validation AUC) are links.
+
+      SIGTERM or SIGUSR1 ends a training after saving, with status 75; --resume goes on where it \
+      stopped, to the same result.
+
+      Examples:
+        rfm train --config configs/quickstart.yaml
+        mpirun -np 4 --bind-to none rfm train --config dffd.yaml --set training.threads=8
+        rfm train --config dffd.yaml --resume
+
+      Keys of the configuration:
+      \(ConfigurationListing.text)
+      """)
+
+  @Option(help: "YAML file; every key but the data paths has a default, the paper's.")
+  var config: String
+
+  @Option(help: "Overrides one key, such as training.steps=100. May be given several times.")
+  var set: [String] = []
+
+  @Flag(help: "Continue the run from its newest checkpoint, or begin it.")
+  var resume = false
+
+  @Option(
+    help: ArgumentHelp(
+      "With --resume: a key that may differ from the run's so far although it changes the result.",
+      valueName: "key"))
+  var force: [String] = []
+
+  func run() throws {
+    let communicator = try Communicator.world()
+    let configuration = try Configuration.load(path: config, overrides: set)
+    let trainer = try Trainer(
+      configuration, resume: resume, forced: force, communicator: communicator, say: say)
+    switch try trainer.run() {
+    case .finished: break
+    case .stopped: throw ExitCode(ExitStatus.stopped.rawValue)
+    }
+  }
+}
