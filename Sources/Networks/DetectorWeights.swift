@@ -90,7 +90,8 @@ extension Detector {
     var statistics: [(UnsafeMutablePointer<Float>, [Float])] = []
     for norm in norms {
       for (tensorName, target) in [
-        (norm.runningMeanName, runningMean(norm)), (norm.runningVarianceName, runningVariance(norm)),
+        (norm.runningMeanName, runningMean(norm)),
+        (norm.runningVarianceName, runningVariance(norm)),
       ] {
         guard let tensor = byName.removeValue(forKey: tensorName) else {
           throw WeightsError(description: "\(source): tensor \(tensorName) is missing")

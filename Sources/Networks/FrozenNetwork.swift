@@ -94,7 +94,8 @@ final class FrozenNetwork: @unchecked Sendable {
   // MARK: Forward
 
   /// First convolution, of one image: y (stem1 pixels, padded channels).
-  func forwardStem1(_ image: UnsafePointer<Float>, _ y: UnsafeMutableRawPointer, _ tile: FrozenTile) {
+  func forwardStem1(_ image: UnsafePointer<Float>, _ y: UnsafeMutableRawPointer, _ tile: FrozenTile)
+  {
     let size = geometry.stem1
     let layer = layers.conv1
     let stride = paddedChannels(layer.outputs)
@@ -132,7 +133,8 @@ final class FrozenNetwork: @unchecked Sendable {
         Int32(r0), Int32(r1))
       MatrixMultiply.multiply(
         precision, transposeB: true, m: (r1 - r0) * size.width, n: layer.outputs,
-        k: 9 * layer.inputs, a: tile.operand, lda: 9 * layer.inputs, b: weights.matrix(layer.weight),
+        k: 9 * layer.inputs, a: tile.operand, lda: 9 * layer.inputs,
+        b: weights.matrix(layer.weight),
         ldb: 9 * layer.inputs, c: y + r0 * size.width * stride * precision.size, ldc: stride)
     }
   }

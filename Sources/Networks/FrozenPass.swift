@@ -489,7 +489,8 @@ final class FrozenPass: @unchecked Sendable {
 
   /// Rows [r0, r1) of the first convolution's output gradient, into the image's.
   private func backwardStem1(
-    _ dy: UnsafeMutableRawPointer, _ first: Int, _ end: Int, _ gradient: UnsafeMutablePointer<Float>,
+    _ dy: UnsafeMutableRawPointer, _ first: Int, _ end: Int,
+    _ gradient: UnsafeMutablePointer<Float>,
     _ stride: Int
   ) {
     let size = geometry.stem1

@@ -50,6 +50,10 @@ struct PrototypesCommand: ParsableCommand {
     }
     print("attribution on held-out images, plain: \(figure(file.calibration.plainAccuracy))")
     print("attribution on held-out images, centred: \(figure(file.calibration.centredAccuracy))")
-    print("written to \(output)")
+    let pictures = try PrototypePictures.write(
+      prototypes: prototypes.maps, methods: prototypes.methods,
+      counts: prototypes.counts.map { Int($0) }, width: prototypes.width,
+      height: prototypes.height, beside: output)
+    print("written to \(output), \(pictures[0])")
   }
 }

@@ -19,7 +19,7 @@ struct RFM: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       SynthesizeCommand.self, PackCommand.self, TrainCommand.self, EvaluateCommand.self,
-      AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self,
+      AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self, BenchmarkCommand.self,
     ]
   )
 

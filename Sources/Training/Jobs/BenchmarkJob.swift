@@ -1,0 +1,259 @@
+import CKernels
+import FaceShards
+import Foundation
+import MessagePassing
+import Networks
+import Tensors
+
+/// What `rfm benchmark` is asked.
+public struct BenchmarkSettings: Sendable {
+  public var model = DetectorName.xception
+  public var crop = 224
+  /// Images of a rank.
+  public var batch = 8
+  public var threads = 1
+  public var precision = Precision.float32
+  public var steps = 5
+  public var warmup = 2
+  /// Measure inference instead of the training step.
+  public var inference = false
+
+  public init() {}
+}
+
+/// Measures the whole step, and what the processor could do at best.
+///
+/// The data are real: shards of noise, written to a temporary folder, read and cropped as in
+/// training. The rate to compare with is that of the matrix multiplies that the step consists of, at
+/// their shapes in the middle of the network, on the same threads in the same run.
+public struct BenchmarkJob {
+  /// What was measured, on rank 0, medians over the steps.
+  public struct Report: Encodable, Sendable {
+    public var model: String
+    public var crop: Int
+    public var batchPerRank: Int
+    public var ranks: Int
+    public var threads: Int
+    public var precision: String
+    public var kernels: String
+    public var steps: Int
+    public var imagesPerSecond: Double
+    public var secondsPerStep: Double
+    public var secondsPerPhase: [String: Double]
+    public var gflopsPerSecond: Double
+    public var gemmGflopsPerSecond: Double
+    public var percentOfGemm: Double
+    public var peakMemoryBytes: Int
+    public var dataWaitFraction: Double
+
+    enum CodingKeys: String, CodingKey {
+      case model, crop, ranks, threads, precision, kernels, steps
+      case batchPerRank = "batch_per_rank"
+      case imagesPerSecond = "images_per_second"
+      case secondsPerStep = "seconds_per_step"
+      case secondsPerPhase = "seconds_per_phase"
+      case gflopsPerSecond = "gflops_per_second"
+      case gemmGflopsPerSecond = "gemm_gflops_per_second"
+      case percentOfGemm = "percent_of_gemm"
+      case peakMemoryBytes = "peak_memory_bytes"
+      case dataWaitFraction = "data_wait_fraction"
+    }
+  }
+
+  /// Collective.
+  public static func run(_ settings: BenchmarkSettings, communicator: Communicator) throws
+    -> Report
+  {
+    let workers = WorkerPool(threads: settings.threads)
+    let before = multiplyRate(settings.precision, workers)
+    let report =
+      settings.inference
+      ? try inference(settings, communicator, workers)
+      : try training(settings, communicator, workers)
+    // Other work on the machine comes and goes: the mean of before and after.
+    let rate = (before + multiplyRate(settings.precision, workers)) / 2
+    var result = report
+    result.gemmGflopsPerSecond = rate * Double(communicator.size)
+    result.percentOfGemm = 100 * result.gflopsPerSecond / result.gemmGflopsPerSecond
+    return result
+  }
+
+  private static func training(
+    _ settings: BenchmarkSettings, _ communicator: Communicator, _ workers: WorkerPool
+  ) throws -> Report {
+    var configuration = Configuration()
+    configuration.model.name = .init(rawValue: settings.model.rawValue)!
+    configuration.data.crop = settings.crop
+    configuration.training.batchPerRank = settings.batch
+    configuration.training.threads = settings.threads
+    let element = Configuration.Training.Precision.Element(rawValue: settings.precision.rawValue)!
+    configuration.training.precision.attention = element
+    configuration.training.precision.training = element
+    let folder = try NoiseShards(crop: settings.crop, images: 4 * settings.batch, communicator)
+    defer { folder.remove(communicator) }
+    configuration.data.train = [folder.pattern]
+    let data = try TrainingData(configuration, communicator)
+    let detector = Detector(settings.model)
+    detector.initialise(seed: 5)
+    let step = try TrainingStep(
+      configuration, detector, communicator: communicator, workers: workers)
+    let loader = try data.loader(position: 0)
+    var phases: [TrainingStep.Phases] = []
+    var seconds: [Double] = []
+    for number in 1...(settings.warmup + settings.steps) {
+      try communicator.barrier()
+      let watch = Stopwatch()
+      let result = try step.run(
+        loader, step: number, learningRate: 2e-4, stop: false)
+      if number > settings.warmup {
+        seconds.append(watch.seconds)
+        phases.append(result.phases)
+      }
+    }
+    let perStep = median(seconds)
+    func phase(_ path: (TrainingStep.Phases) -> Double) -> Double { median(phases.map(path)) }
+    // Attention: forward and input gradient; update: forward and both gradients.
+    let work =
+      5 * 2 * Double(NetworkCost.multiplyAccumulates(settings.model, crop: settings.crop))
+    return try report(
+      settings, communicator, seconds: perStep, work: work,
+      phases: [
+        "load": phase(\.load), "attention": phase(\.attention), "erase": phase(\.erase),
+        "forward": phase(\.forward), "backward": phase(\.backward), "reduce": phase(\.reduce),
+        "update": phase(\.update),
+      ])
+  }
+
+  private static func inference(
+    _ settings: BenchmarkSettings, _ communicator: Communicator, _ workers: WorkerPool
+  ) throws -> Report {
+    let folder = try NoiseShards(crop: settings.crop, images: 4 * settings.batch, communicator)
+    defer { folder.remove(communicator) }
+    let set = try ShardSet(patterns: [folder.pattern])
+    let detector = Detector(settings.model)
+    detector.initialise(seed: 5)
+    let pass = DatasetPass(
+      detector, crop: settings.crop, normalisation: PixelNormalisation(), batch: settings.batch,
+      precision: settings.precision, communicator: communicator, workers: workers)
+    // Every rank takes as many images as a step of training would have.
+    let samples = (0..<settings.batch * communicator.size * 4).map { $0 % set.count }
+    var seconds: [Double] = []
+    for number in 1...(settings.warmup + settings.steps) {
+      try communicator.barrier()
+      let watch = Stopwatch()
+      _ = try pass.logits(set, samples)
+      if number > settings.warmup { seconds.append(watch.seconds / 4) }
+    }
+    return try report(
+      settings, communicator, seconds: median(seconds),
+      work: 2 * Double(NetworkCost.multiplyAccumulates(settings.model, crop: settings.crop)),
+      phases: ["load": 0, "forward": median(seconds)])
+  }
+
+  private static func report(
+    _ settings: BenchmarkSettings, _ communicator: Communicator, seconds: Double, work: Double,
+    phases: [String: Double]
+  ) throws -> Report {
+    let images = Double(settings.batch * communicator.size)
+    return Report(
+      model: settings.model.rawValue, crop: settings.crop, batchPerRank: settings.batch,
+      ranks: communicator.size, threads: settings.threads, precision: settings.precision.rawValue,
+      kernels: KernelSelection.instructionSet, steps: settings.steps,
+      imagesPerSecond: images / seconds, secondsPerStep: seconds, secondsPerPhase: phases,
+      gflopsPerSecond: work * images / seconds / 1e9, gemmGflopsPerSecond: 0, percentOfGemm: 0,
+      peakMemoryBytes: try communicator.allReduce(peakMemory(), .max),
+      dataWaitFraction: (phases["load"] ?? 0) / seconds)
+  }
+
+  /// Gflop/s of the middle flow's multiplies on all workers: forward, input gradient and weight
+  /// gradient, in equal parts.
+  static func multiplyRate(_ precision: Precision, _ workers: WorkerPool) -> Double {
+    let (rows, channels, stride) = (196, 728, 736)
+    let slice = (outputs: 128, rows: 8 * rows)
+    let elements = slice.rows * stride
+    let memories = (0..<workers.count).map { _ in
+      (
+        AlignedMemory(size: elements * 4), AlignedMemory(size: elements * 4),
+        AlignedMemory(size: elements * 4)
+      )
+    }
+    func fill(_ memory: AlignedMemory) {
+      // Small numbers of both signs, in either precision.
+      for i in 0..<memory.size / 4 { memory.floats()[i] = Float(i % 13) * 0.125 - 0.75 }
+    }
+    for (a, b, c) in memories {
+      fill(a)
+      fill(b)
+      fill(c)
+    }
+    let repeats = 12
+    var rates: [Double] = []
+    for _ in 0..<7 {
+      let watch = Stopwatch()
+      workers.run(workers.count) { task, _ in
+        let (a, b, c) = memories[task]
+        for _ in 0..<repeats {
+          MatrixMultiply.multiply(
+            precision, transposeB: true, m: rows, n: channels, k: channels, a: a.address,
+            lda: stride, b: b.address, ldb: channels, c: c.address, ldc: stride)
+          MatrixMultiply.multiply(
+            precision, m: rows, n: channels, k: channels, a: a.address, lda: stride,
+            b: b.address, ldb: channels, c: c.address, ldc: stride)
+          MatrixMultiply.multiply(
+            precision, transposeA: true, m: slice.outputs, n: channels, k: slice.rows,
+            a: a.address, lda: stride, b: b.address, ldb: stride, c: c.address, ldc: channels,
+            floatResult: true)
+        }
+      }
+      let work =
+        2.0 * Double(channels) * Double(2 * rows * channels + slice.outputs * slice.rows)
+        * Double(repeats * workers.count)
+      rates.append(work / watch.seconds / 1e9)
+    }
+    return median(rates)
+  }
+
+  static func median(_ values: [Double]) -> Double {
+    let sorted = values.sorted()
+    return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+  }
+
+  /// Bytes of this process at its largest.
+  static func peakMemory() -> Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss * 1024
+  }
+}
+
+/// Shards of noise in a temporary folder that all ranks of a node share.
+private struct NoiseShards {
+  let folder: String
+  var pattern: String { "\(folder)/*.h5" }
+
+  init(crop: Int, images: Int, _ communicator: Communicator) throws {
+    let base = FileManager.default.temporaryDirectory.path
+    folder = try communicator.broadcast("\(base)/rfm-benchmark-\(getpid())")
+    // One rank of each node writes.
+    if communicator.nodeRank == 0 {
+      try JobOutput.makeFolder(folder)
+      let side = crop + crop / 7
+      let writer = try ShardWriter(
+        path: "\(folder)/noise.h5", height: side, width: side, methodNames: ["real", "noise"],
+        hasSources: false)
+      var generator = CounterGenerator(seed: 5, purpose: .synthesis)
+      for image in 0..<images {
+        let pixels = (0..<side * side * 3).map { _ in
+          UInt8(truncatingIfNeeded: generator.nextUInt32())
+        }
+        try writer.append(image: pixels, method: image % 2)
+      }
+      try writer.finish()
+    }
+    try communicator.barrier()
+  }
+
+  func remove(_ communicator: Communicator) {
+    if communicator.nodeRank == 0 { try? FileManager.default.removeItem(atPath: folder) }
+  }
+}
