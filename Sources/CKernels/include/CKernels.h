@@ -15,6 +15,7 @@
 
 #include "gradient_compression.h"
 #include "optimizers.h"
+#include "sha256.h"
 #include "system.h"
 
 #pragma clang assume_nonnull begin
