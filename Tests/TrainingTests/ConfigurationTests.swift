@@ -227,6 +227,23 @@ import Testing
     }
   }
 
+  /// The page of the documentation is written from the table: with RFM_UPDATE_DOCUMENTATION=1 this
+  /// test writes it anew.
+  @Test func theDocumentationPageIsUpToDate() throws {
+    let page = URL(fileURLWithPath: #filePath)
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Sources/Training/Training.docc/Settings.md")
+    let start = "## run\n"
+    let text = try String(contentsOf: page, encoding: .utf8)
+    let introduction = text.components(separatedBy: start)[0]
+    let expected = introduction + Configuration.markdown
+    if ProcessInfo.processInfo.environment["RFM_UPDATE_DOCUMENTATION"] == "1" {
+      try Data(expected.utf8).write(to: page)
+    } else {
+      #expect(text == expected, "run this test with RFM_UPDATE_DOCUMENTATION=1")
+    }
+  }
+
   /// Every value but the default must arrive in a place of its own.
   @Test func everyKeySetsItsOwnValueAndNoOther() throws {
     var start = Configuration()
