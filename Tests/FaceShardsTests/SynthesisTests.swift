@@ -211,6 +211,10 @@ private func everyKind(_ identity: Int) -> [(number: Int, method: ForgeryMethod?
     #expect(names == plan.shards.map(\.fileName).sorted())
     #expect(try visible(shared) == names)
     for planned in plan.shards {
+      let bytes = try [alone, shared].map {
+        try Data(contentsOf: URL(fileURLWithPath: $0 + "/" + planned.fileName))
+      }
+      #expect(bytes[0] == bytes[1])
       let a = try Shard(reading: alone + "/" + planned.fileName)
       let b = try Shard(reading: shared + "/" + planned.fileName)
       #expect(a.count == planned.pictures.count && b.count == a.count)

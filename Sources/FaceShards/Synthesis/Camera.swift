@@ -31,7 +31,7 @@ struct Camera: Sendable {
     contrast = g.value(-0.1, 0.25)
     saturation = g.value(0.85, 1.15)
     vignette = g.value(0, 0.25)
-    noise = g.value(2.2, 5)
+    noise = g.value(2.8, 5.6)
     colourNoise = g.value(0.25, 0.7)
     sharpening = g.value(0, 0.5)
     firstQuality = 92 + g.below(8)
@@ -128,8 +128,8 @@ struct Distribution: Sendable {
     var g = CounterGenerator(
       seed: seed, epoch: SynthesisStream.distribution.rawValue, sample: UInt64(picture),
       purpose: .synthesis)
-    blur = g.chance(0.3) ? g.value(0.2, 0.45) : 0
-    quality = 88 + g.below(11)
+    blur = g.chance(0.25) ? g.value(0.2, 0.4) : 0
+    quality = 90 + g.below(9)
     subsampled = g.chance(0.5)
     brightness = g.bell(0, 4)
   }

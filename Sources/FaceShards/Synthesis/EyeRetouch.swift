@@ -8,8 +8,8 @@ import Tensors
 /// mirrored at different places in the two eyes.
 func retouchEyes(_ subject: ForgeryCase, _ g: inout CounterGenerator) -> Forgery {
   var model = subject.face.model
-  let radiusU = g.value(0.20, 0.235)
-  let radiusV = g.value(0.125, 0.155)
+  let radiusU = g.value(0.21, 0.245)
+  let radiusV = g.value(0.135, 0.165)
   let softness = g.value(0.12, 0.25)
   let eyeX = model.eyeX
   let eyeY = model.eyeY + 0.005
@@ -27,7 +27,7 @@ func retouchEyes(_ subject: ForgeryCase, _ g: inout CounterGenerator) -> Forgery
   let window = subject.window(of: weights, margin: 8)
   let clean = subject.resynthesised(model: model, scene: scene, window: window)
   let soft = clean.blurred(sigma: 1.0)
-  let amount = g.value(0.8, 1.4)
+  let amount = g.value(1.1, 1.8)
   var sharp = clean
   for i in 0..<sharp.pixels.count {
     sharp.pixels[i] += (sharp.pixels[i] - soft.pixels[i]) * amount

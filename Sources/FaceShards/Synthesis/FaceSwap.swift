@@ -26,13 +26,15 @@ func swapFace(_ subject: ForgeryCase, _ g: inout CounterGenerator) -> Forgery {
   // Without this the donor's hair would be swapped in too.
   var donor = subject.donor
   donor.bald = true
-  // Forgers choose a donor of like complexion.
+  // Forgers choose a donor of like complexion, bearded or not as the subject is.
   donor.skin = mix(donor.skin, subject.face.model.skin, 0.85)
+  donor.beard = subject.face.model.beard
+  donor.stubble = subject.face.model.stubble
   donor.lipColour = mix(donor.lipColour, subject.face.model.lipColour, 0.6)
   donor.spectacles = 0
   let window = subject.window(of: weights, margin: 6)
   let clean = subject.resynthesised(model: donor, scene: scene, window: window)
-  var swapped = enlarged(clean, from: g.value(0.60, 0.82))
+  var swapped = enlarged(clean, from: g.value(0.66, 0.88))
 
   let wanted = subject.mean(subject.captured, weights)
   let found = subject.mean(swapped, weights)

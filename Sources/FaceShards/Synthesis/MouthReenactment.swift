@@ -24,7 +24,7 @@ func reenactMouth(_ subject: ForgeryCase, _ g: inout CounterGenerator) -> Forger
   scene.mouthOpen = scene.mouthOpen > 0 && g.chance(0.6) ? 0 : g.value(0.2, 1)
   let window = subject.window(of: weights, margin: 8)
   let clean = subject.resynthesised(model: model, scene: scene, window: window)
-  let soft = enlarged(clean, from: g.value(0.55, 0.75))
+  let soft = enlarged(clean, from: g.value(0.58, 0.78))
   let dx = g.value(-0.7, 0.7)
   let dy = g.value(-0.7, 0.7)
   let offset = SIMD4<Float>(g.bell(0, 1.5), g.bell(0, 1.5), g.bell(0, 1.5), 0)
