@@ -24,7 +24,9 @@ extension Configuration {
       "data.crop", \.data.crop, 32...4096,
       "Side in pixels of the square that the network sees: a random crop in training, the centre "
         + "in evaluation."),
-    .boolean("data.flip", \.data.flip, "Mirror every other training image left to right."),
+    .boolean(
+      "data.flip", \.data.flip,
+      "Mirror training images left to right, each with probability one half."),
     .choice(
       "data.order", \.data.order,
       "shuffled anew every epoch; or sequential: as stored, one image after another, wrapping "
