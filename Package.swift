@@ -1,6 +1,9 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+/// Tests are compiled without optimisation, which is quicker; the code under test keeps its own.
+let testSettings: [SwiftSetting] = [.unsafeFlags(["-Onone"])]
+
 /// Each room imports only rooms above it; the C targets are the only code that sees a C library's
 /// header.
 let package = Package(
@@ -45,26 +48,37 @@ let package = Package(
     .executableTarget(
       name: "rfm",
       dependencies: [
-        "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards", "Training", "Reports",
+        "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards", "Training",
+        "Reports",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
-    .testTarget(name: "MessagePassingTests", dependencies: ["MessagePassing"]),
-    .testTarget(name: "HierarchicalDataTests", dependencies: ["HierarchicalData"]),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(
+      name: "MessagePassingTests", dependencies: ["MessagePassing"], swiftSettings: testSettings),
+    .testTarget(
+      name: "HierarchicalDataTests", dependencies: ["HierarchicalData"], swiftSettings: testSettings
+    ),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: testSettings),
     .testTarget(
       name: "NetworksTests", dependencies: ["Networks", "ForgeryMining"],
-      resources: [.copy("Golden")]),
+      resources: [.copy("Golden")], swiftSettings: testSettings),
     .testTarget(
-      name: "ForgeryMiningTests", dependencies: ["ForgeryMining"], resources: [.copy("Golden")]),
+      name: "ForgeryMiningTests", dependencies: ["ForgeryMining"], resources: [.copy("Golden")],
+      swiftSettings: testSettings),
     .testTarget(
-      name: "FaceShardsTests", dependencies: ["FaceShards"], resources: [.copy("Golden")]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")]),
-    .testTarget(name: "ReportsTests", dependencies: ["Reports", "FaceShards"]),
+      name: "FaceShardsTests", dependencies: ["FaceShards"], resources: [.copy("Golden")],
+      swiftSettings: testSettings),
+    .testTarget(
+      name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")],
+      swiftSettings: testSettings),
+    .testTarget(
+      name: "ReportsTests", dependencies: ["Reports", "FaceShards"], swiftSettings: testSettings),
     // Every collective and the gradient reduction, checked; IntegrationTests starts it under mpirun.
     .executableTarget(
       name: "mpi-checks", dependencies: ["MessagePassing", "Training"], path: "Tests/MPIChecks"),
-    .testTarget(name: "IntegrationTests", dependencies: ["Training", "rfm", "mpi-checks"]),
+    .testTarget(
+      name: "IntegrationTests", dependencies: ["Training", "rfm", "mpi-checks"],
+      swiftSettings: testSettings),
   ],
   swiftLanguageModes: [.v6]
 )
