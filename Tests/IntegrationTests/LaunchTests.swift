@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The scripts in `launch`, with a program in rfm's place that does as it is told.
-@Suite(.serialized) struct LaunchTests {
+@Suite(.serialized) final class LaunchTests {
   /// Says how it was called, then does what its last argument says.
   private static let program = """
     #!/bin/bash
@@ -19,12 +19,18 @@ import Testing
     try started(arguments, directory: directory).wait()
   }
 
-  private func started(_ arguments: [String], directory: String = "/") throws -> Job {
-    let program = FileManager.default.temporaryDirectory.appending(
-      path: "rfm-\(UUID().uuidString)")
+  private let program = FileManager.default.temporaryDirectory.appending(
+    path: "rfm-\(UUID().uuidString)")
+
+  init() throws {
     try Self.program.write(to: program, atomically: true, encoding: .utf8)
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program.path)
-    return try Job(
+  }
+
+  deinit { try? FileManager.default.removeItem(at: program) }
+
+  private func started(_ arguments: [String], directory: String = "/") throws -> Job {
+    try Job(
       repository.path + "/launch/local", arguments, environment: ["RFM": program.path],
       directory: directory, timeLimit: 60)
   }
