@@ -1,0 +1,329 @@
+"""Images per second of the whole RFM step of Xception in PyTorch, on the CPU.
+
+    python benchmark.py --variant VARIANT [--threads T] [--batch B] [--crop C] [--steps N]
+
+One variant a process, because peak memory is a property of the process. The result is one line of
+JSON. The variants:
+
+published           the algorithm as its authors' program goes about it: NCHW, eager; the attention
+                    map by a full backward pass that also computes every weight's gradient; pixels
+                    sorted and blocks erased image by image in Python
+channels-last       the same arithmetic as a practitioner would write it: channels-last tensors,
+                    gradients to the input only, erasing vectorised over the batch, fused Adam
+compiled            channels-last under torch.compile
+bfloat16            channels-last under bfloat16 autocast
+bfloat16-compiled   that under torch.compile
+distributed         channels-last in DistributedDataParallel: --ranks processes over gloo, each with
+                    --threads threads and --batch images
+inference           forward only: channels-last, torch.inference_mode
+inference-bfloat16  that under bfloat16 autocast
+inference-compiled  inference under torch.compile, with frozen weights
+"""
+
+import argparse
+import copy
+import json
+import os
+import random
+import resource
+import statistics
+import sys
+import time
+
+VARIANTS = [
+    "published", "channels-last", "compiled", "bfloat16", "bfloat16-compiled", "distributed",
+    "inference", "inference-bfloat16", "inference-compiled",
+]  # fmt: skip
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--variant", choices=VARIANTS, required=True)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--ranks", type=int, default=2, help="processes of `distributed`")
+    parser.add_argument("--batch", type=int, default=8, help="images a step and rank")
+    parser.add_argument("--crop", type=int, default=224)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--warmup", type=int, default=3)
+    parser.add_argument("--compile-mode", default="default", help="mode of torch.compile")
+    return parser.parse_args()
+
+
+# Before torch is imported: its OpenMP reads these when it loads.
+if __name__ == "__main__":
+    OPTIONS = parse()
+    os.environ["OMP_NUM_THREADS"] = str(OPTIONS.threads)
+    os.environ["MKL_NUM_THREADS"] = str(OPTIONS.threads)
+
+import torch  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from xception import Xception  # noqa: E402
+
+BLOCKS = 3
+LARGEST_BLOCK = 120 / 224  # of the crop
+
+
+def erase_image_by_image(images, attention):
+    """The erasing in plain Python: sort each image's pixels, cover the first uncovered ones."""
+    count, _, height, width = images.shape
+    largest_h, largest_w = int(height * LARGEST_BLOCK), int(width * LARGEST_BLOCK)
+    keep = torch.ones(count, 1, height, width)
+    for n in range(count):
+        order = attention[n].flatten().numpy().argsort()[::-1]
+        blocks = 0
+        for pixel in order:
+            y, x = int(pixel) // width, int(pixel) % width
+            if keep[n, 0, y, x] == 0:
+                continue
+            h, w = random.randint(1, largest_h), random.randint(1, largest_w)
+            top, left = y - random.randint(0, h - 1), x - random.randint(0, w - 1)
+            keep[n, :, max(top, 0) : top + h, max(left, 0) : left + w] = 0
+            blocks += 1
+            if blocks == BLOCKS:
+                break
+    return images * keep + (1 - keep) * (torch.rand_like(images) * 2 - 1)
+
+
+def erase_batch(images, attention):
+    """The same for all images at once: the next pixel is the largest among the uncovered."""
+    count, _, height, width = images.shape
+    largest_h, largest_w = int(height * LARGEST_BLOCK), int(width * LARGEST_BLOCK)
+    rows, columns = torch.arange(height), torch.arange(width)
+    erased = torch.zeros(count, height, width, dtype=torch.bool)
+    for _ in range(BLOCKS):
+        pixel = attention.masked_fill(erased, -1).flatten(1).argmax(1)
+        h = torch.randint(1, largest_h + 1, (count,))
+        w = torch.randint(1, largest_w + 1, (count,))
+        top = pixel // width - (torch.rand(count) * h).long()
+        left = pixel % width - (torch.rand(count) * w).long()
+        inside_rows = (rows >= top[:, None]) & (rows < (top + h)[:, None])
+        inside_columns = (columns >= left[:, None]) & (columns < (left + w)[:, None])
+        erased |= inside_rows[:, :, None] & inside_columns[:, None, :]
+    noise = torch.empty_like(images).uniform_(-1, 1)
+    return torch.where(erased[:, None], noise, images)
+
+
+def frozen_twin(model):
+    """The model in evaluation mode with the same storage, whose parameters need no gradient."""
+    twin = copy.deepcopy(model)
+    for original, copied in zip(model.modules(), twin.modules()):
+        for name, parameter in original._parameters.items():
+            if parameter is not None:
+                copied._parameters[name] = torch.nn.Parameter(parameter.detach(), False)
+        for name, buffer in original._buffers.items():
+            copied._buffers[name] = buffer
+    return twin.eval()
+
+
+class Published:
+    """A step as the published program takes it."""
+
+    def __init__(self, options):
+        self.model = Xception()
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=2e-4)
+
+    def prepare(self, images):
+        return images
+
+    def step(self, images, labels, clock):
+        self.model.eval()
+        self.model.zero_grad()
+        inputs = images.detach().clone().requires_grad_(True)
+        logits = self.model(inputs)
+        (logits[:, 1] - logits[:, 0]).backward(torch.ones(len(inputs)))
+        attention = inputs.grad.abs().max(dim=1).values
+        clock("attention")
+        erased = erase_image_by_image(images, attention)
+        clock("erase")
+        self.model.train()
+        loss = functional.cross_entropy(self.model(erased), labels)
+        clock("forward")
+        self.optimizer.zero_grad()
+        loss.backward()
+        clock("backward")
+        self.optimizer.step()
+        clock("update")
+        return loss.item()
+
+
+class Improved:
+    """A step with what a practitioner would do about its cost."""
+
+    def __init__(self, options, wrap=lambda model: model):
+        self.autocast = options.variant.startswith("bfloat16")
+        model = Xception().to(memory_format=torch.channels_last).train()
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=2e-4, fused=True)
+        self.attentive = frozen_twin(model)
+        self.model = wrap(model)
+        if options.variant.endswith("compiled"):
+            self.attentive = torch.compile(
+                self.attentive, dynamic=False, mode=options.compile_mode
+            )
+            self.model = torch.compile(self.model, dynamic=False, mode=options.compile_mode)
+
+    def prepare(self, images):
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def lower(self):
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.autocast)
+
+    def step(self, images, labels, clock):
+        inputs = images.detach().requires_grad_(True)
+        with self.lower():
+            logits = self.attentive(inputs)
+        difference = (logits[:, 1] - logits[:, 0]).float().sum()
+        (gradient,) = torch.autograd.grad(difference, inputs)
+        inputs.requires_grad_(False)
+        attention = gradient.abs().amax(dim=1)
+        clock("attention")
+        erased = erase_batch(images, attention)
+        clock("erase")
+        with self.lower():
+            logits = self.model(erased)
+        loss = functional.cross_entropy(logits.float(), labels)
+        clock("forward")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        clock("backward")
+        self.optimizer.step()
+        clock("update")
+        return loss.item()
+
+
+class Inference:
+    def __init__(self, options):
+        self.autocast = options.variant == "inference-bfloat16"
+        self.model = Xception().to(memory_format=torch.channels_last).eval()
+        if options.variant == "inference-compiled":
+            from torch._inductor import config
+
+            config.freezing = True  # folds batch norms and packs weights once
+            self.model = torch.compile(self.model, dynamic=False, mode=options.compile_mode)
+
+    def prepare(self, images):
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def step(self, images, labels, clock):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            logits = self.model(images)
+        clock("forward")
+        return logits.float().mean().item()
+
+
+def run(options, program, rank=0):
+    """Median seconds of a step, of each phase, and of processor time in a step."""
+    generator = torch.Generator().manual_seed(rank)
+    shape = (options.batch, 3, options.crop, options.crop)
+    batches = [
+        program.prepare(torch.rand(shape, generator=generator) * 4 - 2) for _ in range(4)
+    ]
+    labels = torch.arange(options.batch) % 2
+    steps, phases, processor = [], {}, []
+    for number in range(options.warmup + options.steps):
+        used = time.process_time()
+        marks = [(None, time.perf_counter())]
+        program.step(
+            batches[number % len(batches)],
+            labels,
+            lambda phase: marks.append((phase, time.perf_counter())),
+        )
+        if number < options.warmup:
+            continue
+        steps.append(marks[-1][1] - marks[0][1])
+        processor.append(time.process_time() - used)
+        for (_, begin), (phase, end) in zip(marks, marks[1:]):
+            phases.setdefault(phase, []).append(end - begin)
+    middle = statistics.median
+    return middle(steps), {k: middle(v) for k, v in phases.items()}, middle(processor)
+
+
+def peak_memory():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def distributed_rank(rank, options, port, results):
+    import torch.distributed as distributed
+    from torch.nn.parallel import DistributedDataParallel
+
+    torch.set_num_threads(options.threads)
+    distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=options.ranks
+    )
+
+    def wrap(model):
+        # Each rank keeps its own batch statistics, as ours does: nothing but gradients travels.
+        return DistributedDataParallel(
+            model, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
+        )
+
+    seconds, phases, processor = run(options, Improved(options, wrap), rank)
+    results.put((rank, seconds, phases, processor, peak_memory()))
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def run_distributed(options):
+    import socket
+
+    import torch.multiprocessing as multiprocessing
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    processes = [
+        context.Process(target=distributed_rank, args=(rank, options, port, results))
+        for rank in range(options.ranks)
+    ]
+    for process in processes:
+        process.start()
+    gathered = sorted(results.get() for _ in processes)
+    for process in processes:
+        process.join()
+    seconds = max(entry[1] for entry in gathered)
+    processor, peak = (sum(entry[k] for entry in gathered) for k in (3, 4))
+    return seconds, gathered[0][2], processor, peak
+
+
+def main():
+    options = OPTIONS
+    torch.manual_seed(5)
+    random.seed(5)
+    torch.set_num_threads(options.threads)
+    ranks = 1
+    baseline = peak_memory()
+    if options.variant == "distributed":
+        ranks = options.ranks
+        seconds, phases, processor, peak = run_distributed(options)
+    else:
+        if options.variant.startswith("inference"):
+            program = Inference(options)
+        else:
+            program = (Published if options.variant == "published" else Improved)(options)
+        seconds, phases, processor = run(options, program)
+        peak = peak_memory()
+    result = {
+        "variant": options.variant,
+        "images_per_second": ranks * options.batch / seconds,
+        "seconds_per_step": seconds,
+        "seconds_per_phase": phases,
+        # Well below threads times seconds_per_step: the machine was busy with something else.
+        "processor_seconds_per_step": processor,
+        "peak_memory_bytes": peak,
+        "imported_memory_bytes": baseline,
+        "ranks": ranks,
+        "threads": options.threads,
+        "batch": options.batch,
+        "crop": options.crop,
+        "torch": torch.__version__,
+    }
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()
