@@ -59,9 +59,10 @@ let package = Package(
       name: "HierarchicalDataTests", dependencies: ["HierarchicalData"], swiftSettings: testSettings
     ),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: testSettings),
+    // Optimised: they draw and sketch every weight of the full Xception.
     .testTarget(
       name: "NetworksTests", dependencies: ["Networks", "ForgeryMining"],
-      resources: [.copy("Golden")], swiftSettings: testSettings),
+      resources: [.copy("Golden")]),
     .testTarget(
       name: "ForgeryMiningTests", dependencies: ["ForgeryMining"], resources: [.copy("Golden")],
       swiftSettings: testSettings),
