@@ -28,6 +28,7 @@ let package = Package(
     .target(name: "CJPEG", dependencies: ["JPEG"]),
     .target(name: "CPNG", dependencies: ["PNG"]),
     .target(name: "CKernels"),
+    .target(name: "CAllocations"),
 
     .target(name: "MessagePassing", dependencies: ["COpenMPI"]),
     .target(name: "HierarchicalData", dependencies: ["CHDF5"]),
@@ -41,6 +42,7 @@ let package = Package(
       name: "Training",
       dependencies: [
         "MessagePassing", "HierarchicalData", "Networks", "ForgeryMining", "FaceShards", "CKernels",
+        "CAllocations",
         .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),

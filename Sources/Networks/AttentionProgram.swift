@@ -9,6 +9,16 @@ public final class AttentionProgram: @unchecked Sendable {
   private let network: FrozenNetwork
   private let passes: [FrozenPass]
   public let crop: Int
+  private var job: Job?
+  /// Runs a group of the job; made once, so that `run` allocates nothing.
+  private var runGroup: (Int, Int) -> Void = { _, _ in }
+
+  private struct Job {
+    let images: UnsafePointer<Float>
+    let selected: UnsafeBufferPointer<Int>
+    let logits: UnsafeMutablePointer<Float>?
+    let gradients: UnsafeMutablePointer<Float>
+  }
 
   /// - Parameters:
   ///   - crop: height and width of the images in pixels.
@@ -22,6 +32,7 @@ public final class AttentionProgram: @unchecked Sendable {
       detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers)
     let network = network
     passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: true) }
+    runGroup = { [unowned self] task, worker in run(group: task, worker) }
   }
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.
@@ -38,20 +49,24 @@ public final class AttentionProgram: @unchecked Sendable {
     images: UnsafePointer<Float>, selected: UnsafeBufferPointer<Int>,
     logits: UnsafeMutablePointer<Float>?, gradients: UnsafeMutablePointer<Float>
   ) {
+    job = Job(images: images, selected: selected, logits: logits, gradients: gradients)
     let group = network.groupSize
+    network.workers.run((selected.count + group - 1) / group, runGroup)
+  }
+
+  private func run(group task: Int, _ worker: Int) {
+    let job = job!
     let imageSize = crop * crop * 3
-    network.workers.run((selected.count + group - 1) / group) { [self] task, worker in
-      let pass = passes[worker]
-      let start = task * group
-      let count = min(group, selected.count - start)
-      pass.forward(count) { images + selected[start + $0] * imageSize }
-      if let logits {
-        for i in 0..<count {
-          (logits[2 * (start + i)], logits[2 * (start + i) + 1]) = pass.logits(i)
-        }
+    let pass = passes[worker]
+    let start = task * network.groupSize
+    let count = min(network.groupSize, job.selected.count - start)
+    pass.forward(count) { job.images + job.selected[start + $0] * imageSize }
+    if let logits = job.logits {
+      for i in 0..<count {
+        (logits[2 * (start + i)], logits[2 * (start + i) + 1]) = pass.logits(i)
       }
-      pass.inputGradients(count) { gradients + (start + $0) * imageSize }
     }
+    pass.inputGradients(count) { job.gradients + (start + $0) * imageSize }
   }
 }
 

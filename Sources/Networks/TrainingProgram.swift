@@ -31,8 +31,9 @@ public final class TrainingProgram: @unchecked Sendable {
   var images: UnsafePointer<Float>
   /// The backward pass under way adds to the gradients.
   private(set) var accumulates = false
-  /// Told of gradients that are final, by the count of arena elements from the front.
-  private(set) var finished: (Int) -> Void = { _ in }
+  /// Told during `backward` of gradients that are final, by the count of arena elements from the
+  /// front. Set it once: nothing is allocated in a step then.
+  public var finished: (Int) -> Void = { _ in }
   private var labels: UnsafePointer<UInt8>
   private let constants: AlignedMemory
 
@@ -193,16 +194,11 @@ public final class TrainingProgram: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - accumulate: add to the gradients instead of replacing them.
-  ///   - finished: called with a count of arena elements, from the front, that are final.
   /// - Throws: what the reduction over ranks throws.
-  public func backward(accumulate: Bool = false, finished: (Int) -> Void = { _ in }) throws {
+  public func backward(accumulate: Bool = false) throws {
     accumulates = accumulate
     seedBackward(accumulate: accumulate)
-    try withoutActuallyEscaping(finished) { finished in
-      self.finished = finished
-      defer { self.finished = { _ in } }
-      try run(backwardSteps)
-    }
+    try run(backwardSteps)
   }
 
   /// With a reduction: sums the gradients over ranks into `detector.gradients`, after the last of an

@@ -35,8 +35,12 @@ public final class BatchErasing {
   private let workers: WorkerPool
 
   /// Places of the chosen images in the batch, and each image's streams.
-  private var chosen: [Int]
-  private var streams: [ErasingStreams]
+  private let chosen: UnsafeMutableBufferPointer<Int>
+  private let streams: UnsafeMutableBufferPointer<ErasingStreams>
+  /// The batch under way.
+  private var images: UnsafeMutablePointer<Float>?
+  /// Erases the i-th chosen image; made once, so that a step allocates nothing.
+  private var eraseOne: (Int, Int) -> Void = { _, _ in }
   private let gradients: AlignedMemory
   private let maps: AlignedMemory
   private let logits: AlignedMemory
@@ -58,9 +62,10 @@ public final class BatchErasing {
     seed = UInt64(configuration.run.seed)
     capacity = batch
     self.workers = workers
-    chosen = []
-    chosen.reserveCapacity(batch)
-    streams = (0..<batch).map { ErasingStreams(seed: 0, epoch: 0, sample: UInt64($0)) }
+    chosen = .allocate(capacity: batch)
+    chosen.initialize(repeating: 0)
+    streams = .allocate(capacity: batch)
+    streams.initialize(repeating: ErasingStreams(seed: 0, epoch: 0, sample: 0))
     let pixels = crop * crop
     var gradientFloats = 0
     var mapFloats = 0
@@ -102,9 +107,14 @@ public final class BatchErasing {
     blocks = Swift.max(1, settings.blocks)
     rectangles = .allocate(capacity: batch * blocks)
     rectangles.initialize(repeating: PixelRectangle(top: 0, left: 0, height: 0, width: 0))
+    eraseOne = { [unowned self] i, _ in erase(chosenImage: i) }
   }
 
-  deinit { rectangles.deallocate() }
+  deinit {
+    chosen.deallocate()
+    streams.deallocate()
+    rectangles.deallocate()
+  }
 
   /// Follows the detector. Call after weights or running statistics changed.
   public func refresh() {
@@ -121,44 +131,47 @@ public final class BatchErasing {
     erased = 0
     if case .none = method { return }
     precondition(batch.count <= capacity, "a batch of at most \(capacity) images was planned")
-    chosen.removeAll(keepingCapacity: true)
     for i in 0..<batch.count {
       streams[i] = ErasingStreams(
         seed: seed, epoch: UInt64(batch.visits[i]), sample: UInt64(batch.identifiers[i]))
-      if streams[i].chooses(probability: probability) { chosen.append(i) }
+      if streams[i].chooses(probability: probability) {
+        chosen[erased] = i
+        erased += 1
+      }
     }
-    erased = chosen.count
-    if chosen.isEmpty { return }
+    if erased == 0 { return }
     let images = batch.images.baseAddress!
+    self.images = images
     let start = Stopwatch()
     switch method {
-    case .none: break
-    case .random(let settings):
-      eraseEach(images) { [crop] _, image, streams in
-        eraseRandomly(
-          image: image, height: crop, width: crop, settings: settings, streams: &streams)
-      }
-    case .activation(let settings, let program):
-      eraseByActivation(settings, program, images)
-    case .suspicious(let settings, let program):
-      eraseSuspicious(settings, program, images)
+    case .none, .random: break
+    case .activation(_, let program):
+      // Inference takes a contiguous batch: up to the last chosen image.
+      program.run(
+        images: images, count: chosen[erased - 1] + 1, logits: logits.floats(),
+        activationMaps: maps.floats())
+    case .suspicious(_, let program):
+      program.run(
+        images: images, selected: UnsafeBufferPointer(rebasing: chosen[..<erased]), logits: nil,
+        gradients: gradients.floats())
     }
+    timing.attention = start.seconds
+    workers.run(erased, eraseOne)
     timing.erasing = start.seconds - timing.attention
   }
 
-  private func eraseSuspicious(
-    _ settings: SuspiciousForgeriesErasing, _ program: AttentionProgram,
-    _ images: UnsafeMutablePointer<Float>
-  ) {
-    let start = Stopwatch()
-    chosen.withUnsafeBufferPointer {
-      program.run(
-        images: images, selected: $0, logits: nil, gradients: self.gradients.floats())
-    }
-    timing.attention = start.seconds
-    let (crop, maps, gradients, rectangles, blocks) = (crop, maps, gradients, rectangles, blocks)
+  /// One image, once its map is there.
+  private func erase(chosenImage i: Int) {
+    let place = chosen[i]
     let pixels = crop * crop
-    eraseEach(images) { i, image, streams in
+    let image = UnsafeMutableBufferPointer(
+      start: images! + place * pixels * 3, count: pixels * 3)
+    switch method {
+    case .none: break
+    case .random(let settings):
+      eraseRandomly(
+        image: image, height: crop, width: crop, settings: settings, streams: &streams[place])
+    case .suspicious(let settings, _):
       let map = UnsafeMutableBufferPointer(start: maps.floats() + i * pixels, count: pixels)
       forgeryAttentionMap(
         inputGradient: UnsafeBufferPointer(
@@ -166,58 +179,25 @@ public final class BatchErasing {
         height: crop, width: crop, into: map)
       eraseSuspiciousForgeries(
         image: image, attention: UnsafeBufferPointer(map), height: crop, width: crop,
-        settings: settings, streams: &streams,
-        into: UnsafeMutableBufferPointer(
-          rebasing: rectangles[i * blocks..<(i + 1) * blocks]))
-    }
-  }
-
-  private func eraseByActivation(
-    _ settings: AttentionErasing, _ program: InferenceProgram,
-    _ images: UnsafeMutablePointer<Float>
-  ) {
-    // Inference takes a contiguous batch: the chosen images are few or all, so run it on all.
-    let start = Stopwatch()
-    let count = (chosen.last ?? 0) + 1
-    program.run(
-      images: images, count: count, logits: logits.floats(), activationMaps: maps.floats())
-    timing.attention = start.seconds
-    let (height, width) = (program.featureHeight, program.featureWidth)
-    let (crop, maps, gradients, chosen) = (crop, maps, gradients, chosen)
-    let pixels = crop * crop
-    eraseEach(images) { i, image, streams in
-      let cams = maps.floats() + chosen[i] * 2 * height * width
-      let difference = (0..<height * width).map { cams[height * width + $0] - cams[$0] }
+        settings: settings, streams: &streams[place],
+        into: UnsafeMutableBufferPointer(rebasing: rectangles[i * blocks..<(i + 1) * blocks]))
+    case .activation(let settings, let program):
+      let (height, width) = (program.featureHeight, program.featureWidth)
+      let size = height * width
+      let real = maps.floats() + place * 2 * size
+      let fake = real + size
       let activation = UnsafeMutableBufferPointer(
         start: gradients.floats() + i * pixels, count: pixels)
-      difference.withUnsafeBufferPointer {
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: size) { difference in
+        for p in 0..<size { difference[p] = fake[p] - real[p] }
         resizeBilinear(
-          $0, height: height, width: width, into: activation, height: crop, width: crop)
+          UnsafeBufferPointer(difference), height: height, width: width, into: activation,
+          height: crop, width: crop)
       }
       withUnsafeTemporaryAllocation(of: UInt8.self, capacity: pixels) { mask in
         eraseAttention(
           image: image, activation: UnsafeBufferPointer(activation), settings: settings,
-          streams: &streams, into: mask)
-      }
-    }
-  }
-
-  /// Runs `body(i, image, streams)` for the i-th chosen image, on all workers.
-  private func eraseEach(
-    _ images: UnsafeMutablePointer<Float>,
-    _ body: @escaping (Int, UnsafeMutableBufferPointer<Float>, inout ErasingStreams) -> Void
-  ) {
-    let size = crop * crop * 3
-    let count = chosen.count
-    chosen.withUnsafeBufferPointer { chosen in
-      streams.withUnsafeMutableBufferPointer { streams in
-        let (chosen, streams) = (chosen, streams)
-        workers.run(count) { i, _ in
-          let image = chosen[i]
-          body(
-            i, UnsafeMutableBufferPointer(start: images + image * size, count: size),
-            &streams[image])
-        }
+          streams: &streams[place], into: mask)
       }
     }
   }

@@ -18,6 +18,7 @@ public final class Optimizer {
   /// AdamW, `momentum_buffer` for SGD. Each has `count` elements and begins at zero. The memory
   /// lives as long as the optimizer.
   public let slots: [Slot]
+  private let slotValues: [UnsafeMutableBufferPointer<Float>]
 
   public struct Slot: @unchecked Sendable {
     public let name: String
@@ -44,6 +45,7 @@ public final class Optimizer {
       values.initialize(repeating: 0)
       return Slot(name: name, values: values)
     }
+    slotValues = slots.map(\.values)
   }
 
   deinit {
@@ -89,7 +91,7 @@ public final class Optimizer {
           decay: Float(settings.weightDecay),
           nesterov: settings.nesterov ? 1 : 0))
     }
-    return OptimizerUpdate(rule: rule, count: count, slots: slots.map(\.values), owner: self)
+    return OptimizerUpdate(rule: rule, count: count, slots: slotValues, owner: self)
   }
 }
 

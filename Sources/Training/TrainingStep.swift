@@ -63,6 +63,14 @@ public final class TrainingStep {
   private let accumulate: Int
   private let averagesStatistics: Bool
   private let exchange: UnsafeMutableBufferPointer<Double>
+  private var update: OptimizerUpdate?
+
+  // Made once, so that a step allocates nothing.
+  private var updateChunk: (Int, Int) -> Void = { _, _ in }
+  private var reportFinished: (Int) -> Void = { _ in }
+  private let ignoreFinished: (Int) -> Void = { _ in }
+  /// Weights that a task of the update takes.
+  private static let chunk = 1 << 16
 
   public init(
     _ configuration: Configuration, _ detector: Detector, communicator: Communicator,
@@ -92,6 +100,13 @@ public final class TrainingStep {
       compression: configuration.communication.compression)
     exchange = .allocate(capacity: 2)
     exchange.initialize(repeating: 0)
+    reportFinished = { [reducer] in reducer.markReady(upTo: $0) }
+    updateChunk = { [unowned self] task, _ in
+      let count = detector.values.count
+      update!.apply(
+        to: detector.values, gradients: UnsafeBufferPointer(detector.gradients),
+        range: task * Self.chunk..<min(count, (task + 1) * Self.chunk))
+    }
     refresh()
   }
 
@@ -135,10 +150,11 @@ public final class TrainingStep {
       watch = Stopwatch()
       if part == accumulate - 1, !program.reducesGradients {
         reducer.begin()
-        try program.backward(accumulate: part > 0) { [reducer] in reducer.markReady(upTo: $0) }
+        program.finished = reportFinished
       } else {
-        try program.backward(accumulate: part > 0)
+        program.finished = ignoreFinished
       }
+      try program.backward(accumulate: part > 0)
       result.phases.backward += watch.seconds
     }
 
@@ -157,13 +173,8 @@ public final class TrainingStep {
     let update = optimizer.nextUpdate(
       learningRate: learningRate,
       gradientScale: sign / Float(communicator.size * accumulate))
-    let count = detector.values.count
-    let chunk = 1 << 16
-    let (values, gradients) = (detector.values, UnsafeBufferPointer(detector.gradients))
-    workers.run((count + chunk - 1) / chunk) { task, _ in
-      update.apply(
-        to: values, gradients: gradients, range: task * chunk..<min(count, (task + 1) * chunk))
-    }
+    self.update = update
+    workers.run((detector.values.count + Self.chunk - 1) / Self.chunk, updateChunk)
     refresh()
     result.phases.update = watch.seconds
     return result

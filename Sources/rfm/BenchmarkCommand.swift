@@ -84,6 +84,9 @@ struct BenchmarkCommand: ParsableCommand {
     print("  multiply rate \(fixed(report.gemmGflopsPerSecond, 1))")
     print("  of it         \(fixed(report.percentOfGemm, 1)) %")
     print("peak memory     \(report.peakMemoryBytes >> 20) MiB a rank")
+    if let allocations = report.allocationsPerStep {
+      print("allocations     \(fixed(allocations, 1)) a step")
+    }
     print("waits for data  \(fixed(100 * report.dataWaitFraction, 2)) %")
   }
 }

@@ -1,8 +1,9 @@
-import CKernels
+import CAllocations
 import FaceShards
 import Foundation
 import MessagePassing
 import Networks
+import Synchronization
 import Tensors
 
 /// What `rfm benchmark` is asked.
@@ -45,6 +46,9 @@ public struct BenchmarkJob {
     public var percentOfGemm: Double
     public var peakMemoryBytes: Int
     public var dataWaitFraction: Double
+    /// Heap allocations a step of the threads that compute, after the warm-up; nil for inference and
+    /// where they can't be counted.
+    public var allocationsPerStep: Double?
 
     enum CodingKeys: String, CodingKey {
       case model, crop, ranks, threads, precision, kernels, steps
@@ -57,6 +61,7 @@ public struct BenchmarkJob {
       case percentOfGemm = "percent_of_gemm"
       case peakMemoryBytes = "peak_memory_bytes"
       case dataWaitFraction = "data_wait_fraction"
+      case allocationsPerStep = "allocations_per_step"
     }
   }
 
@@ -100,11 +105,16 @@ public struct BenchmarkJob {
     let loader = try data.loader(position: 0)
     var phases: [TrainingStep.Phases] = []
     var seconds: [Double] = []
+    var allocations: Int64 = 0
     for number in 1...(settings.warmup + settings.steps) {
       try communicator.barrier()
+      countAllocations(true, workers)
+      let before = rfm_counted_allocations()
       let watch = Stopwatch()
       let result = try step.run(
         loader, step: number, learningRate: 2e-4, stop: false)
+      if number > settings.warmup { allocations += rfm_counted_allocations() - before }
+      countAllocations(false, workers)
       if number > settings.warmup {
         seconds.append(watch.seconds)
         phases.append(result.phases)
@@ -115,14 +125,32 @@ public struct BenchmarkJob {
     // Attention: forward and input gradient; update: forward and both gradients.
     let work =
       5 * 2 * Double(NetworkCost.multiplyAccumulates(settings.model, crop: settings.crop))
-    return try report(
+    var result = try report(
       settings, communicator, seconds: perStep, work: work,
       phases: [
         "load": phase(\.load), "attention": phase(\.attention), "erase": phase(\.erase),
         "forward": phase(\.forward), "backward": phase(\.backward), "reduce": phase(\.reduce),
         "update": phase(\.update),
       ])
+    if rfm_allocations_can_be_counted() != 0 {
+      result.allocationsPerStep = Double(allocations) / Double(settings.steps)
+    }
+    return result
   }
+
+  /// Switches counting on or off in the calling thread and every worker: each takes one task, since
+  /// none goes on before all have begun.
+  private static func countAllocations(_ on: Bool, _ workers: WorkerPool) {
+    let begun = Begun()
+    let count = workers.count
+    workers.run(count) { _, _ in
+      rfm_count_allocations(on ? 1 : 0)
+      begun.number.wrappingAdd(1, ordering: .relaxed)
+      while begun.number.load(ordering: .relaxed) < count { sched_yield() }
+    }
+  }
+
+  private final class Begun: Sendable { let number = Atomic<Int>(0) }
 
   private static func inference(
     _ settings: BenchmarkSettings, _ communicator: Communicator, _ workers: WorkerPool
