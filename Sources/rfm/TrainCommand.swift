@@ -21,7 +21,7 @@ struct TrainCommand: ParsableCommand {
         rfm train --config dffd.yaml --resume
 
       Keys of the configuration:
-      \(ConfigurationListing.text)
+      \(Configuration.help)
       """)
 
   @Option(help: "YAML file; every key but the data paths has a default, the paper's.")
