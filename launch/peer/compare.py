@@ -97,16 +97,26 @@ def measure(key, options):
         capture_output=True,
         text=True,
     )
-    text = done.stdout
-    try:
-        # Libraries may print before it: the result is the last object on standard output.
-        start = text.index("{") if key in OURS else text.rindex("\n{") + 1 if "\n{" in text else 0
-        return json.loads(text[start:])
-    except ValueError:
-        lines = (done.stderr.strip() or text.strip()).splitlines()
-        reason = lines[-1] if lines else "no output"
-        print(f"{key}: status {done.returncode}: {reason}", file=sys.stderr)
-        return None
+    result = first_object(done.stdout)
+    if done.returncode == 0 and result is not None:
+        return result
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    reason = lines[-1] if lines else "no output"
+    print(f"{key}: status {done.returncode}: {reason}", file=sys.stderr)
+    return None
+
+
+def first_object(text):
+    """The first JSON object that starts a line; libraries may print around it."""
+    start = 0
+    for line in text.splitlines(keepends=True):
+        if line.startswith("{"):
+            try:
+                return json.JSONDecoder().raw_decode(text, start)[0]
+            except ValueError:
+                pass
+        start += len(line)
+    return None
 
 
 def median(runs, key, field):
@@ -176,6 +186,8 @@ def report(runs, options):
         if not rates:
             continue
         memory = median(runs, key, "peak_memory_bytes")
+        if key == "rfm-ranks" and memory:
+            memory *= ranks  # it reports the largest rank's, the peer the sum
         spread = f"{min(rates):.2f}-{max(rates):.2f}"
         size = f"{memory / 1e9:.2f} GB" if memory else ""
         print(f"{title(key, ranks):<50}{statistics.median(rates):>9.2f}{spread:>15}{size:>10}")
