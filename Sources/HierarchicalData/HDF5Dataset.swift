@@ -56,6 +56,35 @@ public struct HDF5Storage: Hashable, Sendable {
   public var storedBytes: Int
 }
 
+extension HDF5Storage: CustomStringConvertible {
+  /// As in "chunks of 1x256x256x3, gzip 4, checksums, 1.5 GiB".
+  public var description: String {
+    var parts: [String] = []
+    switch layout {
+    case .compact, .contiguous: parts.append("in one piece")
+    case .chunked: parts.append("chunks of " + chunk.map { "\($0)" }.joined(separator: "x"))
+    case .virtual: parts.append("virtual")
+    }
+    if let deflate { parts.append("gzip \(deflate)") }
+    if shuffle { parts.append("shuffled") }
+    for filter in otherFilters { parts.append("filter \(filter)") }
+    parts.append(fletcher32 ? "checksums" : "no checksums")
+    parts.append(Self.size(storedBytes))
+    return parts.joined(separator: ", ")
+  }
+
+  static func size(_ bytes: Int) -> String {
+    var value = Double(bytes)
+    for unit in ["bytes", "KiB", "MiB", "GiB"] {
+      if value < 1024 {
+        return unit == "bytes" ? "\(bytes) bytes" : "\((value * 10).rounded() / 10) \(unit)"
+      }
+      value /= 1024
+    }
+    return "\((value * 10).rounded() / 10) TiB"
+  }
+}
+
 /// A dataset of an open file, closed with its last reference. Several threads may use one: the
 /// library serves them one after another.
 public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
@@ -67,11 +96,16 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
   public let name: String
   public let type: HDF5Type
   private let handle: Int64
+  /// Whether addresses and lengths in the file have 8 bytes and its HDF5 part begins at 0.
+  private let hasUsualSizes: Bool
   private let extent: Mutex<[Int]>
 
   /// Takes over `handle`.
-  init(handle: Int64, filePath: String, name: String) throws(HDF5Error) {
+  init(
+    handle: Int64, filePath: String, name: String, hasUsualSizes: Bool = false
+  ) throws(HDF5Error) {
     self.handle = handle
+    self.hasUsualSizes = hasUsualSizes
     self.filePath = filePath
     self.name = name
     var d = rfm_h5_description()
@@ -241,12 +275,44 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
     }
     // A Swift string takes 16 bytes beside its text, a pointer 8.
     let count = try boundedCount(elementSize: (string.fixedLength ?? 0) + 24, limit: limit)
+    if string.fixedLength == nil, hasUsualSizes,
+      let strings = try readReferencedStrings(count: count, limit: limit)
+    {
+      return strings
+    }
     return try StringTransfer.read(
       string, count: count, file: filePath, object: name, action: "cannot read",
       fixed: { rfm_h5_read_fixed_strings(handle, 0, UInt64(count), $0, $1, $2, $3) },
       variable: {
         rfm_h5_read_variable_strings(handle, 0, $1, $0, UInt64(limit), $2, $3)
       })
+  }
+
+  /// Reads variable-length strings past the library, which in version 1.10 crashes on references that
+  /// lead nowhere; `nil` where they don't lie in one piece, or not in a file that is only read.
+  private func readReferencedStrings(count: Int, limit: Int) throws(HDF5Error) -> [String]? {
+    var isPlain: Int32 = 0
+    var offset: UInt64 = 0
+    try check("cannot read") { rfm_h5_string_references(handle, &isPlain, &offset, $0, $1) }
+    guard isPlain == 1 else { return nil }
+    if offset == .max { return [String](repeating: "", count: count) }
+    var strings = ReferencedStrings(limit: limit) {
+      [handle, filePath, name] (offset, count) throws(HDF5Error) -> [UInt8] in
+      var bytes = [UInt8](repeating: 0, count: count)
+      let got = try Shim.check(file: filePath, object: name, action: "cannot read") {
+        error, size in
+        bytes.withUnsafeMutableBytes {
+          rfm_h5_read_bytes(handle, offset, $0.baseAddress, UInt64(count), error, size)
+        }
+      }
+      return Array(bytes.prefix(Int(got)))
+    }
+    do throws(ReferencedStrings.Damage) {
+      return try strings.read(references: offset, count: count)
+    } catch {
+      throw HDF5Error(
+        file: filePath, object: name, action: "cannot read", reason: error.reason)
+    }
   }
 
   /// Writes strings to consecutive rows.

@@ -63,6 +63,7 @@ enum Shim {
     let (result, reason) = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) {
       buffer -> (Result, String) in
       buffer.initialize(repeating: 0)
+      rfm_h5_set_context(file)
       let result = body(buffer.baseAddress!, buffer.count)
       return (result, result < 0 ? String(cString: buffer.baseAddress!) : "")
     }

@@ -13,10 +13,13 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   public let path: String
   /// Negative once it is closed.
   private var handle: Int64
+  /// See ``GlobalHeapCheck``; false for files that are written.
+  private let hasUsualSizes: Bool
 
   private init(path: String, handle: Int64) {
     self.path = path
     self.handle = handle
+    hasUsualSizes = false
   }
 
   /// Opens an existing file for reading only, without a file lock.
@@ -25,6 +28,11 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   public init(reading path: String) throws(HDF5Error) {
     // The operating system's own words are better than the library's, and a pipe would hang it.
     try Self.requireRegularFile(path)
+    let heaps = GlobalHeapCheck(of: path)
+    if let reason = heaps.problem {
+      throw HDF5Error(file: path, action: "cannot open", reason: reason)
+    }
+    hasUsualSizes = heaps.hasUsualSizes
     handle = try Shim.check(file: path, action: "cannot open") { rfm_h5_open_file(path, $0, $1) }
     self.path = path
   }
@@ -96,7 +104,8 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     let dataset = try Shim.check(file: path, object: name, action: "cannot open") {
       rfm_h5_open_dataset(handle, name, $0, $1)
     }
-    return try HDF5Dataset(handle: dataset, filePath: path, name: name)
+    return try HDF5Dataset(
+      handle: dataset, filePath: path, name: name, hasUsualSizes: hasUsualSizes)
   }
 
   /// Creates a dataset of numbers.

@@ -83,6 +83,10 @@ typedef struct {
   int32_t fletcher32;
 } rfm_h5_creation;
 
+/// Names the file that this thread's next calls are about. Should the library crash on it, the
+/// process says so and ends with status 65.
+void rfm_h5_set_context(const char *path);
+
 int64_t rfm_h5_create_file(const char *path, char *error, size_t size);
 int64_t rfm_h5_open_file(const char *path, char *error, size_t size);
 int rfm_h5_flush_file(int64_t file, char *error, size_t size);
@@ -131,6 +135,14 @@ int rfm_h5_read_fixed_strings(
 int rfm_h5_read_variable_strings(
     int64_t dataset, uint64_t first, uint64_t count, char **strings, uint64_t limit, char *error,
     size_t size);
+/// Where the references to a dataset's variable-length strings lie in the file: `is_plain` is 1 if
+/// they lie in one piece in a file that is open for reading only; then `offset` is where, UINT64_MAX
+/// if nothing was ever written.
+int rfm_h5_string_references(
+    int64_t dataset, int32_t *is_plain, uint64_t *offset, char *error, size_t size);
+/// Reads bytes of the dataset's file, past the library. Returns how many there were.
+int64_t rfm_h5_read_bytes(
+    int64_t dataset, uint64_t offset, void *buffer, uint64_t count, char *error, size_t size);
 void rfm_h5_free_strings(char **strings, uint64_t count);
 int rfm_h5_write_variable_strings(
     int64_t dataset, uint64_t first, uint64_t count, const char *const *strings, char *error,

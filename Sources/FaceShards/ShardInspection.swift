@@ -1,0 +1,101 @@
+import HierarchicalData
+
+/// What a shard holds, in numbers.
+public struct ShardInspection: Sendable, Equatable {
+  /// Images of one method.
+  public struct MethodCount: Sendable, Equatable {
+    public var name: String
+    public var count: Int
+  }
+
+  public let count: Int
+  public let height: Int
+  public let width: Int
+  /// Images of every method, in the shard's order; the first are the real ones.
+  public let methods: [MethodCount]
+  /// How many different sources there are; `nil` if the shard has none.
+  public let sourceCount: Int?
+  public let hasPaths: Bool
+  public let images: HDF5Storage
+  public let masks: HDF5Storage?
+
+  public init(of shard: Shard) throws {
+    count = shard.count
+    height = shard.height
+    width = shard.width
+    var counts = [Int](repeating: 0, count: shard.methodNames.count)
+    for method in shard.methods { counts[Int(method)] += 1 }
+    methods = zip(shard.methodNames, counts).map { MethodCount(name: $0, count: $1) }
+    sourceCount = try shard.readSources().map { Set($0).count }
+    hasPaths = shard.hasPaths
+    images = try shard.imageStorage()
+    masks = try shard.maskStorage()
+  }
+
+  /// The description, line by line.
+  public var lines: [String] {
+    let real = methods[0].count
+    var lines = [
+      "shard of \(count) images, \(height)x\(width) pixels",
+      "  labels: \(real) real, \(count - real) fake",
+      "  methods: " + methods.map { "\($0.name) \($0.count)" }.joined(separator: ", "),
+      "  sources: " + (sourceCount.map { "\($0) different" } ?? "none"),
+      "  paths: " + (hasPaths ? "yes" : "none"),
+      "  images: \(images)",
+    ]
+    lines.append("  masks: " + (masks.map { "\($0)" } ?? "none"))
+    return lines
+  }
+
+  /// Reads every image and mask of some rows and says what is wrong with them, one line each that
+  /// names the row: what can't be read or whose checksum fails, and masks of real images that mark
+  /// something as forged.
+  ///
+  /// - Parameters:
+  ///   - rows: `nil` for all, in which case it is also checked that every chunk was written.
+  ///   - progress: called after every row with the number of rows done.
+  public static func problems(
+    of shard: Shard, rows: Range<Int>? = nil, progress: (Int) -> Void = { _ in }
+  ) throws -> [String] {
+    var problems: [String] = []
+    func attempt(_ body: () throws -> Void) throws {
+      do { try body() } catch let error as HDF5Error {
+        if error.isInputOutput { throw error }
+        problems.append("\(error)")
+      }
+    }
+    if rows == nil || rows?.lowerBound == 0 {
+      try attempt {
+        let storages = [("images", try shard.imageStorage()), ("masks", try shard.maskStorage())]
+        let written = try shard.writtenChunks()
+        for ((name, storage), chunks) in zip(storages, [written.images, written.masks]) {
+          guard let storage, let chunks, storage.layout == .chunked else { continue }
+          let shape = [shard.count, shard.height, shard.width, 3]
+          let expected = zip(shape, storage.chunk).reduce(1) { $0 * (($1.0 + $1.1 - 1) / $1.1) }
+          if chunks != expected {
+            problems.append(
+              "\(shard.path): \(chunks) of \(expected) chunks of \(name) were ever written; the "
+                + "others read as black")
+          }
+        }
+      }
+    }
+    var bytes = [UInt8](repeating: 0, count: shard.imageSize)
+    for (done, row) in (rows ?? 0..<shard.count).enumerated() {
+      try bytes.withUnsafeMutableBufferPointer { buffer in
+        try attempt { try shard.readImage(row, into: buffer) }
+        if shard.hasMasks {
+          try attempt {
+            try shard.readMask(row, into: buffer)
+            if shard.labels[row] == 0, buffer[..<(shard.height * shard.width)].contains(255) {
+              problems.append(
+                "\(shard.path): row \(row): the image is real, but its mask is not empty")
+            }
+          }
+        }
+      }
+      progress(done + 1)
+    }
+    return problems
+  }
+}

@@ -1,0 +1,79 @@
+import ArgumentParser
+import FaceShards
+import Foundation
+import MessagePassing
+import Training
+
+/// `rfm inspect`: what files hold, and what is wrong with them.
+struct InspectCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "inspect",
+    abstract: "Say what shards, prototypes, weights and checkpoints hold; verify their checksums.",
+    discussion: """
+      Tells what each path is by its contents: a shard (images per label and method, sources, how \
+      they are stored), a prototypes file, any other HDF5 file, a safetensors file, the folder of a \
+      checkpoint or of a run.
+
+      --verify reads everything: the checksum of every image and mask, the digest of every file of \
+      a checkpoint, and whether all weights are finite. Under mpirun the ranks share the images.
+
+      What is wrong goes to standard error, a line each that names the file (and the row of a \
+      shard); the other paths are still looked at. The exit status is 0 if all is well, 65 if \
+      something is damaged, 74 if something can't be read. Examples:
+
+        rfm inspect data/train-*.h5
+        rfm inspect --verify runs/demo/checkpoints/best data/test-00000.h5
+      """)
+
+  @Argument(help: ArgumentHelp("Files and folders to look at.", valueName: "path"))
+  var paths: [String]
+
+  @Flag(help: "Read everything, and verify all checksums and digests.")
+  var verify = false
+
+  func run() throws {
+    let world = try Communicator.world()
+    var status = ExitStatus.done
+
+    for path in paths {
+      let meter = Meter(isSpeaking: world.isRoot && verify)
+      let inspection = FileInspection(
+        of: path, depth: .init(verifies: verify, rank: world.rank, ranks: world.size)
+      ) { meter.advance($0, $1, $2) }
+      meter.finish()
+      // Every rank may have found something in its rows, or all of them the same.
+      let found = try world.gather(inspection.problems.joined(separator: "\n"))
+      let statuses = try world.gather([inspection.status.rawValue])
+      guard let found, let statuses else { continue }
+      if !inspection.lines.isEmpty {
+        print("\(path): \(inspection.lines.joined(separator: "\n"))")
+      }
+      var known = Set<String>()
+      for problem in found.flatMap({ $0.split(separator: "\n").map(String.init) })
+      where known.insert(problem).inserted {
+        FileHandle.standardError.write(Data("rfm: \(problem)\n".utf8))
+      }
+      if known.isEmpty && verify { print("  verified: everything is as it should be") }
+      let worst = statuses.joined().first { $0 != ExitStatus.done.rawValue }
+      if status == .done, let worst { status = ExitStatus(rawValue: worst) ?? .internalError }
+    }
+    let ending = try world.broadcast(status.rawValue)
+    if ending != ExitStatus.done.rawValue { throw ExitCode(ending) }
+  }
+
+  /// Progress of verifying, begun when its extent is known.
+  private final class Meter {
+    private let isSpeaking: Bool
+    private var meter: ProgressMeter?
+
+    init(isSpeaking: Bool) { self.isSpeaking = isSpeaking }
+
+    func advance(_ unit: String, _ done: Int, _ total: Int) {
+      guard isSpeaking else { return }
+      if meter == nil { meter = ProgressMeter(label: "verifying", unit: unit, total: total) }
+      meter?.advance(to: done)
+    }
+
+    func finish() { meter?.finish() }
+  }
+}

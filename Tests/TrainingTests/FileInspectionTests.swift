@@ -1,0 +1,127 @@
+import FaceShards
+import ForgeryMining
+import Foundation
+import HierarchicalData
+import Networks
+import Testing
+
+@testable import Training
+
+@Suite struct FileInspectionTests {
+  private let temporary = TemporaryFolder()
+  private var folder: String { temporary.path }
+
+  private func inspect(_ name: String, verifies: Bool = true) -> FileInspection {
+    FileInspection(of: "\(folder)/\(name)", depth: .init(verifies: verifies))
+  }
+
+  private func writeShard(_ name: String) throws {
+    let writer = try ShardWriter(
+      path: "\(folder)/\(name)", height: 4, width: 4, methodNames: ["real", "blend"],
+      hasSources: false)
+    for method in [0, 1, 1] {
+      try writer.append(image: (0..<48).map { UInt8($0 * 5 + method) }, method: method)
+    }
+    try writer.finish()
+  }
+
+  private func writePrototypes(_ path: String) throws {
+    try PrototypesFile(
+      Prototypes(
+        methods: ["blend"], height: 2, width: 2, maps: [0, 0.5, 1, 0.25], counts: [7])
+    ).write(to: path)
+  }
+
+  @Test func whatAFileIsIsToldByItsContents() throws {
+    try writeShard("shard")
+    try writePrototypes("\(folder)/prototypes")
+    try Safetensors.write(
+      [NamedTensor(name: "w", shape: [2, 2], values: [1, 2, 3, 4])], metadata: ["made": "here"],
+      to: "\(folder)/weights")
+    do {
+      let file = try HDF5File.create("\(folder)/maps")
+      try file.setAttribute("kind", .string("fam"))
+      try file.write("attention", [Float](repeating: 0, count: 8), shape: [2, 2, 2])
+    }
+    #expect(inspect("shard").lines[0] == "shard of 3 images, 4x4 pixels")
+    #expect(
+      inspect("prototypes").lines.prefix(2) == [
+        "prototypes of 1 methods, 2x2", "  blend: mean over 7 images",
+      ])
+    let weights = inspect("weights")
+    #expect(weights.lines[0] == "safetensors file of 1 tensors, 4 values")
+    #expect(weights.lines.contains("  made: here") && weights.lines.contains("  w: F32 2x2"))
+    let maps = inspect("maps")
+    #expect(maps.lines[0] == "HDF5 file" && maps.lines[1] == "  attribute kind: fam")
+    #expect(maps.lines[2].hasPrefix("  attention: float32 [2, 2, 2], in one piece"))
+    for name in ["shard", "prototypes", "weights", "maps"] {
+      let inspection = inspect(name)
+      #expect(inspection.problems.isEmpty && inspection.status == .done)
+    }
+  }
+
+  @Test func checkpointsAndRunsAreDescribedAndDamageIsFoundWhenVerifying() throws {
+    try FileManager.default.createDirectory(
+      atPath: "\(folder)/run/checkpoints", withIntermediateDirectories: true)
+    let store = CheckpointStore(path: "\(folder)/run/checkpoints")
+    let tensors = [NamedTensor(name: "w", shape: [2], values: [1, 2])]
+    let state = CheckpointState(
+      step: 30, epoch: 1, position: 480, seed: 5, configurationDigest: "abc", ranks: 2,
+      detector: .init(name: "xception-tiny", crop: 64, mean: 0.5, std: 0.25),
+      metrics: [.init("auc", .number(0.75))])
+    let checkpoint = try store.write(
+      state, model: tensors, optimizer: tensors, isBest: true, prototypes: writePrototypes)
+    let name = String(checkpoint.path.dropFirst(folder.count + 1))
+    let good = inspect(name)
+    #expect(good.problems.isEmpty)
+    #expect(good.lines[0] == "checkpoint after step 30, epoch 1, at position 480")
+    #expect(good.lines.contains("  auc: 0.75"))
+    let run = inspect("run")
+    #expect(run.lines[0] == "run with 1 checkpoint")
+    #expect(run.lines[1].hasSuffix("/step-00000030 (latest, best)"))
+
+    var bytes = try Data(contentsOf: URL(filePath: checkpoint.modelPath))
+    bytes[bytes.count - 1] ^= 1
+    try bytes.write(to: URL(filePath: checkpoint.modelPath))
+    #expect(inspect(name, verifies: false).problems.isEmpty)
+    let damaged = inspect(name)
+    #expect(damaged.status == .badData)
+    #expect(damaged.problems.first?.contains("model.safetensors: is damaged") == true)
+  }
+
+  @Test func whatIsWrongIsNamedWithItsStatus() throws {
+    let missing = inspect("missing.h5")
+    #expect(missing.status == .inputOutput && missing.problems.count == 1)
+    #expect(missing.problems[0].contains("missing.h5: No such file or directory"))
+    try Data("hello, this is text".utf8).write(to: URL(filePath: "\(folder)/text.h5"))
+    let text = inspect("text.h5")
+    #expect(text.status == .badData)
+    #expect(text.problems[0].contains("text.h5: it is neither an HDF5 nor a safetensors file"))
+    #expect(inspect("").status == .badData)
+    try Safetensors.write(
+      [NamedTensor(name: "w", shape: [3], values: [1, .nan, .infinity])], metadata: [:],
+      to: "\(folder)/nan.safetensors")
+    let notFinite = inspect("nan.safetensors")
+    #expect(
+      notFinite.problems
+        == ["\(folder)/nan.safetensors, tensor w: 2 of its values are not finite"])
+    try writeShard("shard.h5")
+    var bytes = try Data(contentsOf: URL(filePath: "\(folder)/shard.h5"))
+    let image = (0..<48).map { UInt8($0 * 5 + 1) }
+    let place = try #require(bytes.firstRange(of: image))
+    bytes[place.lowerBound] ^= 4
+    try bytes.write(to: URL(filePath: "\(folder)/shard.h5"))
+    #expect(inspect("shard.h5", verifies: false).problems.isEmpty)
+    let damaged = inspect("shard.h5")
+    #expect(damaged.status == .badData && damaged.problems.count == 1)
+    #expect(damaged.problems[0].contains("shard.h5, images: cannot read row 1: "))
+    // Each of two ranks reads its own rows.
+    let parts = (0..<2).map {
+      FileInspection(
+        of: "\(folder)/shard.h5", depth: .init(verifies: true, rank: $0, ranks: 2))
+    }
+    #expect(parts.map(\.problems.count) == [1, 0])
+    try bytes.prefix(1500).write(to: URL(filePath: "\(folder)/cut.h5"))
+    #expect(inspect("cut.h5").status == .badData)
+  }
+}
