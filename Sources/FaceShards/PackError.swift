@@ -6,10 +6,13 @@ public enum PackError: Error, CustomStringConvertible, Sendable {
   case badData(String)
   /// A file could not be read or written.
   case inputOutput(String)
+  /// Whoever called asked for the end.
+  case cancelled
 
   public var description: String {
     switch self {
     case .usage(let text), .badData(let text), .inputOutput(let text): text
+    case .cancelled: "stopped on request; nothing was written"
     }
   }
 }

@@ -59,22 +59,31 @@ public struct SingleRank: PackingRanks {
 public enum Packer {
   /// Packs; every rank calls it and gets the same report.
   ///
-  /// - Parameter progress: called with this rank's images done and in all.
-  /// - Throws: ``PackError``, ``ShardError``, or whatever `ranks` throws; on all ranks if on one.
+  /// - Parameters:
+  ///   - isCancelled: asked now and then; if it answers yes on any rank, packing ends on all with
+  ///     ``PackError/cancelled`` and leaves nothing.
+  ///   - progress: called with this rank's images done and in all.
+  /// - Throws: ``PackError``, or whatever `ranks` throws; on all ranks if on one.
   public static func pack(
     _ settings: PackSettings, ranks: any PackingRanks = SingleRank(),
+    isCancelled: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> PackReport {
     let staging = settings.output + "/.packing"
+    var lock: FolderLock?
+    defer { withExtendedLifetime(lock) {} }
     let bytes = try onRoot(ranks) {
       let plan = try prepare(settings)
+      lock = try FolderLock(settings.output)
       try makeStaging(staging)
       return plan.encoded
     }
     let plan = PackPlan(decoding: bytes)
     var own = Outcome()
     do {
-      try work(settings, plan: plan, staging: staging, ranks: ranks, own: &own, progress: progress)
+      try work(
+        settings, plan: plan, staging: staging, ranks: ranks, own: &own, isCancelled: isCancelled,
+        progress: progress)
     } catch {
       own.failure = Failure(error, rank: ranks.size > 1 ? ranks.rank : nil)
       // The other ranks look for this between images and stop too.
@@ -152,13 +161,14 @@ public enum Packer {
 
   private static func work(
     _ settings: PackSettings, plan: PackPlan, staging: String, ranks: any PackingRanks,
-    own: inout Outcome, progress: (Int, Int) -> Void
+    own: inout Outcome, isCancelled: () -> Bool, progress: (Int, Int) -> Void
   ) throws {
     let mine = plan.shards.indices.filter { $0 % ranks.size == ranks.rank }
     let total = mine.reduce(0) { $0 + plan.shards[$1].range.count }
     let root = BytePath(settings.input)
     let atOnce = 16 * max(1, settings.threads)
     var done = 0
+    progress(0, total)
     for index in mine {
       let shard = plan.shards[index]
       let writer = try ShardWriter(
@@ -187,6 +197,7 @@ public enum Packer {
         }
         done += items.count
         progress(done, total)
+        if isCancelled() { throw PackError.cancelled }
         if FileManager.default.fileExists(atPath: stopMark(staging)) { return }
       }
       if writer.count > 0 {
@@ -328,6 +339,31 @@ public enum Packer {
   }
 }
 
+/// Keeps two packings out of one folder. Held as long as it lives; the system lets go of it when the
+/// process ends, however that comes about.
+private final class FolderLock {
+  private let descriptor: Int32
+  private let path: String
+
+  init(_ folder: String) throws {
+    path = folder + "/.packing.lock"
+    descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else {
+      throw PackError.inputOutput("\(path): can't be made: \(String(cString: strerror(errno)))")
+    }
+    // File systems that know no locks are used without.
+    if flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK {
+      close(descriptor)
+      throw PackError.usage("\(folder): another rfm pack is writing here; wait for its end")
+    }
+  }
+
+  deinit {
+    unlink(path)
+    close(descriptor)
+  }
+}
+
 /// An error that can travel between ranks.
 private struct Failure {
   let kind: Int
@@ -343,6 +379,7 @@ private struct Failure {
       switch error {
       case PackError.usage: 0
       case PackError.badData: 1
+      case PackError.cancelled: 3
       default: 2
       }
     text = String(describing: error) + (rank.map { " (rank \($0))" } ?? "")
@@ -352,6 +389,7 @@ private struct Failure {
     switch kind {
     case 0: .usage(text)
     case 1: .badData(text)
+    case 3: .cancelled
     default: .inputOutput(text)
     }
   }

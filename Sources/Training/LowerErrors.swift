@@ -35,6 +35,7 @@ extension PackError: ReportableError {
     case .usage: .usage
     case .badData: .badData
     case .inputOutput: .inputOutput
+    case .cancelled: .stopped
     }
   }
 }

@@ -105,16 +105,26 @@ struct PackCommand: ParsableCommand {
       settings.threads =
         threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / communicator.nodeSize)
 
+      let label = communicator.size > 1 ? "packing (1 of \(communicator.size) ranks)" : "packing"
       var meter: ProgressMeter?
-      let report = try Packer.pack(settings, ranks: PackingCommunicator(communicator)) {
-        done, total in
-        guard communicator.isRoot else { return }
+      func show(done: Int, total: Int) {
         if meter == nil {
           meter = ProgressMeter(
-            label: communicator.size > 1 ? "packing (1 of \(communicator.size) ranks)" : "packing",
-            unit: "images", total: total)
+            label: label, unit: "images", total: total,
+            style: communicator.isRoot ? .standard : .silent)
         }
         meter?.advance(to: done)
+      }
+      let signals = StopSignals()
+      let report: PackReport
+      do {
+        report = try Packer.pack(
+          settings, ranks: PackingCommunicator(communicator),
+          isCancelled: { signals.received != nil }, progress: show)
+      } catch PackError.cancelled {
+        meter?.interrupt()
+        signals.deliver()
+        throw PackError.cancelled
       }
       guard communicator.isRoot else { return }
       meter?.finish()
@@ -133,4 +143,33 @@ private struct PackingCommunicator: PackingRanks {
   var size: Int { communicator.size }
   func broadcast(_ bytes: [UInt8]) throws -> [UInt8] { try communicator.broadcast(bytes) }
   func gather(_ bytes: [UInt8]) throws -> [[UInt8]] { try communicator.allGatherUnequal(bytes) }
+}
+
+/// SIGINT and SIGTERM, noted instead of obeyed at once, so that there is time to tidy up.
+private final class StopSignals: @unchecked Sendable {
+  private let lock = NSLock()
+  private var first: Int32?
+  private var sources: [any DispatchSourceSignal] = []
+
+  init() {
+    for number in [SIGINT, SIGTERM] {
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { [weak self] in
+        self?.lock.withLock { self?.first = self?.first ?? number }
+      }
+      source.resume()
+      sources.append(source)
+    }
+  }
+
+  /// The signal that came first, if one came.
+  var received: Int32? { lock.withLock { first } }
+
+  /// Ends the process the way the signal would have, which is what a shell expects to see.
+  func deliver() {
+    guard let number = received else { return }
+    signal(number, SIG_DFL)
+    kill(getpid(), number)
+  }
 }

@@ -239,6 +239,46 @@ import Testing
       ])
   }
 
+  @Test(arguments: [1, 2])
+  func cancellingOnOneRankEndsAllAndLeavesNothing(size: Int) throws {
+    let (input, output) = (try faces(40), try TemporaryFolder())
+    var settings = settings(input, output)
+    settings.threads = 1
+    let chosen = settings
+    let results = ThreadRanks(size: size).run { member in
+      try Packer.pack(chosen, ranks: member, isCancelled: { member.rank == size - 1 })
+    }
+    for result in results {
+      let error = try #require(throws: PackError.self) { try result.get() }
+      guard case .cancelled = error else {
+        Issue.record("\(error)")
+        continue
+      }
+    }
+    #expect(try files(settings.output).isEmpty)
+  }
+
+  @Test func twoPackingsDoNotWriteIntoOneFolder() throws {
+    let (input, output) = (try faces(12), try TemporaryFolder())
+    let settings = settings(input, output)
+    var refusals = 0
+    _ = try Packer.pack(
+      settings,
+      progress: { done, _ in
+        guard done == 0 else { return }
+        do {
+          _ = try Packer.pack(settings)
+        } catch PackError.usage(let text) {
+          if text.contains("another rfm pack") { refusals += 1 }
+        } catch {
+          Issue.record("\(error)")
+        }
+      })
+    #expect(refusals == 1)
+    #expect(
+      try files(settings.output).keys.sorted().allSatisfy { $0.hasSuffix(".h5") })
+  }
+
   @Test func namesOfAnyBytesArePacked() throws {
     let (input, output) = (try faces(12), try TemporaryFolder())
     let path = BytePath(input.path + "/real/id1").appending([0xFF, 0x41])
