@@ -1,6 +1,5 @@
 import ArgumentParser
 import FaceShards
-import Foundation
 import MessagePassing
 import Training
 
@@ -79,8 +78,7 @@ struct SynthesizeCommand: ParsableCommand {
     let plan = SynthesisPlan(imagesPerClass: imagesPerClass, imagesPerShard: imagesPerShard)
     let synthesis = ShardSynthesis(
       output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: size))
-    let cores = ProcessInfo.processInfo.activeProcessorCount
-    let threads = self.threads ?? max(1, cores / world.nodeSize)
+    let threads = self.threads ?? ThreadShare.perRank(world)
 
     if world.isRoot { try synthesis.prepare(overwrite: overwrite) }
     try world.barrier()

@@ -122,13 +122,15 @@ struct FaceRenderer {
     // Shadows and occlusion are soft: a quarter of the samples is enough.
     let half = n / 2
     var coarse = [Float](repeating: 0, count: half * half)
+    var present = [Bool](repeating: false, count: half * half)
     for y in 0..<half {
       for x in 0..<half {
         let i = 2 * y * n + 2 * x
+        present[y * half + x] = cover[i] + cover[i + 1] + cover[i + n] + cover[i + n + 1] > 0
         coarse[y * half + x] = (depth[i] + depth[i + 1] + depth[i + n] + depth[i + n + 1]) * 0.25
       }
     }
-    let shadow = keyShadow(coarse, side: half, unit: 2 * unit)
+    let shadow = keyShadow(coarse, present, side: half, unit: 2 * unit)
     let occlusion = ambientOcclusion(coarse, side: half, unit: 2 * unit)
 
     var image = Canvas(width: n, height: n)
@@ -224,7 +226,7 @@ struct FaceRenderer {
   }
 
   /// How much of the key light reaches each place, 0…1: the height field is walked towards the light.
-  private func keyShadow(_ depth: [Float], side: Int, unit: Float) -> [Float] {
+  private func keyShadow(_ depth: [Float], _ present: [Bool], side: Int, unit: Float) -> [Float] {
     var result = [Float](repeating: 1, count: side * side)
     let lateral = max(square(scene.key.x) + square(scene.key.y), 1e-4).squareRoot()
     let rise = scene.key.z / lateral
@@ -232,15 +234,18 @@ struct FaceRenderer {
     let stepY = scene.key.y / lateral
     depth.withUnsafeBufferPointer { depth in
       for y in 0..<side {
-        for x in 0..<side {
+        for x in 0..<side where present[y * side + x] {
           let base = depth[y * side + x]
           var blocked: Float = 0
           var distance: Float = 0.02
           for _ in 0..<10 {
             distance *= 1.36
-            let px = Int((Float(x) + stepX * distance / unit).rounded())
-            let py = Int((Float(y) + stepY * distance / unit).rounded())
-            if px < 0 || py < 0 || px >= side || py >= side { break }
+            // Rounded to the nearest sample; steps that leave the picture end the walk.
+            let fx = Float(x) + stepX * (distance / unit) + 0.5
+            let fy = Float(y) + stepY * (distance / unit) + 0.5
+            if fx < 0 || fy < 0 || fx >= Float(side) || fy >= Float(side) { break }
+            let px = Int(fx)
+            let py = Int(fy)
             let over = depth[py * side + px] - base - rise * distance
             blocked = max(blocked, over / (0.035 + 0.25 * distance))
           }

@@ -147,8 +147,9 @@ public struct ShardSynthesis: Sendable {
   public func discard() { try? FileManager.default.removeItem(atPath: staging) }
 
   private func refusal(_ file: String, _ what: String, _ error: any Error) -> ShardError {
-    let reason = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    let text = reason.map { String(cString: strerror(Int32($0.code))) } ?? "\(error)"
+    // Foundation wraps what the system said.
+    let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
+    let text = cause.map { String(cString: strerror(Int32(($0 as NSError).code))) } ?? "\(error)"
     return ShardError(file: file, reason: "\(what): \(text)", isInputOutput: true)
   }
 }
