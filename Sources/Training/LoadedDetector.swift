@@ -44,8 +44,8 @@ public final class LoadedDetector {
   ) throws {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw CheckpointError(
-        path: path, problem: "is not there; give a checkpoint folder or a .safetensors file")
+      throw FileError(
+        operation: "open the checkpoint folder or .safetensors file", path: path, code: ENOENT)
     }
     if !isFolder.boolValue {
       let detector = Detector(model)

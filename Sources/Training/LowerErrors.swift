@@ -13,6 +13,10 @@ extension SafetensorsError: ReportableError {
   public var exitStatus: ExitStatus { .badData }
 }
 
+extension WeightsError: ReportableError {
+  public var exitStatus: ExitStatus { .badData }
+}
+
 extension HDF5Error: ReportableError {
   public var exitStatus: ExitStatus { isInputOutput ? .inputOutput : .badData }
 }
