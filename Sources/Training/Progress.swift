@@ -51,6 +51,8 @@ public final class Progress: Sendable {
   private struct State {
     var done: Int
     var detail = ""
+    /// What was done when the detail was made.
+    var detailDone = -1
     /// When what was done: for the rate over the last moments.
     var history: [(time: Double, done: Int)]
     var lastShown: Double?
@@ -87,7 +89,8 @@ public final class Progress: Sendable {
 
   /// Tells that `done` units are done.
   ///
-  /// - Parameter detail: what else is worth knowing, "loss 0.4211"; made only if it is shown.
+  /// - Parameter detail: what else is worth knowing, "loss 0.4211"; made only if it is shown
+  ///   now, or may be shown at the end.
   public func update(_ done: Int, _ detail: @autoclosure () -> String = "") {
     state.withLock { state in
       guard !state.isFinished else { return }
@@ -100,9 +103,11 @@ public final class Progress: Sendable {
           state.history.removeFirst()
         }
       }
-      guard state.lastShown.map({ now - $0 >= output.interval }) ?? true else { return }
+      let isDue = state.lastShown.map { now - $0 >= output.interval } ?? true
+      guard isDue || done == total else { return }
       state.detail = detail()
-      show(&state, now: now)
+      state.detailDone = done
+      if isDue { show(&state, now: now) }
     }
   }
 
@@ -121,6 +126,8 @@ public final class Progress: Sendable {
   public func finish() {
     state.withLock { state in
       guard !state.isFinished else { return }
+      // On a terminal a detail is a moment old at most; elsewhere it may be long out of date.
+      if state.detailDone != state.done, !output.isTerminal { state.detail = "" }
       if state.shownDone != state.done || output.isTerminal {
         show(&state, now: output.now())
       }

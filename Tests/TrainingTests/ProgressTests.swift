@@ -52,7 +52,7 @@ import Testing
         "step 51/100  loss 0.0196  8.00 images/s  25 s left",
         "step 71/100  loss 0.0141  8.00 images/s  15 s left",
         "step 91/100  loss 0.0110  8.00 images/s  5 s left",
-        "step 100/100  loss 0.0110  8.00 images/s",
+        "step 100/100  loss 0.0100  8.00 images/s",
         "",
       ])
   }
@@ -101,7 +101,7 @@ import Testing
 
   @Test func aDetailThatIsNotShownIsNotMade() {
     let screen = Screen()
-    let progress = Progress("step", total: 5, output: screen.output(isTerminal: false, interval: 9))
+    let progress = Progress("step", total: 6, output: screen.output(isTerminal: false, interval: 9))
     var made = 0
     for step in 1...5 {
       progress.update(
@@ -112,6 +112,22 @@ import Testing
         }())
     }
     #expect(made == 1)
+  }
+
+  @Test func theLastLineHasTheLastDetailOrNone() {
+    for (last, line) in [
+      (3, "step 3/3  d3  3.00 steps/s"), (2, "step 2/3  2.00 steps/s  1 s left"),
+    ] {
+      let screen = Screen()
+      let progress = Progress(
+        "step", total: 3, output: screen.output(isTerminal: false, interval: 9))
+      for step in 1...last {
+        if step == last { screen.wait(1) }
+        progress.update(step, "d\(step)")
+      }
+      progress.finish()
+      #expect(screen.lines.dropLast().last == line)
+    }
   }
 
   @Test func durationsAndNumbersReadWell() {
