@@ -31,7 +31,8 @@ struct RFM: ParsableCommand {
       var command = try parseAsRoot()
       // Help and completion scripts are commands of the parser's own, which end by throwing.
       if String(reflecting: type(of: command)).hasPrefix("ArgumentParser.") { try command.run() }
-      MessagePassing.runRank(exitStatus: { ExitStatus(ending: $0).rawValue }) {
+      let status: (any Error) -> Int32 = { ExitStatus(ending: $0).rawValue }
+      MessagePassing.runRank(exitStatus: status) {
         do {
           try command.run()
         } catch let status as ExitCode {
