@@ -75,6 +75,20 @@ public enum DurableFile {
     }
   }
 
+  /// Makes a folder, and those that it lies in, where they are not there yet.
+  /// - Throws: ``FileError``.
+  public static func makeFolder(_ path: String) throws {
+    if mkdir(path, 0o777) == 0 { return }
+    if errno == ENOENT, !path.isEmpty {
+      try makeFolder(folder(of: path))
+      if mkdir(path, 0o777) == 0 { return }
+    }
+    let code = errno
+    var status = stat()
+    if code == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+    throw FileError(operation: "create the folder", path: path, code: code)
+  }
+
   /// The folder that `path` lies in.
   public static func folder(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }

@@ -38,12 +38,7 @@ public final class RunFolder: Sendable {
   ///     was just killed may need a moment to be gone.
   /// - Throws: ``Refusal``, `FileError`.
   public init(opening path: String, resume: Bool, patience: Double = 10) throws {
-    do {
-      try FileManager.default.createDirectory(
-        atPath: "\(path)/checkpoints", withIntermediateDirectories: true)
-    } catch {
-      throw FileError(operation: "create the folder", path: path, code: errorNumber(of: error))
-    }
+    try DurableFile.makeFolder("\(path)/checkpoints")
     let lockPath = "\(path)/.lock"
     let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw FileError(operation: "create", path: lockPath) }
@@ -96,7 +91,7 @@ func errorNumber(of error: any Error) -> Int32 {
   var next: NSError? = error as NSError
   while let current = next {
     if current.domain == NSPOSIXErrorDomain { return Int32(current.code) }
-    next = current.userInfo[NSUnderlyingErrorKey] as? NSError
+    next = (current.userInfo[NSUnderlyingErrorKey] as? any Error).map { $0 as NSError }
   }
   switch (error as NSError).code {
   case CocoaError.fileWriteNoPermission.rawValue, CocoaError.fileReadNoPermission.rawValue:

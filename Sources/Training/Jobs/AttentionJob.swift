@@ -27,8 +27,8 @@ public struct AttentionJob {
     let beside = "\(output).\(getpid()).partial"
     var maps: HDF5Dataset?
     var logits: HDF5Dataset?
+    try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
     if communicator.isRoot {
-      try JobOutput.makeFolder(DurableFile.folder(of: output))
       let file = try HDF5File.create(beside)
       maps = try file.createDataset(
         "attention", of: Float.self, shape: [set.count, crop, crop],
@@ -44,9 +44,13 @@ public struct AttentionJob {
         var mapValues: [Float] = []
         var logitValues: [Float] = []
         mapValues.reserveCapacity(round * pixels / communicator.size)
-        try pass.maps(kind, set, pass.part(Array(range))) { image in
-          mapValues.append(contentsOf: image.map)
-          logitValues += [image.logits.real, image.logits.fake]
+        try CollectiveFailure.guarding(communicator) {
+          try pass.maps(kind, set, pass.part(Array(range))) { image in
+            mapValues.append(contentsOf: image.map)
+            logitValues += [image.logits.real, image.logits.fake]
+          }
+        } cleanUp: {
+          if communicator.isRoot { unlink(beside) }
         }
         let gatheredMaps = try communicator.gather(mapValues)
         let gatheredLogits = try communicator.gather(logitValues)

@@ -50,6 +50,7 @@ public struct AttributionJob {
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     let fakes = (0..<set.count).filter { set.labels[$0] != 0 }
     guard !fakes.isEmpty else { throw PrototypeSurvey.NoForgeries(file: set.shards[0].path) }
+    try JobOutput.makeFolder(output, communicator)
     let mine = pass.part(fakes)
     let progress = communicator.isRoot ? Progress("image", total: mine.count) : nil
     var trial = AttributionTrial(prototypes)
@@ -78,7 +79,6 @@ public struct AttributionJob {
         "plain": prototypes.similarityMatrix(.plain),
         "centred": prototypes.similarityMatrix(.centred),
       ])
-    try JobOutput.makeFolder(output)
     try JobOutput.write(report, to: "\(output)/attribution.json")
     return report
   }

@@ -43,6 +43,7 @@ public struct EvaluationJob {
     communicator: Communicator, workers: WorkerPool
   ) throws -> Report? {
     let set = try ShardSet(patterns: data)
+    try JobOutput.makeFolder(output, communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     let mine = pass.part(Array(0..<set.count)).count
     var progress = communicator.isRoot ? Progress("image", total: mine) : nil
@@ -65,7 +66,6 @@ public struct EvaluationJob {
     let scored = try ScoredSet(logits: logits, set: set, sources: set.readSources())
     let report = Report(
       metrics: scored.metrics, loss: scored.loss, images: set.count, localisation: localisation)
-    try JobOutput.makeFolder(output)
     try JobOutput.write(report, to: "\(output)/metrics.json")
     try DurableFile.write(
       scoresTable(scored, paths: set.readPaths(), sources: set.readSources()),
@@ -132,12 +132,10 @@ public struct EvaluationJob {
 
 /// Files that jobs leave.
 enum JobOutput {
-  static func makeFolder(_ path: String) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw FileError(operation: "create the folder", path: path, code: errorNumber(of: error))
-    }
+  /// Makes the folder of the results, on rank 0 and before the work: that it can't be made should
+  /// not be found out after hours.
+  static func makeFolder(_ path: String, _ communicator: Communicator) throws {
+    if communicator.isRoot { try DurableFile.makeFolder(path) }
   }
 
   /// JSON with sorted keys.

@@ -13,6 +13,7 @@ public struct PrototypesJob {
     communicator: Communicator, workers: WorkerPool
   ) throws -> PrototypesFile? {
     let set = try ShardSet(patterns: data)
+    try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     var progress: Progress?
     let survey = try PrototypeSurvey(
@@ -32,7 +33,6 @@ public struct PrototypesJob {
         step: loaded.checkpoint?.state.step, data: data.joined(separator: ", "),
         imagesPerMethod: imagesPerMethod),
       calibration: survey.calibration)
-    try JobOutput.makeFolder(DurableFile.folder(of: output))
     try file.write(to: output)
     return file
   }
