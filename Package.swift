@@ -80,7 +80,8 @@ let package = Package(
     .executableTarget(
       name: "mpi-checks", dependencies: ["MessagePassing", "Training"], path: "Tests/MPIChecks"),
     .testTarget(
-      name: "IntegrationTests", dependencies: ["Training", "rfm", "mpi-checks"],
+      name: "IntegrationTests",
+      dependencies: ["Training", "FaceShards", "HierarchicalData", "rfm", "mpi-checks"],
       swiftSettings: testSettings),
   ],
   swiftLanguageModes: [.v6]

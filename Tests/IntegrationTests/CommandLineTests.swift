@@ -1,0 +1,93 @@
+import Foundation
+import Testing
+import Training
+
+extension Jobs {
+  @Suite struct CommandLine {
+    /// The commands that `rfm --help` lists.
+    private func commands() throws -> [String] {
+      let help = try Job.run("rfm", ["--help"])
+      #expect(help.succeeded && help.standardError.isEmpty, "\(help)")
+      let list = help.standardOutput.split(separator: "SUBCOMMANDS:").last ?? ""
+      return list.matches(of: /\n  ([a-z]+)/).map { String($0.1) }
+    }
+
+    @Test func everyCommandTeachesWithAnExample() throws {
+      let commands = try commands()
+      for name in [
+        "synthesize", "pack", "train", "evaluate", "attention", "prototypes", "attribute",
+        "benchmark",
+      ] {
+        #expect(commands.contains(name), "\(commands)")
+      }
+      for name in commands where name != "help" {
+        let help = try Job.run("rfm", [name, "--help"])
+        #expect(help.succeeded && help.standardError.isEmpty, "\(help)")
+        let text = help.standardOutput
+        #expect(text.lowercased().contains("example"), "\(name)")
+        #expect(text.contains(try Regex("\n +(mpirun .*)?rfm \(name) ")), "\(name)")
+      }
+    }
+
+    @Test func helpListsEveryKeyOfTheConfiguration() throws {
+      let help = try Job.run("rfm", ["train", "--help"])
+      for key in Configuration.keys {
+        #expect(help.standardOutput.contains(key.path + ": "), "\(key.path)")
+      }
+    }
+
+    @Test func theVersionIsOneLineFromOneRank() throws {
+      for ranks in [nil, 2] {
+        let outcome = try Job.run("rfm", ["--version"], ranks: ranks)
+        #expect(outcome.succeeded, "\(outcome)")
+        #expect(outcome.standardOutput == RunVersions.rfm + "\n", "\(outcome)")
+      }
+    }
+
+    @Test(arguments: [
+      ["bogus"], ["train"], ["train", "--config"], ["evaluate", "--bogus"],
+      ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "o", "--threads", "0"],
+      ["attention", "--checkpoint", "c", "--data", "d", "--output", "o", "--kind", "map"],
+      ["synthesize", "--output", "o", "--size", "7"], ["pack", "--input", "i"],
+      [
+        "prototypes", "--checkpoint", "c", "--data", "d", "--output", "o", "--images-per-method",
+        "0",
+      ],
+      ["benchmark", "--steps", "-1"],
+    ]) func wrongUsageIsExplainedWithStatus64(arguments: [String]) throws {
+      for ranks in [nil, 2] {
+        let outcome = try Job.run("rfm", arguments, ranks: ranks)
+        #expect(outcome.status == 64 && !outcome.timedOut, "\(outcome)")
+        #expect(outcome.leftovers.isEmpty && outcome.standardOutput.isEmpty, "\(outcome)")
+        let said = outcome.standardError.split(separator: "\n").filter { $0.hasPrefix("Error: ") }
+        #expect(said.count == 1, "one rank speaks: \(outcome)")
+      }
+    }
+
+    @Test func aSettingWithoutValueIsWrongUsage() throws {
+      let outcome = try TinyRuns().train("x", ["training.steps"], ranks: 2)
+      #expect(outcome.isRefusal(64, "--set training.steps", "section.key=value"), "\(outcome)")
+    }
+
+    @Test(arguments: ["bash", "zsh", "fish"]) func shellsGetCompletions(shell: String) throws {
+      let outcome = try Job.run("rfm", ["--generate-completion-script", shell])
+      #expect(outcome.succeeded, "\(outcome)")
+      #expect(outcome.standardOutput.contains("synthesize"), "\(outcome)")
+    }
+
+    @Test func theBenchmarkTellsImagesPerSecondAndSecondsOfEachPhase() throws {
+      let outcome = try Job.run(
+        "rfm",
+        [
+          "benchmark", "--model", "xception-tiny", "--crop", "64", "--batch", "4", "--steps", "2",
+          "--warmup", "1", "--threads", "1", "--json",
+        ], ranks: 2)
+      #expect(outcome.succeeded, "\(outcome)")
+      let report = try JSON(parsing: Array(outcome.standardOutput.utf8))
+      #expect(report["ranks"] == 2 && report["crop"] == 64)
+      #expect((report["images_per_second"]?.doubleValue ?? 0) > 0)
+      let phases = report["seconds_per_phase"]?.members?.map(\.name) ?? []
+      #expect(Set(phases).isSuperset(of: ["attention", "erase", "forward", "backward", "update"]))
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import Testing
+
+extension Jobs {
+  /// What does and does not depend on the number of ranks.
+  @Suite struct Ranks {
+    /// A level of flooding in the midst of the losses, so that the sign turns again and again.
+    private static let level = 0.66
+
+    private static let settings = [
+      "training.steps=24", "training.batch_norm=synchronized", "training.flooding=\(level)",
+      "augmentation.method=sfe", "communication.digest_every_steps=6",
+      "communication.bucket_megabytes=0.05",
+    ]
+
+    /// Promised are equal losses to float32 rounding. They come out equal to about 1e-15, and the
+    /// weights bitwise, since all sums over a batch are taken in double precision or per image.
+    @Test func theSameGlobalBatchGivesTheSameLossesOnOneTwoAndFourRanks() throws {
+      let runs = try TinyRuns()
+      for ranks in [1, 2, 4] {
+        let outcome = try runs.train(
+          "on-\(ranks)", Self.settings + ["training.batch_per_rank=\(8 / ranks)"], ranks: ranks,
+          timeLimit: 400)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      let losses = try runs.losses("on-1")
+      #expect(losses.count == 24)
+      #expect(losses.contains { $0 < Self.level } && losses.contains { $0 > Self.level })
+      for ranks in [2, 4] {
+        let others = try runs.losses("on-\(ranks)")
+        #expect(others.count == 24)
+        for (step, (a, b)) in zip(losses, others).enumerated() {
+          #expect(abs(a - b) <= 1e-6 * abs(a), "step \(step + 1) on \(ranks) ranks")
+        }
+        let drawn = try [1, ranks].map { count in
+          let state = try json(runs.latest("on-\(count)", "state.json"))
+          return [state["epoch"]?.integerValue, state["position"]?.integerValue]
+        }
+        #expect(drawn[0] == drawn[1])
+      }
+    }
+
+    @Test func accumulationTakesTheSamplesOfALargerBatch() throws {
+      let runs = try TinyRuns()
+      for (name, batch, parts) in [("whole", 8, 1), ("parts", 4, 2)] {
+        let outcome = try runs.train(
+          name, ["training.batch_per_rank=\(batch)", "training.accumulate=\(parts)"], ranks: 2)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      for key in ["epoch", "position"] {
+        let values = try ["whole", "parts"].map { try json(runs.latest($0, "state.json"))[key] }
+        #expect(values[0]?.integerValue != nil && values[0] == values[1])
+      }
+    }
+
+    @Test(arguments: [1, 2, 4]) func eachRanksOwnBatchStatisticsTrainToTheEnd(ranks: Int) throws {
+      let runs = try TinyRuns()
+      let outcome = try runs.train(
+        "local", ["training.batch_norm=local", "communication.digest_every_steps=2"], ranks: ranks)
+      #expect(outcome.succeeded, "\(outcome)")
+      #expect(try runs.losses("local").count == 8)
+      #expect(runs.folder.names("runs/local/checkpoints").contains("step-00000008"))
+    }
+
+    @Test(arguments: ["none", "re", "ae"]) func everyMethodOfErasingTrainsAlikeOnTwoRanks(
+      method: String
+    ) throws {
+      let runs = try TinyRuns()
+      for ranks in [1, 2] {
+        let outcome = try runs.train(
+          "on-\(ranks)",
+          [
+            "augmentation.method=\(method)", "training.batch_norm=synchronized",
+            "training.batch_per_rank=\(4 / ranks)",
+          ], ranks: ranks)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      for (a, b) in zip(try runs.losses("on-1"), try runs.losses("on-2")) {
+        #expect(abs(a - b) <= 1e-6 * abs(a))
+      }
+    }
+
+    @Test func ranksThatReadTheirOwnShardsOnlyTrainToTheEnd() throws {
+      let runs = try TinyRuns()
+      let outcome = try runs.train("own", ["data.assignment=shard"], ranks: 2)
+      #expect(outcome.succeeded, "\(outcome)")
+      #expect(try runs.losses("own").count == 8)
+    }
+
+    @Test func sequentialOrderWithoutFlipsIsReproducible() throws {
+      let runs = try TinyRuns()
+      for name in ["first", "second"] {
+        let outcome = try runs.train(
+          name, ["data.order=sequential", "data.flip=false", "data.crop=64"], ranks: 2)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      #expect(try runs.losses("first") == runs.losses("second"))
+      #expect(try runs.endedAlike("first", "second"))
+    }
+
+    @Test func anotherSeedIsAnotherTraining() throws {
+      let runs = try TinyRuns()
+      for seed in [1, 2] {
+        let outcome = try runs.train("seed-\(seed)", ["run.seed=\(seed)"])
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      #expect(try runs.losses("seed-1") != runs.losses("seed-2"))
+    }
+  }
+}

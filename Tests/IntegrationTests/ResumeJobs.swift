@@ -1,0 +1,193 @@
+import Foundation
+import Testing
+import Training
+
+extension Jobs {
+  /// A training that was ended at any moment goes on as if nothing had happened.
+  @Suite struct Resume {
+    private static let ranks = 2
+    private static let settings = ["training.steps=48", "checkpoint.every_steps=7"]
+    private static let name = "run"
+
+    /// The same training, never interrupted.
+    private static let whole = Result { () throws -> [[UInt8]] in
+      let runs = try TinyRuns()
+      let outcome = try runs.train(name, settings, ranks: ranks)
+      guard outcome.succeeded else { throw SharedData.Failure(description: "\(outcome)") }
+      return try result(runs)
+    }
+
+    /// Bytes of weights, running statistics and moments.
+    private static func result(_ runs: TinyRuns) throws -> [[UInt8]] {
+      try ["model.safetensors", "optimizer.safetensors"].map { try bytes(runs.latest(name, $0)) }
+    }
+
+    /// Starts the training, sends a signal at a step drawn by chance, and returns how it ended.
+    private func interrupted(
+      _ runs: TinyRuns, by signal: Int32, to ranks: [Int]
+    ) throws -> Job.Outcome {
+      let moment = Int.random(in: 9...24)
+      let job = try Job(
+        "rfm", runs.arguments(Self.name, Self.settings), ranks: Self.ranks, timeLimit: 240)
+      let metrics = runs.path(Self.name) + "/metrics.jsonl"
+      let isThere = job.wait(until: { _ in
+        let text = FileManager.default.contents(atPath: metrics) ?? Data()
+        return text.count(where: { $0 == UInt8(ascii: "\n") }) >= moment
+      })
+      #expect(isThere, "\(job.wait())")
+      let processes = job.ranks()
+      #expect(processes.count == Self.ranks)
+      for (rank, process) in processes where ranks.contains(rank) { kill(process, signal) }
+      return job.wait()
+    }
+
+    private func resume(_ runs: TinyRuns) throws {
+      let outcome = try runs.train(Self.name, Self.settings, ranks: Self.ranks, more: ["--resume"])
+      #expect(outcome.succeeded, "\(outcome)")
+      #expect(outcome.standardError.contains("continuing "), "\(outcome)")
+      let isTheSame = try Self.result(runs) == Self.whole.get()
+      #expect(isTheSame, "other weights or moments than without the interruption")
+      let steps = try runs.steps(Self.name).map { $0["step"]?.integerValue }
+      #expect(steps == Array(1...48), "each step is told once")
+      let left = runs.folder.everything.filter { $0.hasSuffix(".partial") }
+      #expect(left.isEmpty, "\(left)")
+    }
+
+    @Test(arguments: [[0, 1], [0], [1]]) func killedAtAnyMomentItEndsWithTheSameBits(
+      ranks: [Int]
+    ) throws {
+      let runs = try TinyRuns()
+      let outcome = try interrupted(runs, by: SIGKILL, to: ranks)
+      #expect(outcome.status == 128 + SIGKILL, "\(outcome)")
+      #expect(!outcome.timedOut && outcome.leftovers.isEmpty, "\(outcome)")
+      try resume(runs)
+    }
+
+    @Test(arguments: [(SIGTERM, [0, 1]), (SIGUSR1, [1])])
+    func askedToStopItSavesAndEndsWithTheSameBitsLater(
+      signal: Int32, ranks: [Int]
+    ) throws {
+      let runs = try TinyRuns()
+      let outcome = try interrupted(runs, by: signal, to: ranks)
+      #expect(outcome.status == 75, "\(outcome)")
+      #expect(!outcome.timedOut && outcome.leftovers.isEmpty, "\(outcome)")
+      #expect(outcome.complaints.isEmpty, "\(outcome)")
+      #expect(outcome.standardError.contains("stopped on request at step"), "\(outcome)")
+      // Saved where it stopped, not only where it would have saved anyway.
+      let done = try runs.steps(Self.name).count
+      let state = try json(runs.latest(Self.name, "state.json"))
+      #expect(state["step"]?.integerValue == done)
+      try resume(runs)
+    }
+
+    @Test func aFinishedRunHasNothingLeftToDo() throws {
+      let runs = try TinyRuns()
+      let first = try runs.train(Self.name)
+      #expect(first.succeeded, "\(first)")
+      let before = try Self.result(runs)
+      let again = try runs.train(Self.name, more: ["--resume"])
+      #expect(again.succeeded, "\(again)")
+      #expect(again.standardError.contains("complete"), "\(again)")
+      #expect(try Self.result(runs) == before)
+    }
+
+    @Test func anotherNumberOfRanksContinuesTheSameOrder() throws {
+      let settings = ["training.batch_norm=synchronized"]
+      let runs = try TinyRuns()
+      let first = try runs.train(Self.name, settings, ranks: 2)
+      #expect(first.succeeded, "\(first)")
+      // 8 steps of 8 images: an epoch of 60, and 4.
+      let before = try json(runs.latest(Self.name, "state.json"))
+      #expect(before["epoch"] == 1 && before["position"] == 4)
+
+      // The same global batch on one rank: another batch per rank, which must be insisted on.
+      let other = settings + ["training.steps=12", "training.batch_per_rank=8"]
+      let refused = try runs.train(Self.name, other, ranks: 1, more: ["--resume"])
+      #expect(refused.isRefusal(65, "training.batch_per_rank", "4", "8", "--force"), "\(refused)")
+      let forced = try runs.train(
+        Self.name, other, ranks: 1, more: ["--resume", "--force", "training.batch_per_rank"])
+      #expect(forced.succeeded, "\(forced)")
+      for words in ["had 2 ranks and now has 1", "training.batch_per_rank", "training.steps"] {
+        #expect(forced.standardError.contains(words), "\(forced)")
+      }
+      let after = try json(runs.latest(Self.name, "state.json"))
+      #expect(after["epoch"] == 1 && after["position"] == 36)
+
+      let whole = try runs.train("whole", settings + ["training.steps=12"], ranks: 2)
+      #expect(whole.succeeded, "\(whole)")
+      let losses = try runs.losses("whole")
+      #expect(losses.count == 12)
+      for (a, b) in zip(try runs.losses(Self.name), losses) { #expect(abs(a - b) <= 1e-6 * abs(b)) }
+    }
+
+    @Test func aSettingThatChangesTheResultIsRefusedByNameAndOthersAreTold() throws {
+      let runs = try TinyRuns()
+      let first = try runs.train(Self.name)
+      #expect(first.succeeded, "\(first)")
+      let before = try Self.result(runs)
+
+      let changed = ["training.optimizer.learning_rate=0.005", "checkpoint.keep=2"]
+      let refused = try runs.train(Self.name, changed, ranks: 2, more: ["--resume"])
+      #expect(
+        refused.isRefusal(
+          65, "training.optimizer.learning_rate", "0.001", "0.005",
+          "--force training.optimizer.learning_rate"), "\(refused)")
+      #expect(try Self.result(runs) == before)
+
+      let forced = try runs.train(
+        Self.name, changed + ["training.steps=10"],
+        more: ["--resume", "--force", "training.optimizer.learning_rate"])
+      #expect(forced.succeeded, "\(forced)")
+      for key in ["training.optimizer.learning_rate", "checkpoint.keep", "training.steps"] {
+        #expect(forced.standardError.contains("changed since the run began: \(key)"), "\(forced)")
+      }
+      #expect(try runs.losses(Self.name).count == 10)
+    }
+
+    @Test func aRunIsNotBegunOverAnother() throws {
+      let runs = try TinyRuns()
+      let first = try runs.train(Self.name)
+      #expect(first.succeeded, "\(first)")
+      let before = try Self.result(runs)
+      let second = try runs.train(Self.name, ranks: 2)
+      #expect(second.isRefusal(65, runs.path(Self.name), "--resume"), "\(second)")
+      #expect(try Self.result(runs) == before)
+    }
+
+    /// The newest checkpoint is damaged: it is named and set aside, the one before is taken.
+    @Test func aDamagedCheckpointIsPassedOver() throws {
+      let runs = try TinyRuns()
+      let whole = try runs.train("whole", ranks: 2)
+      #expect(whole.succeeded, "\(whole)")
+      let first = try runs.train(Self.name, ranks: 2)
+      #expect(first.succeeded, "\(first)")
+      let file = runs.path(Self.name) + "/checkpoints/step-00000008/model.safetensors"
+      try damage(file, at: try bytes(file).count / 2)
+      let again = try runs.train(Self.name, ranks: 2, more: ["--resume"])
+      #expect(again.succeeded, "\(again)")
+      for words in ["step-00000008/model.safetensors: is damaged", "continuing from step 4"] {
+        #expect(again.standardError.contains(words), "\(again)")
+      }
+      #expect(try runs.endedAlike("whole", Self.name))
+
+      // With all of them damaged nothing can be continued.
+      for step in ["step-00000004", "step-00000008"] {
+        let state = runs.path(Self.name) + "/checkpoints/\(step)/state.json"
+        try damage(state, at: 40)
+      }
+      let lost = try runs.train(Self.name, ranks: 2, more: ["--resume"])
+      #expect(lost.status == 65 && lost.leftovers.isEmpty, "\(lost)")
+      #expect(lost.standardError.contains("no checkpoint is whole"), "\(lost)")
+    }
+  }
+}
+
+/// Changes one byte of a file.
+func damage(_ path: String, at offset: Int) throws {
+  let file = try FileHandle(forUpdating: URL(filePath: path))
+  defer { try? file.close() }
+  try file.seek(toOffset: UInt64(offset))
+  let byte = try #require(try file.read(upToCount: 1)?.first)
+  try file.seek(toOffset: UInt64(offset))
+  try file.write(contentsOf: [byte ^ 0x55])
+}
