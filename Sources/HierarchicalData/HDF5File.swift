@@ -32,9 +32,12 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     if let reason = heaps.problem {
       throw HDF5Error(file: path, action: "cannot open", reason: reason)
     }
-    hasUsualSizes = heaps.hasUsualSizes
-    handle = try Shim.check(file: path, action: "cannot open") { rfm_h5_open_file(path, $0, $1) }
+    let handle = try Shim.check(file: path, action: "cannot open") {
+      rfm_h5_open_file(path, $0, $1)
+    }
     self.path = path
+    self.handle = handle
+    hasUsualSizes = heaps.hasUsualSizes
   }
 
   /// Creates a file, replacing one of the same name.

@@ -2,6 +2,7 @@ import ArgumentParser
 import FaceShards
 import Foundation
 import MessagePassing
+import Synchronization
 import Training
 
 struct PackCommand: ParsableCommand {
@@ -90,47 +91,42 @@ struct PackCommand: ParsableCommand {
     }
   }
 
-  func run() {
-    func status(_ error: any Error) -> Int32 { ExitStatus(ending: error).rawValue }
-    MessagePassing.runRank(exitStatus: status) {
-      let communicator = try Communicator.world(needing: .single)
-      var settings = PackSettings(input: input, output: output)
-      settings.size = size
-      settings.split = try split.map { try SplitShares(parsing: $0) }
-      settings.seed = seed
-      settings.imagesPerShard = imagesPerShard
-      settings.gzip = gzip
-      settings.isStrict = strict
-      settings.overwrites = overwrite
-      settings.threads =
-        threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / communicator.nodeSize)
+  func run() throws {
+    let communicator = try Communicator.world(needing: .single)
+    var settings = PackSettings(input: input, output: output)
+    settings.size = size
+    settings.split = try split.map { try SplitShares(parsing: $0) }
+    settings.seed = seed
+    settings.imagesPerShard = imagesPerShard
+    settings.gzip = gzip
+    settings.isStrict = strict
+    settings.overwrites = overwrite
+    settings.threads = threads ?? ThreadShare.perRank(communicator)
 
-      let label = communicator.size > 1 ? "packing (1 of \(communicator.size) ranks)" : "packing"
-      var meter: ProgressMeter?
-      func show(done: Int, total: Int) {
-        if meter == nil {
-          meter = ProgressMeter(
-            label: label, unit: "images", total: total,
-            style: communicator.isRoot ? .standard : .silent)
-        }
-        meter?.advance(to: done)
+    let label = communicator.size > 1 ? "packing (1 of \(communicator.size) ranks)" : "packing"
+    var meter: ProgressMeter?
+    func show(done: Int, total: Int) {
+      if meter == nil {
+        meter = ProgressMeter(
+          label: label, unit: "images", total: total,
+          style: communicator.isRoot ? .standard : .silent)
       }
-      let signals = StopSignals()
-      let report: PackReport
-      do {
-        report = try Packer.pack(
-          settings, ranks: PackingCommunicator(communicator),
-          isCancelled: { signals.received != nil }, progress: show)
-      } catch PackError.cancelled {
-        meter?.interrupt()
-        signals.deliver()
-        throw PackError.cancelled
-      }
-      guard communicator.isRoot else { return }
-      meter?.finish()
-      for line in report.remarks { FileHandle.standardError.write(Data("rfm: \(line)\n".utf8)) }
-      print(report.table)
+      meter?.advance(to: done)
     }
+    StopSignal.watch()
+    let report: PackReport
+    do {
+      report = try Packer.pack(
+        settings, ranks: PackingCommunicator(communicator),
+        isCancelled: { StopSignal.isReceived }, progress: show)
+    } catch {
+      meter?.interrupt()
+      if case PackError.cancelled = error { StopSignal.obey() }
+      throw error
+    }
+    meter?.finish()
+    for line in report.remarks { say("rfm: \(line)") }
+    if communicator.isRoot { print(report.table) }
   }
 }
 
@@ -146,29 +142,23 @@ private struct PackingCommunicator: PackingRanks {
 }
 
 /// SIGINT and SIGTERM, noted instead of obeyed at once, so that there is time to tidy up.
-private final class StopSignals: @unchecked Sendable {
-  private let lock = NSLock()
-  private var first: Int32?
-  private var sources: [any DispatchSourceSignal] = []
+private enum StopSignal {
+  private static let first = Atomic<Int32>(0)
 
-  init() {
-    for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { [weak self] in
-        self?.lock.withLock { self?.first = self?.first ?? number }
-      }
-      source.resume()
-      sources.append(source)
+  static func watch() {
+    let handler: @convention(c) (Int32) -> Void = { number in
+      StopSignal.first.store(number, ordering: .relaxed)
     }
+    signal(SIGINT, handler)
+    signal(SIGTERM, handler)
   }
 
-  /// The signal that came first, if one came.
-  var received: Int32? { lock.withLock { first } }
+  static var isReceived: Bool { first.load(ordering: .relaxed) != 0 }
 
   /// Ends the process the way the signal would have, which is what a shell expects to see.
-  func deliver() {
-    guard let number = received else { return }
+  static func obey() {
+    let number = first.load(ordering: .relaxed)
+    guard number != 0 else { return }
     signal(number, SIG_DFL)
     kill(getpid(), number)
   }

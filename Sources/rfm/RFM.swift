@@ -19,8 +19,8 @@ struct RFM: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       SynthesizeCommand.self, PackCommand.self, InspectCommand.self, TrainCommand.self,
-      EvaluateCommand.self,
-      AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self, BenchmarkCommand.self,
+      EvaluateCommand.self, AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self,
+      BenchmarkCommand.self,
     ]
   )
 
