@@ -264,7 +264,7 @@ private struct NoiseShards {
     folder = try communicator.broadcast("\(base)/rfm-benchmark-\(getpid())")
     // One rank of each node writes.
     if communicator.nodeRank == 0 {
-      try JobOutput.makeFolder(folder)
+      try DurableFile.makeFolder(folder)
       let side = crop + crop / 7
       let writer = try ShardWriter(
         path: "\(folder)/noise.h5", height: side, width: side, methodNames: ["real", "noise"],
