@@ -60,10 +60,13 @@ let package = Package(
     .testTarget(
       name: "HierarchicalDataTests", dependencies: ["HierarchicalData"], swiftSettings: testSettings
     ),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: testSettings),
+    .testTarget(
+      name: "TensorsTests", dependencies: ["Tensors", "COpenBLAS", "COneDNN", "CKernels"],
+      swiftSettings: testSettings),
     // Optimised: they draw and sketch every weight of the full Xception.
     .testTarget(
-      name: "NetworksTests", dependencies: ["Networks", "ForgeryMining"],
+      name: "NetworksTests",
+      dependencies: ["Networks", "ForgeryMining", "Training", "Tensors", "CKernels"],
       resources: [.copy("Golden")]),
     .testTarget(
       name: "ForgeryMiningTests", dependencies: ["ForgeryMining"], resources: [.copy("Golden")],

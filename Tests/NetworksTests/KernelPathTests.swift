@@ -1,0 +1,167 @@
+import CKernels
+import Networks
+import Tensors
+import Testing
+
+/// The versions of the kernels for different processors give the same results on ordinary numbers,
+/// where fused multiply-adds round differently.
+@Suite struct KernelPathTests {
+  @Test func kernelsAreNamed() throws {
+    for name in ["avx512", "avx2", "generic"] where KernelPath.runs(name) {
+      let found = try #require(rfm_kernels_named(name))
+      #expect(String(cString: found.pointee.name) == name)
+    }
+    #expect(KernelPath.runs("generic"))
+    #expect(rfm_kernels_named("no such kernels") == nil)
+    #expect(["avx512", "avx2", "generic"].contains(KernelSelection.instructionSet))
+  }
+
+  @Test(
+    .enabled(
+      if: KernelPath.runs("avx512"), "this processor lacks AVX-512: its kernels are not tested"),
+    arguments: Precision.allCases)
+  func avx512AgreesWithGeneric(precision: Precision) throws {
+    try Self.expectAgreement("avx512", precision)
+  }
+
+  @Test(
+    .enabled(if: KernelPath.runs("avx2"), "this processor lacks AVX2: its kernels are not tested"),
+    arguments: Precision.allCases)
+  func avx2AgreesWithGeneric(precision: Precision) throws {
+    try Self.expectAgreement("avx2", precision)
+  }
+
+  private static func expectAgreement(_ name: String, _ precision: Precision) throws {
+    let results = results(try #require(KernelPath(name, precision)))
+    let references = Self.results(try #require(KernelPath("generic", precision)))
+    #expect(results.count == references.count)
+    for (result, reference) in zip(results, references) {
+      #expect(result.kernel == reference.kernel)
+      #expect(!reference.values.contains { $0.isNaN })
+      // Sums and masks round in float32; a stored bfloat16 may fall to the other neighbour now and
+      // then, a relative 2⁻⁸ of a few elements.
+      let tolerance = precision == .float32 || !result.isStored ? 2e-6 : 1e-3
+      let distance = relativeDistance(result.values, reference.values)
+      #expect(distance < tolerance, "\(result.kernel): \(distance)")
+    }
+  }
+
+  private struct Result {
+    let kernel: String
+    let values: [Float]
+    /// As elements, and so rounded to bfloat16.
+    var isStored = true
+  }
+
+  /// Every kernel's results on the same inputs.
+  private static func results(_ path: KernelPath) -> [Result] {
+    var draws = Draws(41)
+    let (height, width, ld) = (13, 11, 48)
+    let (half, halfWidth) = (7, 6)
+    let pixels = height * width
+    let table = path.table
+    let input = NormalisedMap(
+      path, height: height, width: width, ld: ld, rectified: true, exact: false, &draws)
+    let skip = NormalisedMap(
+      path, height: half, width: halfWidth, ld: ld, rectified: false, exact: false, &draws)
+    var (activation, skipActivation) = (input.activation, skip.activation)
+    let weights = Elements(draws.rough(9 * ld))
+    let gradient = Elements(draws.rough(pixels * ld), path.precision)
+    let halfGradient = Elements(draws.rough(half * halfWidth * ld), path.precision)
+    let coefficients = Elements(draws.rough(3 * ld))
+    let patchGradient = Elements(
+      draws.rough((height - 2) * (width - 2) * 9 * ld), path.precision)
+    let (h, w, stride) = (Int32(height), Int32(width), Int32(ld))
+    var results: [Result] = []
+
+    func stored(_ kernel: String, _ count: Int, _ run: (UnsafeMutableRawPointer) -> Void) {
+      let out = Elements(count: count, path.precision)
+      run(out.address)
+      results.append(Result(kernel: kernel, values: out.values))
+    }
+    func sums(_ kernel: String, _ values: [Double]) {
+      results.append(Result(kernel: kernel, values: values.map { Float($0) }, isStored: false))
+    }
+
+    var bits = [UInt16](repeating: 0, count: pixels * ld / 16)
+    stored("depthwise_forward", pixels * ld) {
+      table.depthwise_forward(&activation, weights.floats, $0, &bits, h, w, 0, h)
+    }
+    results.append(
+      Result(
+        kernel: "depthwise_forward's bits", values: bits.map { Float($0) }, isStored: false))
+    for kind in [RFM_RESIDUAL_NONE, RFM_RESIDUAL_DENSE, RFM_RESIDUAL_STRIDED] {
+      let residual = kind == RFM_RESIDUAL_DENSE ? gradient : halfGradient
+      var total = [Double](repeating: 0, count: 2 * ld)
+      let dw = Elements([Float](repeating: 0, count: 9 * ld))
+      stored("depthwise_backward", pixels * ld) {
+        table.depthwise_backward(
+          &activation, weights.floats, gradient.address, 0, residual.address, Int32(kind), $0,
+          &total, dw.floats, h, w, 0, h)
+      }
+      sums("depthwise_backward's sums", total)
+      results.append(
+        Result(
+          kernel: "depthwise_backward's weight gradient", values: dw.values, isStored: false))
+      stored("depthwise_backward_input", pixels * ld) {
+        table.depthwise_backward_input(
+          gradient.address, 0, weights.floats, bits, input.scale.floats, residual.address,
+          Int32(kind), $0, stride, h, w, 0, h)
+      }
+    }
+    var total = [Double](repeating: 0, count: 2 * ld)
+    table.statistics(gradient.address, Int32(pixels), stride, &total)
+    sums("statistics", total)
+    total = [Double](repeating: 0, count: 2 * ld)
+    table.gradient_sums(gradient.address, input.data.address, Int32(pixels), stride, &total)
+    sums("gradient_sums", total)
+    stored("affine_gradient", pixels * ld) {
+      table.affine_gradient(
+        gradient.address, input.data.address, coefficients.floats, $0, Int32(pixels), stride)
+    }
+    stored("residual_sum", pixels * ld) {
+      table.residual_sum(&activation, gradient.address, $0, Int32(pixels))
+    }
+    var winners = [UInt8](repeating: 0, count: half * halfWidth * ld)
+    stored("pool_forward", half * halfWidth * ld) {
+      table.pool_forward(&activation, &skipActivation, $0, &winners, h, w)
+    }
+    results.append(
+      Result(kernel: "pool_forward's winners", values: winners.map { Float($0) }, isStored: false))
+    stored("pool_backward", pixels * ld) {
+      table.pool_backward(
+        halfGradient.address, winners, input.data.address, coefficients.floats, $0, stride, h, w,
+        0, h)
+    }
+    total = [Double](repeating: 0, count: 2 * ld)
+    table.pool_gradient_sums(
+      halfGradient.address, winners, input.data.address, &total, stride, h, w)
+    sums("pool_gradient_sums", total)
+    stored("gather_strided", half * halfWidth * ld) {
+      table.gather_strided(&activation, $0, h, w)
+    }
+    stored("patches", (height - 2) * (width - 2) * 9 * ld) {
+      table.patches(&activation, stride, $0, w, w - 2, 0, h - 2)
+    }
+    total = [Double](repeating: 0, count: 2 * ld)
+    stored("unpatch", pixels * ld) {
+      table.unpatch(
+        &activation, stride, patchGradient.address, 0, $0, &total, w, h - 2, w - 2, 0, h)
+    }
+    sums("unpatch's sums", total)
+    stored("unpatch_input", pixels * ld) {
+      table.unpatch_input(
+        &activation, stride, patchGradient.address, 0, input.scale.floats, $0, w, h - 2, w - 2, 0,
+        h)
+    }
+    let mean = Elements(count: ld)
+    table.average_pool(&activation, mean.floats, Int32(pixels))
+    results.append(Result(kernel: "average_pool", values: mean.values, isStored: false))
+    total = [Double](repeating: 0, count: 2 * ld)
+    stored("average_pool_backward", pixels * ld) {
+      table.average_pool_backward(&activation, mean.floats, nil, $0, &total, Int32(pixels))
+    }
+    sums("average_pool_backward's sums", total)
+    return results
+  }
+}
