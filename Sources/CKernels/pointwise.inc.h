@@ -96,7 +96,7 @@ static void NAME(pool_forward)(const rfm_activation *in, const rfm_activation *s
           for (int kx = kx0; kx < kx1; kx++) {
             const ptrdiff_t p = ((ptrdiff_t)(2 * o + ky - 1) * W + (2 * q + kx - 1)) * ld + c;
             vf z = NAME(load)(y + p) * scale + shift;
-            vi better = !(z <= best);  // a NaN wins, as in PyTorch
+            vi better = (z > best) | (z != z);  // a NaN wins and stays, as in PyTorch
             best = better ? z : best;
             vi k = ky * 3 + kx;
             which = better ? k : which;
