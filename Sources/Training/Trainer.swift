@@ -49,6 +49,7 @@ public final class Trainer {
     _ configuration: Configuration, resume: Bool, forced: [String] = [],
     communicator: Communicator, say: @escaping (String) -> Void
   ) throws {
+    StopRequest.watch()
     self.say = communicator.isRoot ? say : { _ in }
     let configuration = try Self.withSupportedPrecision(
       configuration.resolved(threads: ThreadShare.perRank(communicator)), communicator,
@@ -155,7 +156,6 @@ public final class Trainer {
 
   /// Trains to the last step, or until asked to stop. Collective.
   public func run() throws -> Outcome {
-    StopRequest.watch()
     let progress =
       communicator.isRoot
       ? Progress(
