@@ -85,7 +85,8 @@ public enum Packer {
         settings, plan: plan, staging: staging, ranks: ranks, own: &own, isCancelled: isCancelled,
         progress: progress)
     } catch {
-      own.failure = Failure(error, rank: ranks.size > 1 ? ranks.rank : nil)
+      // Rank 0 will say it, so only another's number is news.
+      own.failure = Failure(error, rank: ranks.rank > 0 ? ranks.rank : nil)
       // The other ranks look for this between images and stop too.
       _ = FileManager.default.createFile(atPath: stopMark(staging), contents: nil)
     }

@@ -122,6 +122,8 @@ struct PackCommand: ParsableCommand {
     } catch {
       meter?.interrupt()
       if case PackError.cancelled = error { StopSignal.obey() }
+      // All ranks fail together: rank 0 says so and ends the others.
+      if error is PackError, !communicator.isRoot { sleep(10) }
       throw error
     }
     meter?.finish()
