@@ -11,7 +11,6 @@ let package = Package(
   products: [.executable(name: "rfm", targets: ["rfm"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
@@ -44,9 +43,12 @@ let package = Package(
         "MessagePassing", "HierarchicalData", "Networks", "ForgeryMining", "FaceShards", "CKernels",
         "CAllocations",
         .product(name: "Yams", package: "Yams"),
-        .product(name: "Logging", package: "swift-log"),
       ]),
-    .target(name: "Reports", dependencies: ["Training", "FaceShards"]),
+    .target(
+      name: "Reports",
+      dependencies: [
+        "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards", "Training",
+      ]),
     .executableTarget(
       name: "rfm",
       dependencies: [

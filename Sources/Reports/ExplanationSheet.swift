@@ -7,14 +7,15 @@ public enum ExplanationSheet {
   ///
   /// - Parameters:
   ///   - image: what the detector saw.
-  ///   - attention: FAM, float32 `[mapHeight, mapWidth]`.
-  ///   - activation: CAM of fake less CAM of real, of the same shape.
+  ///   - attention: FAM, float32 `[height, width]`, of any size.
+  ///   - activation: CAM of fake less CAM of real, likewise.
   ///   - erased: the image after SFE.
   ///   - title: the image's name.
   ///   - verdict: lines below the title, such as the probability of fake.
   public static func render(
-    image: RGBImage, attention: [Float], activation: [Float], mapWidth: Int, mapHeight: Int,
-    erased: RGBImage, title: String, verdict: [String], side: Int = 224
+    image: RGBImage, attention: [Float], attentionSize: (width: Int, height: Int),
+    activation: [Float], activationSize: (width: Int, height: Int), erased: RGBImage,
+    title: String, verdict: [String], side: Int = 224
   ) -> RGBImage {
     let (margin, label) = (16, 24)
     let head = margin + 20 + verdict.count * 18
@@ -25,8 +26,8 @@ public enum ExplanationSheet {
     let face = fitted(image)
     let cells = [
       ("image", face),
-      ("attention (FAM)", overlay(attention, mapWidth, mapHeight, on: face)),
-      ("activation (CAM)", overlay(activation, mapWidth, mapHeight, on: face)),
+      ("attention (FAM)", overlay(attention, attentionSize, on: face)),
+      ("activation (CAM)", overlay(activation, activationSize, on: face)),
       ("erased by SFE", fitted(erased)),
     ]
     let width = margin + cells.count * (side + margin)
@@ -48,8 +49,8 @@ public enum ExplanationSheet {
   }
 
   private static func overlay(
-    _ map: [Float], _ width: Int, _ height: Int, on face: RGBImage
+    _ map: [Float], _ size: (width: Int, height: Int), on face: RGBImage
   ) -> RGBImage {
-    Heatmap.overlay(map, width: width, height: height, on: face)
+    Heatmap.overlay(map, width: size.width, height: size.height, on: face)
   }
 }

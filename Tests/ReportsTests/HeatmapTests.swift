@@ -115,7 +115,8 @@ import Testing
     for y in 20..<40 { for x in 10..<30 { erased.pixels[(y * width + x) * 3] = 255 } }
     let map = (0..<16 * 16).map { Float($0 % 16) }
     let sheet = ExplanationSheet.render(
-      image: image, attention: map, activation: map.reversed(), mapWidth: 16, mapHeight: 16,
+      image: image, attention: map, attentionSize: (16, 16), activation: map.reversed(),
+      activationSize: (16, 16),
       erased: erased, title: "faces/real/0001.jpg",
       verdict: ["probability of fake 0.93 (threshold 0.50)", "likeliest method: swap (0.81)"],
       side: 100)

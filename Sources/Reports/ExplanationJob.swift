@@ -1,0 +1,392 @@
+import Dispatch
+import FaceShards
+import ForgeryMining
+import Foundation
+import MessagePassing
+import Networks
+import Tensors
+import Training
+
+/// What a detector says about single images: how likely each is fake, which method made it, and
+/// where that is seen.
+public struct ExplanationJob {
+  public struct Settings: Sendable {
+    /// Files, folders and `-` for standard input.
+    public var inputs: [String]
+    /// Folder for the pictures; nil for none.
+    public var output: String?
+    /// A prototypes file; nil for the checkpoint's own, if it has one.
+    public var prototypes: String?
+    /// Images at least this likely to be fake are called fake.
+    public var threshold = 0.5
+    /// Height and width that images are brought to before the centre crop; nil for 8/7 of the crop,
+    /// which is 256 for 224.
+    public var size: Int?
+    public var batch = 16
+    /// Of the noise that shows what SFE would erase.
+    public var seed: UInt64 = 0
+    /// Images that a rank decodes and draws at once.
+    public var threads = 1
+
+    public init(inputs: [String]) { self.inputs = inputs }
+  }
+
+  /// How it went, over all ranks.
+  public struct Summary: Sendable, Equatable {
+    public var explained = 0
+    /// Inputs that hold no image, with the reason, in order.
+    public var skipped: [String] = []
+    /// What else was passed over and why.
+    public var notes: [String] = []
+  }
+
+  /// None of the inputs is an image.
+  public struct NothingToExplain: ReportableError {
+    public let detail: String
+    public var description: String { "no image to explain: \(detail)" }
+    public var exitStatus: ExitStatus { .badData }
+  }
+
+  /// The prototypes' maps have another size than the detector's input.
+  public struct WrongSize: ReportableError {
+    let path: String
+    let size: String
+    let crop: Int
+    public var description: String {
+      "\(path): the prototypes have \(size) pixels, the detector takes \(crop)x\(crop); compute "
+        + "them with this detector (rfm prototypes)"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+
+  private let loaded: LoadedDetector
+  private let settings: Settings
+  private let attribution: Attribution?
+  private let calibration: PrototypesFile.Calibration
+  private let attention: AttentionProgram
+  private let inference: InferenceProgram
+  private let images: AlignedMemory
+  private let gradients: AlignedMemory
+  private let activations: AlignedMemory
+  private let logits: AlignedMemory
+
+  /// Collective. Images stream: memory does not grow with their number.
+  ///
+  /// Every image is turned upright, cut to its centre square, resized and cropped, as `pack` and an
+  /// evaluation do.
+  ///
+  /// - Parameters:
+  ///   - progress: told how many of how many images this rank has done.
+  ///   - emit: given one JSON object an image, in order, on rank 0.
+  /// - Returns: the same on all ranks.
+  /// - Throws: ``NothingToExplain``, ``WrongSize``, ``ImageError``, what reading prototypes throws, `FileError`,
+  ///   `MPIError`.
+  public static func run(
+    _ loaded: LoadedDetector, _ settings: Settings, communicator: Communicator,
+    workers: WorkerPool, progress: (Int, Int) -> Void = { _, _ in },
+    emit: (JSON) throws -> Void
+  ) throws -> Summary {
+    let job = try ExplanationJob(loaded, settings, workers: workers)
+    let stream = try ImageStream(
+      inputs: settings.inputs, rank: communicator.rank, rankCount: communicator.size)
+    var summary = Summary()
+    summary.notes = stream.notes
+    guard !stream.paths.isEmpty else {
+      throw NothingToExplain(
+        detail: settings.inputs.joined(separator: ", ") + " holds no files")
+    }
+    if let output = settings.output {
+      try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    }
+    let names = PictureNames(stream.paths)
+    // Ranks go in step: rank 0 has the most images, so all take part in as many rounds as it has.
+    let rounds =
+      (stream.paths.count + communicator.size * settings.batch - 1)
+      / (communicator.size * settings.batch)
+    var round = 0
+    func exchange(_ lines: [Line]) throws {
+      round += 1
+      var all: [Line] = []
+      for part in try communicator.allGather(lines.map(\.encoded).joined(separator: "\n")) {
+        all += part.split(separator: "\n").map { Line(decoding: $0) }
+      }
+      for line in all.sorted(by: { $0.index < $1.index }) {
+        if line.isSkipped {
+          summary.skipped.append(line.text)
+        } else {
+          summary.explained += 1
+          if communicator.isRoot { try emit(JSON(parsing: Array(line.text.utf8))) }
+        }
+      }
+    }
+    var done = 0
+    let preparation = Preparation(crop: loaded.crop, size: settings.size)
+    @Sendable func prepare(_ image: RGBImage) -> RGBImage { preparation.apply(image) }
+    try stream.forEach(batch: settings.batch, threads: settings.threads, prepare: prepare) {
+      items in
+      try exchange(job.explain(items, names: names))
+      done += items.count
+      progress(done, stream.count)
+    }
+    while round < rounds { try exchange([]) }
+    guard summary.explained > 0 else {
+      throw NothingToExplain(detail: summary.skipped[0])
+    }
+    return summary
+  }
+
+  private init(_ loaded: LoadedDetector, _ settings: Settings, workers: WorkerPool) throws {
+    self.loaded = loaded
+    self.settings = settings
+    let crop = loaded.crop
+    if let path = settings.prototypes ?? loaded.checkpoint?.prototypesPath {
+      let file = try PrototypesFile(reading: path)
+      guard file.prototypes.height == crop, file.prototypes.width == crop else {
+        throw WrongSize(
+          path: path, size: "\(file.prototypes.height)x\(file.prototypes.width)", crop: crop)
+      }
+      attribution = file.prototypes.methods.isEmpty ? nil : Attribution(file.prototypes)
+      calibration = file.calibration
+    } else {
+      attribution = nil
+      calibration = PrototypesFile.Calibration()
+    }
+    let group = DetectorGroups.size(images: settings.batch, alone: true)
+    attention = AttentionProgram(
+      loaded.detector, crop: crop, groupSize: group, workers: workers)
+    inference = InferenceProgram(
+      loaded.detector, crop: crop, groupSize: group, workers: workers)
+    attention.refresh()
+    inference.refresh()
+    let pixels = crop * crop
+    images = AlignedMemory(size: settings.batch * pixels * 3 * 4)
+    gradients = AlignedMemory(size: settings.batch * pixels * 3 * 4)
+    activations = AlignedMemory(
+      size: settings.batch * 2 * inference.featureHeight * inference.featureWidth * 4)
+    logits = AlignedMemory(size: settings.batch * 2 * 4)
+  }
+
+  // MARK: One batch
+
+  private func explain(_ items: [ImageStream.Item], names: PictureNames) throws -> [Line] {
+    var lines: [Line] = []
+    var faces: [(item: ImageStream.Item, image: RGBImage)] = []
+    for item in items {
+      switch item.image {
+      case .success(let image): faces.append((item, image))
+      case .failure(let error):
+        lines.append(Line(index: item.index, isSkipped: true, text: error.description))
+      }
+    }
+    let crop = loaded.crop
+    let size = crop * crop * 3
+    let normalisation = loaded.normalisation
+    for (place, face) in faces.enumerated() {
+      face.image.pixels.withUnsafeBufferPointer {
+        normalisation.cut(
+          CropGeometry(top: 0, left: 0, side: crop), of: $0, width: crop,
+          into: UnsafeMutableBufferPointer(start: images.floats() + place * size, count: size))
+      }
+    }
+    guard !faces.isEmpty else { return lines }
+    Array(faces.indices).withUnsafeBufferPointer {
+      attention.run(
+        images: images.floats(), selected: $0, logits: logits.floats(),
+        gradients: gradients.floats())
+    }
+    if settings.output != nil {
+      inference.run(
+        images: images.floats(), count: faces.count, logits: logits.floats(),
+        activationMaps: activations.floats())
+    }
+    let results = Results(count: faces.count)
+    // Each iteration reads the batch's buffers and writes files of its own.
+    nonisolated(unsafe) let job = self
+    let batch = faces
+    let workers = min(max(1, settings.threads), faces.count)
+    DispatchQueue.concurrentPerform(iterations: workers) { worker in
+      for place in stride(from: worker, to: batch.count, by: workers) {
+        results.store(
+          Result { try job.describe(batch[place].item, batch[place].image, place, names) }, place)
+      }
+    }
+    for result in results.all { lines.append(try result.get()) }
+    return lines
+  }
+
+  private func describe(
+    _ item: ImageStream.Item, _ image: RGBImage, _ place: Int, _ names: PictureNames
+  ) throws -> Line {
+    let crop = loaded.crop
+    let size = crop * crop * 3
+    let map = forgeryAttentionMap(
+      inputGradient: Array(
+        UnsafeBufferPointer(start: gradients.floats() + place * size, count: size)),
+      height: crop, width: crop)
+    let (real, fake) = (logits.floats()[2 * place], logits.floats()[2 * place + 1])
+    let probability = 1 / (1 + exp(Double(real) - Double(fake)))
+    let isFake = probability >= settings.threshold
+    var members: [JSON.Member] = [
+      .init("path", .text(item.path)),
+      .init("probability_fake", .number(probability)),
+      .init("label", .text(isFake ? "fake" : "real")),
+      .init("threshold", .number(settings.threshold)),
+      .init("logit_real", .number(real)),
+      .init("logit_fake", .number(fake)),
+    ]
+    var verdict = [
+      "probability of fake \(fixed(probability, 4)): \(isFake ? "fake" : "real")"
+        + " (threshold \(fixed(settings.threshold, 2)))"
+    ]
+    if let attribution {
+      let kind = calibration.kind
+      let similarities = attribution.similarities(
+        normalisedAttention(map, height: crop, width: crop))
+      let methods = attribution.prototypes.methods
+      let best = similarities.likeliestMethod(kind)!
+      let similarity = similarities[kind][best]
+      let threshold = calibration.threshold(kind)
+      let isKnown = threshold.map { similarity >= $0 } ?? true
+      members += [
+        .init("method", .text(methods[best])),
+        .init("similarity", .number(similarity)),
+        .init("method_is_known", .boolean(isKnown)),
+        .init("similarity_threshold", .optional(threshold)),
+        .init("attribution", .text(kind.rawValue)),
+        .init(
+          "similarities",
+          .object(zip(methods, similarities[kind]).map { .init($0, .number($1)) })),
+      ]
+      verdict.append(
+        "likeliest method \(methods[best]), similarity \(fixed(similarity, 3))"
+          + (isKnown ? "" : ": below \(fixed(threshold!, 3)), perhaps an unknown one"))
+    }
+    if let output = settings.output {
+      let base = "\(output)/\(names[item.index])"
+      try draw(image, map: map, item: item, place: place, verdict: verdict, base: base)
+      members.append(
+        .init(
+          "pictures",
+          .object(
+            ["fam", "cam", "sheet"].map { .init($0, .text("\(base)-\($0).png")) })))
+    }
+    return Line(index: item.index, isSkipped: false, text: try JSON.object(members).line())
+  }
+
+  private func draw(
+    _ image: RGBImage, map: [Float], item: ImageStream.Item, place: Int, verdict: [String],
+    base: String
+  ) throws {
+    let crop = loaded.crop
+    let (height, width) = (inference.featureHeight, inference.featureWidth)
+    let cams = activations.floats() + place * 2 * height * width
+    let activation = (0..<height * width).map { cams[height * width + $0] - cams[$0] }
+    // The seed's own noise for every image, whichever rank it falls to.
+    var streams = ErasingStreams(seed: settings.seed, epoch: 0, sample: UInt64(item.index))
+    var input = Array(
+      UnsafeBufferPointer(
+        start: images.floats() + place * crop * crop * 3, count: crop * crop * 3))
+    let side = SuspiciousForgeriesErasing.proportionalSide(crop: crop)
+    eraseSuspiciousForgeries(
+      image: &input, attention: map, height: crop, width: crop,
+      settings: SuspiciousForgeriesErasing(maxHeight: side, maxWidth: side), streams: &streams)
+    let erased = RGBImage(
+      width: crop, height: crop,
+      pixels: input.map {
+        let level = (Double($0) * loaded.std + loaded.mean) * 255
+        return UInt8(min(max(level, 0), 255).rounded())
+      })
+    // FAM is spiky: the normalised map, smoothed by half, is what prototypes are made of too.
+    let smooth = normalisedAttention(map, height: crop, width: crop)
+    try PNGCodec.write(
+      Heatmap.overlay(smooth, width: crop, height: crop, on: image), to: base + "-fam.png")
+    try PNGCodec.write(
+      Heatmap.overlay(activation, width: width, height: height, on: image), to: base + "-cam.png")
+    try PNGCodec.write(
+      ExplanationSheet.render(
+        image: image, attention: smooth, attentionSize: (crop, crop), activation: activation,
+        activationSize: (width, height), erased: erased, title: item.path, verdict: verdict),
+      to: base + "-sheet.png")
+  }
+}
+
+/// What is done to an image before the detector sees it.
+struct Preparation: Sendable {
+  let crop: Int
+  let size: Int
+
+  init(crop: Int, size: Int?) {
+    self.crop = crop
+    self.size = max(crop, size ?? (crop * 8 + 3) / 7)
+  }
+
+  func apply(_ image: RGBImage) -> RGBImage {
+    let square = ImageResize.bilinear(image.centreSquare(), width: size, height: size)
+    return square.cropped(
+      left: (size - crop) / 2, top: (size - crop) / 2, width: crop, height: crop)
+  }
+}
+
+/// The pictures' names: an image's own without its extension, and its number where two would be
+/// the same.
+struct PictureNames: Sendable {
+  private let names: [String]
+
+  init(_ paths: [BytePath]) {
+    let stems = paths.map { path in
+      let name = PrototypePictures.fileName(
+        BytePath.printable(path.components.last ?? []))
+      let stem = (name as NSString).deletingPathExtension
+      return path.bytes == [UInt8(ascii: "-")] ? "stdin" : stem.isEmpty ? name : stem
+    }
+    var counts: [String: Int] = [:]
+    for stem in stems { counts[stem, default: 0] += 1 }
+    names = stems.enumerated().map { index, stem in
+      // Names of 255 bytes are the most that file systems take.
+      let short = String(decoding: stem.utf8.prefix(200), as: UTF8.self)
+      return counts[stem]! > 1 || short != stem ? "\(short)-\(index)" : stem
+    }
+  }
+
+  subscript(index: Int) -> String { names[index] }
+}
+
+/// A line about an image on its way to rank 0.
+private struct Line {
+  let index: Int
+  let isSkipped: Bool
+  let text: String
+
+  init(index: Int, isSkipped: Bool, text: String) {
+    self.index = index
+    self.isSkipped = isSkipped
+    self.text = text
+  }
+
+  /// One line: JSON has no bare line breaks, and errors are made to have none.
+  var encoded: String {
+    let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
+    return "\(index) \(isSkipped ? 1 : 0) \(line)"
+  }
+
+  init(decoding encoded: Substring) {
+    let parts = encoded.split(separator: " ", maxSplits: 2)
+    index = Int(parts[0])!
+    isSkipped = parts[1] == "1"
+    text = String(parts[2])
+  }
+}
+
+/// Results of iterations that run at once.
+private final class Results: @unchecked Sendable {
+  private let lock = NSLock()
+  private var values: [Result<Line, any Error>?]
+
+  init(count: Int) { values = Array(repeating: nil, count: count) }
+
+  func store(_ value: Result<Line, any Error>, _ place: Int) {
+    lock.withLock { values[place] = value }
+  }
+
+  var all: [Result<Line, any Error>] { lock.withLock { values.map { $0! } } }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import MessagePassing
+import Reports
+import Training
+
+struct ExplainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "explain",
+    abstract: "Say of image files how likely they are fake, by which method, and show where.",
+    discussion: """
+      Prints a JSON object an image to standard output: probability of fake, the likeliest method \
+      with its similarity (if there are prototypes), and the thresholds used. With --output it also \
+      draws the Forgery Attention Map and the class activation map over each image, and a sheet that \
+      shows the image, both maps, and what SFE would erase.
+
+      Images are JPEG, PNG or PNM of any size; folders are searched with everything below them, and \
+      - is standard input. What is not an image is named and passed over.
+
+      Example:
+        rfm explain --checkpoint runs/demo/checkpoints/best face.jpg --output explained
+        mpirun -np 2 rfm explain --checkpoint runs/demo/checkpoints/best faces/ > faces.jsonl
+      """)
+
+  @OptionGroup var detector: DetectorOptions
+
+  @Argument(
+    help: ArgumentHelp("Image files, folders, or - for standard input.", valueName: "image"))
+  var images: [String]
+
+  @Option(help: "Folder for the pictures; made if it isn't there. Without it none are drawn.")
+  var output: String?
+
+  @Option(help: "A prototypes file. Default: the checkpoint's own, if it has one.")
+  var prototypes: String?
+
+  @Option(help: "Images at least this likely to be fake are called fake.")
+  var threshold = 0.5
+
+  @Option(
+    help: ArgumentHelp(
+      "Height and width that images are brought to before the centre crop, as pack did for the "
+        + "training images. (default: 8/7 of the crop, 256 for 224)", valueName: "pixels"))
+  var size: Int?
+
+  func validate() throws {
+    guard (0...1).contains(threshold) else {
+      throw ValidationError("--threshold takes 0 to 1, not \(threshold)")
+    }
+    guard (1...16384).contains(size ?? 1) else {
+      throw ValidationError("--size takes 1 to 16384 pixels, not \(size ?? 0)")
+    }
+    guard !images.isEmpty else { throw ValidationError("give at least one image") }
+  }
+
+  func run() throws {
+    let communicator = try Communicator.world()
+    let loaded = try detector.load()
+    if let size, size < loaded.crop {
+      throw ValidationError("--size is \(size), less than the detector's crop of \(loaded.crop)")
+    }
+    let workers = detector.workers.pool(communicator)
+    var settings = ExplanationJob.Settings(inputs: images)
+    settings.output = output
+    settings.prototypes = prototypes
+    settings.threshold = threshold
+    settings.size = size
+    settings.batch = detector.workers.batch
+    settings.threads = workers.count
+    var progress: Progress?
+    let summary = try ExplanationJob.run(
+      loaded, settings, communicator: communicator, workers: workers,
+      progress: { done, total in
+        guard communicator.isRoot, total > settings.batch else { return }
+        if progress == nil { progress = Progress("image", total: total) }
+        progress?.update(done)
+      },
+      emit: { print(try $0.line()) })
+    progress?.finish()
+    for note in summary.notes + summary.skipped.map({ $0 + "; passed over" }) {
+      say("rfm: \(note)")
+    }
+    if !summary.skipped.isEmpty {
+      say(
+        "rfm: \(summary.skipped.count) of \(summary.skipped.count + summary.explained) files "
+          + "are not images that can be read")
+    }
+  }
+}

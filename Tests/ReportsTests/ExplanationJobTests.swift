@@ -1,0 +1,130 @@
+import FaceShards
+import Foundation
+import MessagePassing
+import Networks
+import Tensors
+import Testing
+import Training
+
+@testable import Reports
+
+@Suite(.serialized) struct ExplanationJobTests {
+  /// A folder that is gone when the test ends.
+  private final class Folder {
+    let path = NSTemporaryDirectory() + "rfm-explain-" + UUID().uuidString
+
+    init() throws {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    func write(_ name: String, _ bytes: [UInt8]) throws {
+      let file = URL(fileURLWithPath: path + "/" + name)
+      try FileManager.default.createDirectory(
+        at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try Data(bytes).write(to: file)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+  }
+
+  private func picture(_ width: Int, _ height: Int, shift: Int = 0) -> RGBImage {
+    let pixels = (0..<width * height * 3).map { UInt8(($0 * 7 + $0 / width * 3 + shift) & 255) }
+    return RGBImage(width: width, height: height, pixels: pixels)
+  }
+
+  private func run(
+    _ inputs: [String], output: String? = nil, batch: Int = 4
+  ) throws -> (summary: ExplanationJob.Summary, lines: [JSON]) {
+    let detector = Detector(.xceptionTiny)
+    detector.initialise(seed: 3)
+    let loaded = LoadedDetector(detector, crop: 64, mean: 0.5, std: 0.25, source: "test")
+    var settings = ExplanationJob.Settings(inputs: inputs)
+    settings.output = output
+    settings.batch = batch
+    settings.threads = 2
+    var lines: [JSON] = []
+    let summary = try ExplanationJob.run(
+      loaded, settings, communicator: try Communicator.world(needing: .single),
+      workers: WorkerPool(threads: 2), emit: { lines.append($0) })
+    return (summary, lines)
+  }
+
+  @Test func filesOfAnyKindAndSizeAreExplainedAndOthersNamed() throws {
+    let folder = try Folder()
+    try folder.write("a.jpg", JPEGCodec.encode(picture(120, 90), quality: 90))
+    try folder.write("b.png", PNGCodec.encode(picture(33, 200)))
+    try folder.write("c.pgm", Array("P5 1 1 255\n".utf8) + [200])
+    try folder.write("d.txt", Array("hello".utf8))
+    try folder.write("e.jpg", [])
+    try folder.write("f.jpg", Array(JPEGCodec.encode(picture(64, 64), quality: 90)[..<300]))
+    let (summary, lines) = try run([folder.path])
+    #expect(summary.explained == 3 && lines.count == 3)
+    #expect(summary.skipped.count == 3)
+    #expect(summary.skipped[0] == "\(folder.path)/d.txt: not an image (JPEG, PNG or PNM)")
+    #expect(summary.skipped[1] == "\(folder.path)/e.jpg: the file is empty")
+    #expect(summary.skipped[2].hasPrefix("\(folder.path)/f.jpg: damaged JPEG"))
+    #expect(
+      lines.map { $0["path"]?.textValue }
+        == ["a.jpg", "b.png", "c.pgm"].map { "\(folder.path)/\($0)" })
+    for line in lines {
+      let probability = try #require(line["probability_fake"]?.doubleValue)
+      let real = try #require(line["logit_real"]?.doubleValue)
+      let fake = try #require(line["logit_fake"]?.doubleValue)
+      #expect(abs(probability - 1 / (1 + exp(real - fake))) < 1e-6)
+      #expect(line["label"]?.textValue == (probability >= 0.5 ? "fake" : "real"))
+      #expect(line["method"] == nil && line["pictures"] == nil)
+    }
+  }
+
+  @Test func theBatchDoesNotChangeWhatIsSaid() throws {
+    let folder = try Folder()
+    for index in 0..<7 {
+      try folder.write("\(index).png", PNGCodec.encode(picture(80, 70, shift: 31 * index)))
+    }
+    let (_, expected) = try run([folder.path], batch: 1)
+    #expect(Set(expected.map { $0["probability_fake"]?.doubleValue }).count == 7)
+    for batch in [2, 7, 16] { #expect(try run([folder.path], batch: batch).lines == expected) }
+  }
+
+  @Test func picturesAreDrawnBesideOneAnother() throws {
+    let folder = try Folder()
+    let output = folder.path + "-out"
+    defer { try? FileManager.default.removeItem(atPath: output) }
+    try folder.write("one/face.png", PNGCodec.encode(picture(90, 90)))
+    try folder.write("two/face.png", PNGCodec.encode(picture(90, 90, shift: 50)))
+    try folder.write("other.png", PNGCodec.encode(picture(90, 90, shift: 90)))
+    let (_, lines) = try run([folder.path], output: output)
+    let names = try FileManager.default.contentsOfDirectory(atPath: output).sorted()
+    #expect(
+      names
+        == ["face-1", "face-2", "other"].flatMap { name in
+          ["cam", "fam", "sheet"].map { "\(name)-\($0).png" }
+        })
+    #expect(lines[0]["pictures"]?["fam"]?.textValue == output + "/other-fam.png")
+    let overlay = try ImageDecoder.decode(path: output + "/other-fam.png")
+    #expect(overlay.width == 64 && overlay.height == 64)
+    #expect(try ImageDecoder.decode(path: output + "/other-sheet.png").width == 16 + 4 * 240)
+  }
+
+  @Test func nothingToExplainIsAnError() throws {
+    let folder = try Folder()
+    #expect(throws: ExplanationJob.NothingToExplain.self) { try run([folder.path]) }
+    try folder.write("notes.txt", Array("hello".utf8))
+    let error = try #require(throws: ExplanationJob.NothingToExplain.self) {
+      try run([folder.path])
+    }
+    #expect(
+      error.description
+        == "no image to explain: \(folder.path)/notes.txt: not an image (JPEG, PNG or PNM)")
+  }
+
+  @Test func imagesAreBroughtToTheCropAsPackAndAnEvaluationDo() {
+    let image = picture(100, 80)
+    let packed = ImageResize.bilinear(image.centreSquare(), width: 73, height: 73)
+    #expect(
+      Preparation(crop: 64, size: nil).apply(image)
+        == packed.cropped(left: 4, top: 4, width: 64, height: 64))
+    #expect(Preparation(crop: 224, size: nil).size == 256)
+    #expect(Preparation(crop: 64, size: 64).apply(image).width == 64)
+  }
+}
