@@ -391,6 +391,15 @@ int rfm_h5_count_chunks(int64_t dataset, uint64_t *count, char *error, size_t si
   return result;
 }
 
+int rfm_h5_has_filter(int32_t filter) {
+  enter();
+  // Looking for a plugin in a folder that isn't there fails: then there is none.
+  int result = H5Zfilter_avail((H5Z_filter_t)filter) > 0;
+  H5Eclear2(H5E_DEFAULT);
+  leave();
+  return result;
+}
+
 int rfm_h5_extend_dataset(int64_t dataset, uint64_t rows, char *error, size_t size) {
   enter();
   int result = 0;

@@ -153,6 +153,13 @@ public final class Shard: Sendable {
       throw ShardError(file: path, reason: "\(dataset.name) have an impossible shape")
     }
     let storage = try dataset.storage()
+    if let filter = storage.missingFilters.first {
+      throw ShardError(
+        file: path,
+        reason:
+          "\(dataset.name) are stored with HDF5 filter \(filter), which is not installed here; "
+          + "store them with gzip or uncompressed")
+    }
     // Deflate makes at most 1032 bytes of one.
     guard bytes == 0 || storage.layout == .virtual || bytes / 1100 <= storage.storedBytes else {
       throw ShardError(
@@ -230,9 +237,13 @@ public final class Shard: Sendable {
 
   /// How the images are stored.
   func imageStorage() throws -> HDF5Storage { try withDatasets { try $0.images.storage() } }
-  /// How many chunks of images, and of masks, were written.
-  func writtenChunks() throws -> (images: Int, masks: Int?) {
-    try withDatasets { (try $0.images.writtenChunks(), try $0.masks?.writtenChunks()) }
+  /// How many chunks of images, and of masks, were written; `nil` where there are no chunks.
+  func writtenChunks() throws -> (images: Int?, masks: Int?) {
+    func count(_ dataset: HDF5Dataset?) throws -> Int? {
+      guard let dataset, try dataset.storage().layout == .chunked else { return nil }
+      return try dataset.writtenChunks()
+    }
+    return try withDatasets { (try count($0.images), try count($0.masks)) }
   }
   func maskStorage() throws -> HDF5Storage? { try withDatasets { try $0.masks?.storage() } }
 }

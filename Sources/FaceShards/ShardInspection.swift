@@ -69,7 +69,7 @@ public struct ShardInspection: Sendable, Equatable {
         let storages = [("images", try shard.imageStorage()), ("masks", try shard.maskStorage())]
         let written = try shard.writtenChunks()
         for ((name, storage), chunks) in zip(storages, [written.images, written.masks]) {
-          guard let storage, let chunks, storage.layout == .chunked else { continue }
+          guard let storage, let chunks else { continue }
           let shape = [shard.count, shard.height, shard.width, 3]
           let expected = zip(shape, storage.chunk).reduce(1) { $0 * (($1.0 + $1.1 - 1) / $1.1) }
           if chunks != expected {

@@ -52,6 +52,10 @@ public struct HDF5Storage: Hashable, Sendable {
   public var fletcher32: Bool
   /// HDF5's numbers of filters other than these three.
   public var otherFilters: [Int]
+  /// Those of `otherFilters` that this machine's library can't decode.
+  public var missingFilters: [Int] {
+    otherFilters.filter { rfm_h5_has_filter(Int32(clamping: $0)) == 0 }
+  }
   /// Bytes that the data take in the file, compressed if they are.
   public var storedBytes: Int
 }

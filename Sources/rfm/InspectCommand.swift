@@ -49,16 +49,22 @@ struct InspectCommand: ParsableCommand {
         print("\(path): \(inspection.lines.joined(separator: "\n"))")
       }
       var known = Set<String>()
+      let limit = 20
       for problem in found.flatMap({ $0.split(separator: "\n").map(String.init) })
-      where known.insert(problem).inserted {
-        FileHandle.standardError.write(Data("rfm: \(problem)\n".utf8))
+      where known.insert(problem).inserted && known.count <= limit {
+        say(problem)
       }
+      if known.count > limit { say("\(path): and \(known.count - limit) more problems") }
       if known.isEmpty && verify { print("  verified: everything is as it should be") }
       let worst = statuses.joined().first { $0 != ExitStatus.done.rawValue }
       if status == .done, let worst { status = ExitStatus(rawValue: worst) ?? .internalError }
     }
     let ending = try world.broadcast(status.rawValue)
     if ending != ExitStatus.done.rawValue { throw ExitCode(ending) }
+  }
+
+  private func say(_ problem: String) {
+    FileHandle.standardError.write(Data("rfm: \(problem)\n".utf8))
   }
 
   /// Progress of verifying, begun when its extent is known.

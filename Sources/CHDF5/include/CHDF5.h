@@ -107,6 +107,8 @@ int rfm_h5_describe_dataset(
     int64_t dataset, rfm_h5_description *description, char *error, size_t size);
 int rfm_h5_dataset_storage(int64_t dataset, rfm_h5_storage *storage, char *error, size_t size);
 int rfm_h5_count_chunks(int64_t dataset, uint64_t *count, char *error, size_t size);
+/// 1 if the library can decode this filter, 0 if not.
+int rfm_h5_has_filter(int32_t filter);
 int rfm_h5_extend_dataset(int64_t dataset, uint64_t rows, char *error, size_t size);
 
 /// Reads or writes the box [start, start + count) of a dataset from or to a dense buffer of
