@@ -168,9 +168,8 @@ import Testing
       program.refresh()
       _ = try program.forward(images: images, labels: labels)
       var seen: [(count: Int, prefix: [Float])] = []
-      try program.backward(accumulate: accumulate) { count in
-        seen.append((count, Array(detector.gradients[..<count])))
-      }
+      program.finished = { seen.append(($0, Array(detector.gradients[..<$0]))) }
+      try program.backward(accumulate: accumulate)
       let final = Array(detector.gradients)
       #expect(seen.count > 3)
       #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.count <= $1.count })
