@@ -15,6 +15,8 @@ struct ReferencedStrings {
     var contents: [UInt8]
     var objects: [UInt32: Range<Int>]
   }
+  /// Usual heaps have 4 KiB, whatever little of them is read.
+  private static let heapRoom = 1 << 20
   /// The heap used last: strings that were written together lie together.
   private var heaps: [UInt64: Heap] = [:]
 
@@ -81,7 +83,7 @@ struct ReferencedStrings {
       throw Damage(reason: "there is no heap of strings at byte \(address)")
     }
     let size = Self.number(header, at: 8, bytes: 8)
-    guard size >= 16, size <= UInt64(budget) else {
+    guard size >= 16, size <= UInt64(max(budget, Self.heapRoom)) else {
       throw Damage(reason: "the heap of strings at byte \(address) has an impossible size")
     }
     let contents = try read(address, Int(size))
