@@ -9,19 +9,19 @@ import Testing
 @Suite(.serialized) struct AgreementWithPyTorchTests {
   private static let cases = ["xception-tiny-96", "xception-tiny-97", "xception-224"]
 
-  /// Among the hundred million elements of Xception at 224 a few lie at a kink within float32's
+  /// Among the tens of millions of elements of Xception at 224 a few lie at a kink within float32's
   /// rounding, whatever the images, most of them equal neighbours in a pooling window. To which side
-  /// they fall is luck and differs between multiplication libraries and instruction sets; one changed
-  /// winner moves some tensors of its block by up to 3 % while the others keep 1e-5. So the full
-  /// detector's tensors are judged together, by median and ninth decile, and each for gross errors;
-  /// the tiny detector's, where no element is that close, each within 1e-3.
+  /// they fall differs between multiplication libraries and instruction sets; one changed winner
+  /// moves some tensors of its block by up to 3 % while the others keep 1e-5. The images of the
+  /// goldens are far from kinks as far as the usual kernels round: these are held to 1e-3. For others
+  /// the full detector's tensors are judged together, by median and ninth decile, and each for gross
+  /// errors.
   private static let oneWinner = 0.06
+  private static let isUsual =
+    KernelSelection.instructionSet != "generic" && MatrixMultiply.library == "oneDNN"
 
-  /// The images of the goldens are far from kinks as far as the usual kernels round.
   private static func attentionTolerance(_ map: OracleArray, _ golden: OracleCase) -> Double {
-    let isUsual =
-      KernelSelection.instructionSet != "generic" && MatrixMultiply.library == "oneDNN"
-    return golden.model == "xception" && !isUsual ? 5e-3 : map.tolerance()
+    golden.model == "xception" && !isUsual ? 5e-3 : map.tolerance()
   }
 
   @Test(arguments: cases)
@@ -89,8 +89,9 @@ import Testing
       let error = expected.relativeError(of: gradient.values)
       errors.append(error)
       #expect(
-        error < (golden.model == "xception" ? Self.oneWinner : expected.tolerance()),
-        "\(gradient.name)")
+        error
+          < (golden.model == "xception" && !Self.isUsual ? Self.oneWinner : expected.tolerance()),
+        "\(gradient.name): \(error)")
     }
     if golden.model == "xception" {
       errors.sort()
