@@ -46,9 +46,21 @@ int rfm_has_bfloat16(void) {
 #endif
 }
 
-void rfm_flush_denormals(void) {
+uint32_t rfm_flush_denormals(void) {
 #if defined(__x86_64__)
-  _mm_setcsr(_mm_getcsr() | 0x8040);  // flush to zero, denormals are zero
+  const uint32_t state = _mm_getcsr();
+  _mm_setcsr(state | 0x8040);  // flush to zero, denormals are zero
+  return state;
+#else
+  return 0;
+#endif
+}
+
+void rfm_restore_denormals(uint32_t state) {
+#if defined(__x86_64__)
+  _mm_setcsr(state);
+#else
+  (void)state;
 #endif
 }
 

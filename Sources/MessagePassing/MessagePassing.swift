@@ -89,7 +89,7 @@ public enum MessagePassing {
     } catch {
       let rank = launcherRank ?? 0
       let isAlone = launcherSize == 1
-      if rank != 0 { usleep(250_000) }
+      if rank != 0 { usleep(2_000_000) }
       let place = isAlone ? "" : "rank \(rank): "
       // One write, so that the lines of several ranks do not mix.
       let line = "\(name): \(place)\(oneLine(error))\n"

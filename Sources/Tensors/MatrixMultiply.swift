@@ -1,4 +1,3 @@
-import CKernels
 import COneDNN
 import COpenBLAS
 
@@ -36,12 +35,10 @@ public enum MatrixMultiply {
   public static var oneDNNVersion: String { String(cString: rfm_onednn_version()) }
   public static var openBLASConfiguration: String { String(cString: rfm_openblas_configuration()) }
 
-  /// Keeps the libraries to the calling thread and treats denormals as zero in it. Every thread
-  /// that multiplies calls it once.
+  /// Keeps the libraries to the calling thread. Every thread that multiplies calls it once.
   public static func prepareThread() {
     rfm_openblas_single_thread()
     rfm_onednn_single_thread()
-    rfm_flush_denormals()
   }
 
   /// c (m, n) = op(a)·op(b), or c += with `accumulate`, where op transposes if asked to.

@@ -11,8 +11,8 @@ import Synchronization
 ///
 /// Tasks are taken in order from a shared counter, so a slow core takes fewer. Between runs a worker
 /// spins for some tens of microseconds, the gap between two layers, and then sleeps. `run` allocates
-/// nothing. Results do not depend on the thread count as long as a task's result depends only on its
-/// number: partial sums belong to tasks, not to workers.
+/// nothing. In tasks denormals count as zero. Results do not depend on the thread count as long as
+/// a task's result depends only on its number: partial sums belong to tasks, not to workers.
 public final class WorkerPool: @unchecked Sendable {
   /// Threads, the caller included.
   public let count: Int
@@ -60,6 +60,7 @@ public final class WorkerPool: @unchecked Sendable {
 
     func loop(as worker: Int) {
       prepareThread()
+      _ = rfm_flush_denormals()
       var seen: UInt64 = 0
       while true {
         seen = waitForWork(after: seen)
@@ -141,6 +142,9 @@ public final class WorkerPool: @unchecked Sendable {
   /// One run at a time, from the thread that owns the pool.
   public func run(_ tasks: Int, _ body: @escaping (_ task: Int, _ worker: Int) -> Void) {
     if tasks <= 0 { return }
+    // The caller's own arithmetic keeps its denormals.
+    let denormals = rfm_flush_denormals()
+    defer { rfm_restore_denormals(denormals) }
     if count == 1 || tasks == 1 {
       for task in 0..<tasks { body(task, 0) }
       return

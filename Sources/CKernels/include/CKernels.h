@@ -126,8 +126,10 @@ void rfm_image_unpatch_f32(const float *patches, float *dx, int W, int Wo, int r
 /// out += in.
 void rfm_accumulate(float *out, const float *in, size_t count);
 void rfm_accumulate_double(double *out, const float *in, size_t count);
-/// Denormals count as zero in this thread: they carry nothing and cost a hundred cycles each.
-void rfm_flush_denormals(void);
+/// From now on denormals count as zero in this thread: they carry nothing and cost a hundred cycles
+/// each. Returns what `rfm_restore_denormals` takes.
+uint32_t rfm_flush_denormals(void);
+void rfm_restore_denormals(uint32_t state);
 /// A hint that this thread spins.
 void rfm_pause(void);
 /// This processor runs bfloat16 dot products.
