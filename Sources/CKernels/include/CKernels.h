@@ -85,7 +85,7 @@ typedef struct {
   /// out (Ho·Wo, ld) = a at even rows and columns: a strided 1×1 shortcut's input.
   void (*gather_strided)(const rfm_activation *in, void *out, int H, int W);
   /// Rows [r0, r1) of the patches of a 3×3 convolution without padding: out((r1-r0)·Wo, 9·C),
-  /// columns ordered (ky, kx, c); C a multiple of 16. bits as in depthwise_forward.
+  /// columns ordered (ky, kx, c); C a multiple of 16.
   void (*patches)(const rfm_activation *in, int C, void *out, int W, int Wo, int r0, int r1);
   /// The inverse, summed over taps: rows [r0, r1) of the gradient of the activation from patch
   /// gradients (rows [patch_row, …) of the output present), masked, with sums as above.
