@@ -3,31 +3,13 @@ import Testing
 
 /// The scripts in `launch`, with a program in rfm's place that does as it is told.
 @Suite(.serialized) final class LaunchTests {
-  /// Says how it was called, then does what its last argument says.
-  private static let program = """
-    #!/bin/bash
-    echo "rank $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE: $*"
-    trap 'exit 75' USR1
-    case ${@: -1} in
-      fail) exit 70 ;;
-      usage) exit 64 ;;
-      slow) for i in {1..300}; do sleep 0.1; done ;;
-    esac
-    """
-
   private func local(_ arguments: String..., directory: String = "/") throws -> Job.Outcome {
     try started(arguments, directory: directory).wait()
   }
 
-  private let program = FileManager.default.temporaryDirectory.appending(
-    path: "rfm-\(UUID().uuidString)")
-
-  init() throws {
-    try Self.program.write(to: program, atomically: true, encoding: .utf8)
-    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program.path)
-  }
-
-  deinit { try? FileManager.default.removeItem(at: program) }
+  /// A file of the repository: one that this process had just written could not be started while
+  /// another test's child still holds it open.
+  private let program = repository.appending(path: "Tests/Support/pretend-rfm")
 
   private func started(_ arguments: [String], directory: String = "/") throws -> Job {
     try Job(
