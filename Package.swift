@@ -80,7 +80,8 @@ let package = Package(
       name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")],
       swiftSettings: testSettings),
     .testTarget(
-      name: "ReportsTests", dependencies: ["Reports", "FaceShards"], swiftSettings: testSettings),
+      name: "ReportsTests", dependencies: ["Reports", "FaceShards"], resources: [.copy("Golden")],
+      swiftSettings: testSettings),
     // Every collective and the gradient reduction, checked; IntegrationTests starts it under mpirun.
     .executableTarget(
       name: "mpi-checks", dependencies: ["MessagePassing", "Training"], path: "Tests/MPIChecks"),

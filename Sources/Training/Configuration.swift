@@ -21,6 +21,8 @@ public struct Configuration: Sendable, Equatable {
     public var name = "demo"
     public var directory = "runs"
     public var seed = 5
+    /// Whether TensorBoard's event files are written into the folder.
+    public var tensorboard = true
 
     /// The folder of this run.
     public var folder: String { "\(directory)/\(name)" }

@@ -13,6 +13,10 @@ extension Configuration {
     .integer(
       "run.seed", \.run.seed, 0...Int.max,
       "What every random draw starts from: order, crops, flips, erasing, initial weights."),
+    .boolean(
+      "run.tensorboard", \.run.tensorboard, effect: .harmless,
+      "Write what is measured, prototypes and example images as TensorBoard's event files into the "
+        + "run's folder too."),
 
     .texts(
       "data.train", \.data.train,

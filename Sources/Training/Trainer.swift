@@ -28,6 +28,8 @@ public final class Trainer {
   private let metrics: MetricsFile?
   private let validationPass: DatasetPass
   private let say: (String) -> Void
+  /// Rank 0's; none on the others.
+  private let observers: [any TrainingObserver]
 
   /// Updates made.
   private var steps = 0
@@ -44,13 +46,16 @@ public final class Trainer {
   ///   - configuration: as read.
   ///   - resume: continue the run from its newest whole checkpoint, or begin if there is none.
   ///   - forced: keys that may differ from the run's so far although they change its result.
+  ///   - observers: told how the training goes; only rank 0's are used.
   ///   - say: told what the user should know, a line at a time; only rank 0's is used.
   public init(
     _ configuration: Configuration, resume: Bool, forced: [String] = [],
-    communicator: Communicator, say: @escaping (String) -> Void
+    communicator: Communicator, observers: [any TrainingObserver] = [],
+    say: @escaping (String) -> Void
   ) throws {
     StopRequest.watch()
     self.say = communicator.isRoot ? say : { _ in }
+    self.observers = communicator.isRoot ? observers : []
     let configuration = try Self.withSupportedPrecision(
       configuration.resolved(threads: ThreadShare.perRank(communicator)), communicator,
       say: self.say)
@@ -96,11 +101,14 @@ public final class Trainer {
     step.refresh()
     let hosts = try communicator.allGather(communicator.hostName)
     if let folder {
+      let environment = RunEnvironment(
+        versions: RunVersions.all, hosts: hosts,
+        threadsPerRank: configuration.training.threads!)
       try folder.write(configuration)
-      try folder.write(
-        RunEnvironment(
-          versions: RunVersions.all, hosts: hosts,
-          threadsPerRank: configuration.training.threads!))
+      try folder.write(environment)
+      let start = TrainingStart(
+        configuration: configuration, environment: environment, folder: folder.path, step: steps)
+      for observer in observers { try observer.begin(start) }
     }
     if resumed != nil {
       self.say("continuing \(configuration.run.folder) at step \(steps) of \(totalSteps)")
@@ -162,6 +170,12 @@ public final class Trainer {
         "step", total: totalSteps, start: steps, items: ("images", Double(data.globalBatch)))
       : nil
     defer { progress?.finish() }
+    let outcome = try train(progress)
+    for observer in observers { try observer.finish() }
+    return outcome
+  }
+
+  private func train(_ progress: Progress?) throws -> Outcome {
     let loader = try data.loader(position: position)
     let every = (
       evaluation: configuration.evaluation.everySteps,
@@ -176,7 +190,7 @@ public final class Trainer {
       steps += 1
       position += data.samplesPerStep
       let seconds = watch.seconds
-      try metrics?.append([
+      try record([
         "step": .integer(steps), "epoch": .integer(data.order.epoch(at: position - 1)),
         "loss": .number(result.loss), "learning_rate": .number(rate),
         "images_per_second": .number(Double(data.globalBatch) / seconds),
@@ -204,6 +218,14 @@ public final class Trainer {
     return .finished
   }
 
+  /// Appends a line to `metrics.jsonl` on rank 0.
+  private func record(_ line: @autoclosure () -> JSON) throws {
+    guard let metrics else { return }
+    let line = line()
+    try metrics.append(line)
+    for observer in observers { try observer.measured(line) }
+  }
+
   // MARK: Validation
 
   private func validate(_ progress: Progress?) throws {
@@ -212,7 +234,7 @@ public final class Trainer {
     guard let logits = try validationPass.logits(set, Array(0..<set.count)) else { return }
     let scored = try ScoredSet(logits: logits, set: set, sources: nil)
     lastValidation = (steps, scored.metrics)
-    try metrics?.append(
+    try record(
       JSON.object(
         [.init("step", .integer(steps))]
           + scored.summary.map { .init("validation_\($0.name)", $0.value) }
@@ -254,6 +276,7 @@ public final class Trainer {
       }
     }
     try metrics?.synchronise()
+    try inform(prototypes?.prototypes)
     let epoch = data.order.epoch(at: position)
     let state = CheckpointState(
       step: steps, epoch: epoch, position: position - epoch * data.order.epochLength,
@@ -265,6 +288,20 @@ public final class Trainer {
       prototypes: prototypes.map { file in { try file.write(to: $0) } })
     try folder.checkpoints.prune(keep: configuration.checkpoint.keep)
     progress?.message("step \(steps): saved \(folder.checkpoints.folder(step: steps))")
+  }
+
+  /// Tells the observers what is saved.
+  private func inform(_ prototypes: Prototypes?) throws {
+    guard !observers.isEmpty else { return }
+    let snapshot = TrainingSnapshot(step: steps, prototypes: prototypes) { [self] in
+      guard let set = data.validation else { return [] }
+      return try TrainingExample.examples(
+        validationPass, set, erasing: step.erasing,
+        capacity: configuration.training.batchPerRank,
+        normalisation: PixelNormalisation(
+          mean: Float(configuration.data.mean), std: Float(configuration.data.std)))
+    }
+    for observer in observers { try observer.saved(snapshot) }
   }
 
   /// What the optimizer remembers, as `SLOT.PARAMETER` in published shapes.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import MessagePassing
+import Reports
 import Training
 
 struct TrainCommand: ParsableCommand {
@@ -9,8 +10,8 @@ struct TrainCommand: ParsableCommand {
     discussion: """
       Each step: the Forgery Attention Map of every image (where the detector is sensitive), \
       Suspicious Forgeries Erasing (random blocks there), and an update on what is left. Rank 0 \
-      writes the run folder runs/NAME: config.yaml, environment.json, metrics.jsonl and \
-      checkpoints/, of which `latest` and `best` (by validation AUC) are links.
+      writes the run folder runs/NAME: config.yaml, environment.json, metrics.jsonl, TensorBoard's \
+      event files and checkpoints/, of which `latest` and `best` (by validation AUC) are links.
 
       SIGTERM or SIGUSR1 ends a training after saving, with status 75; --resume goes on where it \
       stopped, to the same result.
@@ -43,7 +44,8 @@ struct TrainCommand: ParsableCommand {
     let communicator = try Communicator.world()
     let configuration = try Configuration.load(path: config, overrides: set)
     let trainer = try Trainer(
-      configuration, resume: resume, forced: force, communicator: communicator, say: say)
+      configuration, resume: resume, forced: force, communicator: communicator,
+      observers: configuration.run.tensorboard ? [TensorBoardLog()] : [], say: say)
     switch try trainer.run() {
     case .finished: break
     case .stopped: throw ExitCode(ExitStatus.stopped.rawValue)

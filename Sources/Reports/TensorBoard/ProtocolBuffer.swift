@@ -1,0 +1,68 @@
+/// A message in Protocol Buffers' wire format, written field by field. As the canonical encoders do,
+/// fields stand in the order of their numbers (the caller's) and values equal to the default are
+/// left out, unless they belong to a oneof, where being there is what counts.
+struct ProtocolBuffer {
+  private(set) var bytes: [UInt8] = []
+
+  private enum WireType: UInt64 {
+    case variable = 0
+    case fixed64 = 1
+    case delimited = 2
+    case fixed32 = 5
+  }
+
+  /// int32, int64 and enumerations.
+  mutating func put(_ field: UInt64, integer value: Int64) {
+    guard value != 0 else { return }
+    tag(field, .variable)
+    variable(UInt64(bitPattern: value))
+  }
+
+  mutating func put(_ field: UInt64, double value: Double) {
+    guard value != 0 else { return }
+    tag(field, .fixed64)
+    littleEndian(value.bitPattern)
+  }
+
+  /// A float of a oneof.
+  mutating func put(_ field: UInt64, float value: Float) {
+    tag(field, .fixed32)
+    littleEndian(value.bitPattern)
+  }
+
+  mutating func put(_ field: UInt64, text: String) {
+    guard !text.isEmpty else { return }
+    put(field, bytes: Array(text.utf8))
+  }
+
+  /// Bytes, texts and messages of a oneof, and elements of repeated fields.
+  mutating func put(_ field: UInt64, bytes value: [UInt8]) {
+    tag(field, .delimited)
+    variable(UInt64(value.count))
+    bytes += value
+  }
+
+  /// A message inside.
+  mutating func put(_ field: UInt64, message body: (inout ProtocolBuffer) -> Void) {
+    var message = ProtocolBuffer()
+    body(&message)
+    put(field, bytes: message.bytes)
+  }
+
+  private mutating func tag(_ field: UInt64, _ type: WireType) {
+    variable(field << 3 | type.rawValue)
+  }
+
+  private mutating func variable(_ value: UInt64) {
+    var rest = value
+    while rest >= 0x80 {
+      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      rest >>= 7
+    }
+    bytes.append(UInt8(rest))
+  }
+
+  private mutating func littleEndian(_ value: some FixedWidthInteger) {
+    withUnsafeBytes(of: value.littleEndian) { bytes += $0 }
+  }
+}
