@@ -23,6 +23,7 @@ static int runs_avx2(void) {
 const rfm_kernels_t *rfm_kernels_named(const char *name) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
+  if (!strcmp(name, "avx512bf16")) return rfm_has_bfloat16() ? &rfm_kernels_avx512bf16 : 0;
   if (!strcmp(name, "avx512")) return runs_avx512() ? &rfm_kernels_avx512 : 0;
   if (!strcmp(name, "avx2")) return runs_avx2() ? &rfm_kernels_avx2 : 0;
 #endif
@@ -32,7 +33,8 @@ const rfm_kernels_t *rfm_kernels_named(const char *name) {
 const rfm_kernels_t *rfm_kernels(void) {
   const char *wanted = getenv("RFM_KERNELS");
   if (wanted && *wanted) return rfm_kernels_named(wanted);
-  const rfm_kernels_t *best = rfm_kernels_named("avx512");
+  const rfm_kernels_t *best = rfm_kernels_named("avx512bf16");
+  if (!best) best = rfm_kernels_named("avx512");
   if (!best) best = rfm_kernels_named("avx2");
   return best ? best : &rfm_kernels_generic;
 }
@@ -41,6 +43,15 @@ int rfm_has_bfloat16(void) {
 #if defined(__x86_64__)
   unsigned a, b, c, d;
   return runs_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+#else
+  return 0;
+#endif
+}
+
+int rfm_has_matrix_tiles(void) {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
 #else
   return 0;
 #endif

@@ -14,7 +14,12 @@ AI vf NAME(load)(const ACT *p) {
 
 // bfloat16 rounds to nearest, ties to even; a NaN stays one.
 AI void NAME(store)(ACT *p, vf v) {
-#if IS_BF16
+#if IS_BF16 && defined(HAS_BF16_ROUNDING)
+  __m512 all;
+  memcpy(&all, &v, sizeof all);
+  const __m256bh rounded = _mm512_cvtneps_pbh(all);
+  memcpy(p, &rounded, sizeof rounded);
+#elif IS_BF16
   vu w;
   memcpy(&w, &v, sizeof w);
   vu rounded = (w + 0x7fffu + ((w >> 16) & 1u)) >> 16;

@@ -23,13 +23,16 @@ public final class AttentionProgram: @unchecked Sendable {
   /// - Parameters:
   ///   - crop: height and width of the images in pixels.
   ///   - groupSize: images that a worker takes through the network together.
+  ///   - training: a pass over the same detector whose working weights serve here too, if the
+  ///     precision is the same; its `refresh` comes before this one's.
   public init(
     _ detector: Detector, crop: Int, precision: Precision = .float32, groupSize: Int = 4,
-    workers: WorkerPool
+    workers: WorkerPool, sharing training: TrainingProgram? = nil
   ) {
     self.crop = crop
     network = FrozenNetwork(
-      detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers)
+      detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
+      shared: training?.weights(for: detector, precision))
     let network = network
     passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: true) }
     runGroup = { [unowned self] task, worker in run(group: task, worker) }
@@ -80,13 +83,15 @@ public final class InferenceProgram: @unchecked Sendable {
   public var featureHeight: Int { network.geometry.features.height }
   public var featureWidth: Int { network.geometry.features.width }
 
+  /// - Parameters: as ``AttentionProgram``'s.
   public init(
     _ detector: Detector, crop: Int, precision: Precision = .float32, groupSize: Int = 4,
-    workers: WorkerPool
+    workers: WorkerPool, sharing training: TrainingProgram? = nil
   ) {
     self.crop = crop
     network = FrozenNetwork(
-      detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers)
+      detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
+      shared: training?.weights(for: detector, precision))
     let network = network
     passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: false) }
   }

@@ -13,6 +13,7 @@ final class FrozenNetwork: @unchecked Sendable {
   let geometry: NetworkGeometry
   let kernels: Kernels
   let weights: WorkingWeights
+  private let ownsWeights: Bool
   let workers: WorkerPool
   /// Images of a group, a fixed number so that results do not depend on the thread count.
   let groupSize: Int
@@ -27,12 +28,17 @@ final class FrozenNetwork: @unchecked Sendable {
 
   var precision: Precision { kernels.precision }
 
-  init(_ detector: Detector, crop: Int, precision: Precision, groupSize: Int, workers: WorkerPool) {
+  /// - Parameter shared: another program's weights, which it refreshes; nil: own ones.
+  init(
+    _ detector: Detector, crop: Int, precision: Precision, groupSize: Int, workers: WorkerPool,
+    shared: WorkingWeights? = nil
+  ) {
     self.detector = detector
     layers = detector.layers
     geometry = NetworkGeometry(layers, crop: crop)
     kernels = Kernels(precision)
-    weights = WorkingWeights(detector, precision: precision)
+    ownsWeights = shared == nil
+    weights = shared ?? WorkingWeights(detector, kernels: kernels)
     self.workers = workers
     self.groupSize = groupSize
     var offsets: [Int] = []
@@ -53,7 +59,7 @@ final class FrozenNetwork: @unchecked Sendable {
 
   /// Follows weights and running statistics. Call after they changed and before the next pass.
   func refresh() {
-    weights.refresh(kernels, workers)
+    if ownsWeights { weights.refresh(workers) }
     for norm in layers.norms {
       let scale = affine.floats() + affineOffsets[norm.index]
       let shift = scale + norm.stride
@@ -131,11 +137,9 @@ final class FrozenNetwork: @unchecked Sendable {
       kernels.table.patches(
         &input, Int32(layer.inputs), tile.operand, Int32(geometry.stem1.width), Int32(size.width),
         Int32(r0), Int32(r1))
-      MatrixMultiply.multiply(
-        precision, transposeB: true, m: (r1 - r0) * size.width, n: layer.outputs,
-        k: 9 * layer.inputs, a: tile.operand, lda: 9 * layer.inputs,
-        b: weights.matrix(layer.weight),
-        ldb: 9 * layer.inputs, c: y + r0 * size.width * stride * precision.size, ldc: stride)
+      weights.forward(
+        layer.weight, pixels: (r1 - r0) * size.width, tile.operand, stride: 9 * layer.inputs,
+        to: y + r0 * size.width * stride * precision.size, stride: stride)
     }
   }
 
@@ -158,10 +162,9 @@ final class FrozenNetwork: @unchecked Sendable {
           bits.map { $0 + image * bitsPerImage }, Int32(size.height), Int32(width), 0,
           Int32(size.height))
       }
-      MatrixMultiply.multiply(
-        precision, transposeB: true, m: images * size.pixels, n: unit.outputs, k: unit.inputs,
-        a: tile.operand, lda: inStride, b: weights.matrix(unit.pointwise), ldb: unit.inputs, c: y,
-        ldc: outStride)
+      weights.forward(
+        unit.pointwise, pixels: images * size.pixels, tile.operand, stride: inStride, to: y,
+        stride: outStride)
       return
     }
     let rows = Tiling.rows(size)
@@ -172,10 +175,10 @@ final class FrozenNetwork: @unchecked Sendable {
         kernels.table.depthwise_forward(
           &part, depthwise, tile.operand, bits.map { $0 + image * bitsPerImage },
           Int32(size.height), Int32(width), Int32(r0), Int32(r1))
-        MatrixMultiply.multiply(
-          precision, transposeB: true, m: (r1 - r0) * width, n: unit.outputs, k: unit.inputs,
-          a: tile.operand, lda: inStride, b: weights.matrix(unit.pointwise), ldb: unit.inputs,
-          c: y + (image * size.pixels + r0 * width) * outStride * precision.size, ldc: outStride)
+        weights.forward(
+          unit.pointwise, pixels: (r1 - r0) * width, tile.operand, stride: inStride,
+          to: y + (image * size.pixels + r0 * width) * outStride * precision.size, stride: outStride
+        )
       }
     }
   }
@@ -187,10 +190,9 @@ final class FrozenNetwork: @unchecked Sendable {
   ) {
     var input = input
     kernels.table.gather_strided(&input, gathered, Int32(size.height), Int32(size.width))
-    MatrixMultiply.multiply(
-      precision, transposeB: true, m: size.halved.pixels, n: shortcut.outputs, k: shortcut.inputs,
-      a: gathered, lda: paddedChannels(shortcut.inputs), b: weights.matrix(shortcut.weight),
-      ldb: shortcut.inputs, c: y, ldc: paddedChannels(shortcut.outputs))
+    weights.forward(
+      shortcut.weight, pixels: size.halved.pixels, gathered,
+      stride: paddedChannels(shortcut.inputs), to: y, stride: paddedChannels(shortcut.outputs))
   }
 }
 
@@ -206,10 +208,16 @@ final class FrozenTile: @unchecked Sendable {
   let imageOutputs: UnsafeMutablePointer<Float>
   private let memory: AlignedMemory
 
-  /// - Parameter forBackward: with the gradient tiles.
+  /// A tile's operands of a weight gradient, packed (`bfloat16_multiply.h`).
+  let packedGradient: UnsafeMutableRawPointer
+  let packedOperand: UnsafeMutableRawPointer
+
+  /// - Parameters:
+  ///   - forBackward: with the gradient tiles.
+  ///   - packsWeightGradients: with memory for packed operands.
   init(
     _ layers: XceptionLayers, _ geometry: NetworkGeometry, precision: Precision, images: Int,
-    forBackward: Bool
+    forBackward: Bool, packsWeightGradients: Bool = false
   ) {
     var operand = Tiling.rows(geometry.stem2) * geometry.stem2.width * 9 * layers.conv2.inputs
     var operandGradient =
@@ -217,15 +225,27 @@ final class FrozenTile: @unchecked Sendable {
     var output = max(
       Tiling.tilePixels(geometry.stem1, images: images) * paddedChannels(layers.conv1.outputs),
       Tiling.tilePixels(geometry.stem2, images: images) * paddedChannels(layers.conv2.outputs))
+    // An odd number of pixels takes a pixel more where they are packed in pairs.
+    var packedOperand = operand + paddedChannels(9 * layers.conv2.inputs)
+    var packedOutput = output + paddedChannels(layers.conv2.outputs)
+    func takeMatrix(_ inputs: Int, _ outputs: Int, _ pixels: Int) {
+      operand = max(operand, pixels * paddedChannels(inputs))
+      output = max(output, pixels * paddedChannels(outputs))
+      packedOperand = max(packedOperand, (pixels + 1) * paddedChannels(inputs))
+      packedOutput = max(packedOutput, (pixels + 1) * paddedChannels(outputs))
+    }
     func take(_ unit: SeparableUnit, _ size: MapSize) {
       let pixels = Tiling.tilePixels(size, images: images)
-      operand = max(operand, pixels * paddedChannels(unit.inputs))
+      takeMatrix(unit.inputs, unit.outputs, pixels)
       operandGradient = max(
         operandGradient, (pixels + 2 * size.width) * paddedChannels(unit.inputs))
-      output = max(output, pixels * paddedChannels(unit.outputs))
     }
     for (block, size) in zip(layers.blocks, geometry.blocks) {
       for unit in block.units { take(unit, size) }
+      if let shortcut = block.shortcut {
+        takeMatrix(
+          shortcut.inputs, shortcut.outputs, Tiling.rows(size.halved) * size.halved.width)
+      }
     }
     take(layers.conv3, geometry.features)
     take(layers.conv4, geometry.features)
@@ -235,12 +255,16 @@ final class FrozenTile: @unchecked Sendable {
     let operandAt = plan.take(operand * precision.size)
     let outputAt = plan.take(forBackward ? output * precision.size : 0)
     let gradientAt = plan.take(forBackward ? operandGradient * precision.size : 0)
+    let packedGradientAt = plan.take(packsWeightGradients ? packedOutput * precision.size : 0)
+    let packedOperandAt = plan.take(packsWeightGradients ? packedOperand * precision.size : 0)
     let patchesAt = plan.take(patchPixels * 27 * 4)
     let imageAt = plan.take(patchPixels * paddedChannels(layers.conv1.outputs) * 4)
     memory = AlignedMemory(size: plan.size)
     self.operand = memory.address + operandAt
     outputGradient = memory.address + outputAt
     self.operandGradient = memory.address + gradientAt
+    packedGradient = memory.address + packedGradientAt
+    self.packedOperand = memory.address + packedOperandAt
     imagePatches = memory.floats(at: patchesAt)
     imageOutputs = memory.floats(at: imageAt)
   }

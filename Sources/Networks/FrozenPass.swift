@@ -349,10 +349,9 @@ final class FrozenPass: @unchecked Sendable {
     table.affine_gradient(
       dx, nil, network.scale(shortcutLayer.norm), second, Int32(images * halfPixels),
       Int32(outStride))
-    MatrixMultiply.multiply(
-      precision, m: images * halfPixels, n: shortcutLayer.inputs, k: shortcutLayer.outputs,
-      a: second, lda: outStride, b: network.weights.matrix(shortcutLayer.weight),
-      ldb: shortcutLayer.inputs, c: shortcut, ldc: inStride)
+    network.weights.backward(
+      shortcutLayer.weight, pixels: images * halfPixels, second, stride: outStride, to: shortcut,
+      stride: inStride)
     let unitStride = paddedChannels(block.units[1].inputs)
     for image in 0..<images {
       backward(
@@ -414,10 +413,9 @@ final class FrozenPass: @unchecked Sendable {
             Int32(width), Int32(r0), Int32(r1))
           dy = tile.outputGradient
         }
-        MatrixMultiply.multiply(
-          precision, m: pixels, n: unit.inputs, k: unit.outputs, a: dy, lda: outStride,
-          b: network.weights.matrix(unit.pointwise), ldb: unit.inputs,
-          c: tile.operandGradient + (r0 - held) * width * inStride * element, ldc: inStride)
+        network.weights.backward(
+          unit.pointwise, pixels: pixels, dy, stride: outStride,
+          to: tile.operandGradient + (r0 - held) * width * inStride * element, stride: inStride)
         let ready = r1 == size.height ? r1 : r1 - 1
         for member in 0..<group {
           let image = start + member
@@ -465,11 +463,10 @@ final class FrozenPass: @unchecked Sendable {
     var done = 0
     for r0 in stride(from: 0, to: size2.height, by: rows) {
       let r1 = min(r0 + rows, size2.height)
-      MatrixMultiply.multiply(
-        precision, m: (r1 - r0) * size2.width, n: patch, k: conv2.outputs,
-        a: dy2 + r0 * size2.width * stride2 * element, lda: stride2,
-        b: network.weights.matrix(conv2.weight), ldb: patch,
-        c: tile.operandGradient + (r0 - held) * size2.width * patch * element, ldc: patch)
+      network.weights.backward(
+        conv2.weight, pixels: (r1 - r0) * size2.width, dy2 + r0 * size2.width * stride2 * element,
+        stride: stride2, to: tile.operandGradient + (r0 - held) * size2.width * patch * element,
+        stride: patch)
       let ready = r1 == size2.height ? size1.height : r1
       table.unpatch_input(
         &y1, Int32(conv2.inputs), tile.operandGradient, Int32(held), network.scale(conv1.norm),

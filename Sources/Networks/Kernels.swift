@@ -9,14 +9,14 @@ struct Kernels: Sendable {
   init(_ precision: Precision) {
     guard let found = rfm_kernels() else {
       fatalError(
-        "RFM_KERNELS names kernels that this processor doesn't run; use avx512, avx2, generic or "
-          + "leave it unset")
+        "RFM_KERNELS names kernels that this processor doesn't run; use avx512bf16, "
+          + "avx512, avx2, generic or leave it unset")
     }
     self.precision = precision
     table = precision == .float32 ? found.pointee.f32.pointee : found.pointee.bf16.pointee
   }
 
-  /// "avx512", "avx2" or "generic".
+  /// "avx512bf16", "avx512", "avx2" or "generic".
   static var instructionSet: String {
     guard let found = rfm_kernels() else { return "none" }
     return String(cString: found.pointee.name)

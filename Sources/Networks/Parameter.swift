@@ -37,6 +37,18 @@ public struct Parameter: Sendable {
   /// Elements to the next parameter.
   var extent: Int { paddedChannels(storedCount) }
 
+  /// (outputs, inputs) of a parameter that multiplies pixels or patches, else nil.
+  let matrixShape: (outputs: Int, inputs: Int)?
+
+  init(name: String, shape: [Int], layout: Layout, offset: Int) {
+    self.name = name
+    self.shape = shape
+    self.layout = layout
+    self.offset = offset
+    matrixShape =
+      layout == .matrix || layout == .dense ? (shape[0], shape.dropFirst().reduce(1, *)) : nil
+  }
+
   /// Inputs to one output, for initialisation.
   var fanIn: Int { shape.dropFirst().reduce(1, *) }
 

@@ -148,100 +148,40 @@ extension TrainingProgram {
   /// A strided shortcut: its weight gradient, and the gradient of the pixels that it gathered.
   private func planBackward(_ shortcut: Shortcut, _ index: Int, _ dx: UnsafeMutableRawPointer) {
     let size = geometry.blocks[index]
-    let half = size.halved.pixels
+    let half = size.halved
     let element = precision.size
     let inStride = paddedChannels(shortcut.inputs)
     let outStride = paddedChannels(shortcut.outputs)
     let input = blockInput(index, rectified: index == 0)
     let norm = state(shortcut.norm)
     let y = buffers.blocks[index].shortcut!
-    let lanes = buffers.usesLanes(shortcut.outputs, shortcut.inputs)
-    let tasks = planTasks(size) { [unowned self] task, range, _ in
-      for (place, image) in range.enumerated() {
-        let at = image * half * outStride * element
-        let dy = buffers.layerGradients + at
-        table.affine_gradient(
-          dx + at, y + at, norm.coefficients, dy, Int32(half), Int32(outStride))
-        let gathered = buffers.layerOperands + image * half * inStride * element
-        var part = input.advanced(by: image * size.pixels * inStride, precision)
-        table.gather_strided(&part, gathered, Int32(size.height), Int32(size.width))
-        if lanes {
-          weightGradientLane(
-            task, dy, outStride, gathered, inStride, outputs: shortcut.outputs,
-            inputs: shortcut.inputs, pixels: half, accumulate: place > 0)
-        }
-        MatrixMultiply.multiply(
-          precision, m: half, n: shortcut.inputs, k: shortcut.outputs, a: dy, lda: outStride,
-          b: weights.matrix(shortcut.weight), ldb: shortcut.inputs,
-          c: buffers.shortcutGradient + image * half * inStride * element, ldc: inStride)
-      }
-    }
-    planWeightGradient(
-      shortcut.weight, outputs: shortcut.outputs, inputs: shortcut.inputs, pixels: batch * half,
-      tasks: tasks)
-  }
-
-  // MARK: Weight gradients
-
-  /// This task's part of dW = dyᵀ·x.
-  private func weightGradientLane(
-    _ task: Int, _ dy: UnsafeRawPointer, _ outStride: Int, _ x: UnsafeRawPointer, _ inStride: Int,
-    outputs: Int, inputs: Int, pixels: Int, accumulate: Bool
-  ) {
-    MatrixMultiply.multiply(
-      precision, transposeA: true, m: outputs, n: inputs, k: pixels, a: dy, lda: outStride, b: x,
-      ldb: inStride, accumulate: accumulate,
-      c: buffers.lanes + task * paddedChannels(outputs * inputs), ldc: inputs, floatResult: true)
-  }
-
-  /// Adds the tasks' lanes in task order, or multiplies the whole layer cut by output channels.
-  private func planWeightGradient(
-    _ parameter: Int, outputs: Int, inputs: Int, pixels: Int, tasks: Int
-  ) {
-    let offset = detector.parameters[parameter].offset
-    if buffers.usesLanes(outputs, inputs) {
-      let count = outputs * inputs
-      let chunk = 1 << 14
-      let pitch = paddedChannels(count)
-      let lanes = buffers.lanes
-      planParallel((count + chunk - 1) / chunk) { [unowned self] part in
-        let start = part * chunk
-        let length = min(chunk, count - start)
-        if !accumulates { gradients.clear(offset + start..<offset + start + length) }
-        for task in 0..<tasks {
-          gradients.add(lanes + task * pitch + start, count: length, at: offset + start)
+    let plan = weightGradient(shortcut.weight, half)
+    let rows = Tiling.rows(half)
+    let tasks = planTasks(size) { [unowned self] task, range, tile in
+      for image in range {
+        for (number, r0) in stride(from: 0, to: half.height, by: rows).enumerated() {
+          let r1 = min(r0 + rows, half.height)
+          let pixels = (r1 - r0) * half.width
+          let first = image * half.pixels + r0 * half.width
+          let at = first * outStride * element
+          let dy = plan.keepsPixels ? buffers.layerGradients + at : tile.outputGradient
+          table.affine_gradient(
+            dx + at, y + at, norm.coefficients, dy, Int32(pixels), Int32(outStride))
+          let gathered =
+            plan.keepsPixels ? buffers.layerOperands + first * inStride * element : tile.operand
+          var part = input.advanced(
+            by: (image * size.pixels + 2 * r0 * size.width) * inStride, precision)
+          table.gather_strided(&part, gathered, Int32(2 * (r1 - r0) - 1), Int32(size.width))
+          take(
+            plan, task: task, tile, dy: dy, x: gathered, pixels: pixels, image: image,
+            number: number, accumulate: image > range.lowerBound || r0 > 0)
+          weights.backward(
+            shortcut.weight, pixels: pixels, dy, stride: outStride,
+            to: buffers.shortcutGradient + first * inStride * element, stride: inStride)
         }
       }
-      return
     }
-    // Slices of some 128 output channels: long enough to multiply at full rate, enough of them to
-    // go round.
-    let slices = max(1, (outputs + 127) / 128)
-    let width = paddedChannels((outputs + slices - 1) / slices)
-    let outStride = paddedChannels(outputs)
-    let inStride = paddedChannels(inputs)
-    let gradient = detector.gradient(parameter)
-    planParallel((outputs + width - 1) / width) { [unowned self] slice in
-      let start = slice * width
-      MatrixMultiply.multiply(
-        precision, transposeA: true, m: min(width, outputs - start), n: inputs, k: pixels,
-        a: buffers.layerGradients + start * precision.size, lda: outStride,
-        b: buffers.layerOperands, ldb: inStride, accumulate: accumulates,
-        c: gradient + start * inputs, ldc: inputs, floatResult: true)
-    }
-  }
-
-  /// Adds the tasks' depthwise weight gradients in task order.
-  private func planDepthwiseGradient(_ unit: SeparableUnit, tasks: Int) {
-    let count = 9 * paddedChannels(unit.inputs)
-    let offset = detector.parameters[unit.depthwise].offset
-    planSerial { [unowned self] in
-      if !accumulates { gradients.clear(offset..<offset + count) }
-      for task in 0..<tasks {
-        gradients.add(
-          buffers.depthwiseLanes + task * buffers.depthwisePitch, count: count, at: offset)
-      }
-    }
+    planWeightGradient(plan, tasks: tasks)
   }
 
   // MARK: Units
@@ -267,10 +207,10 @@ extension TrainingProgram {
     let height = Int32(size.height)
     let joins = Tiling.joins(size)
     let rows = joins ? size.height : Tiling.rows(size)
-    let lanes = buffers.usesLanes(unit.outputs, unit.inputs)
+    let plan = weightGradient(
+      unit.pointwise, size, joined: joins ? imagesPerTask(size) : 1)
     let norm = state(unit.norm)
     let depthwise = weights.floats(unit.depthwise)
-    let pointwise = weights.matrix(unit.pointwise)
 
     let tasks = planTasks(size) { [unowned self] task, range, tile in
       let sums = clearedSums(task)
@@ -280,14 +220,15 @@ extension TrainingProgram {
       // dd holds rows from `held` on; the input's gradient is written below `done`.
       var held = 0
       var done = 0
-      for r0 in stride(from: 0, to: size.height, by: rows) {
+      for (number, r0) in stride(from: 0, to: size.height, by: rows).enumerated() {
         let r1 = min(r0 + rows, size.height)
         let tilePixels = (r1 - r0) * width
         let first = range.lowerBound * size.pixels + r0 * width
         // Whole-layer memory keeps every image's place; a tile starts afresh.
         let dy =
-          lanes ? tile.outputGradient : buffers.layerGradients + first * outStride * element
-        let d = lanes ? tile.operand : buffers.layerOperands + first * inStride * element
+          plan.keepsPixels
+          ? buffers.layerGradients + first * outStride * element : tile.outputGradient
+        let d = plan.keepsPixels ? buffers.layerOperands + first * inStride * element : tile.operand
         for (place, image) in range.enumerated() {
           let target = dy + place * tilePixels * outStride * element
           let at = (image * size.pixels + r0 * width) * outStride * element
@@ -308,15 +249,12 @@ extension TrainingProgram {
             Int32(width), Int32(r0), Int32(r1))
         }
         let pixels = range.count * tilePixels
-        if lanes {
-          weightGradientLane(
-            task, dy, outStride, d, inStride, outputs: unit.outputs, inputs: unit.inputs,
-            pixels: pixels, accumulate: r0 > 0)
-        }
-        MatrixMultiply.multiply(
-          precision, m: pixels, n: unit.inputs, k: unit.outputs, a: dy, lda: outStride,
-          b: pointwise, ldb: unit.inputs,
-          c: tile.operandGradient + (r0 - held) * width * inStride * element, ldc: inStride)
+        take(
+          plan, task: task, tile, dy: dy, x: d, pixels: pixels, image: range.lowerBound,
+          number: number, accumulate: r0 > 0)
+        weights.backward(
+          unit.pointwise, pixels: pixels, dy, stride: outStride,
+          to: tile.operandGradient + (r0 - held) * width * inStride * element, stride: inStride)
         let ready = r1 == size.height ? r1 : r1 - 1
         for (place, image) in range.enumerated() {
           var part = input.advanced(by: image * size.pixels * inStride, precision)
@@ -346,9 +284,7 @@ extension TrainingProgram {
         for image in range { blockSums(block, image, to, sums, otherSums) }
       }
     }
-    planWeightGradient(
-      unit.pointwise, outputs: unit.outputs, inputs: unit.inputs, pixels: batch * size.pixels,
-      tasks: tasks)
+    planWeightGradient(plan, tasks: tasks)
     planDepthwiseGradient(unit, tasks: tasks)
     if let inputNorm { finish(inputNorm, tasks: tasks, pixels: batch * size.pixels) }
     if let block { planFinishBlockNorms(block, tasks: tasks) }
@@ -368,6 +304,7 @@ extension TrainingProgram {
     let norm1 = state(conv1.norm)
     let norm2 = state(conv2.norm)
     let input = norm1.normalised(buffers.stem1, rectified: true)
+    let plan = weightGradient(conv2.weight, size2)
     var tasks = planTasks(size2) { [unowned self] task, range, tile in
       let sums = clearedSums(task)
       for (place, image) in range.enumerated() {
@@ -375,7 +312,7 @@ extension TrainingProgram {
         let rows = Tiling.rows(size2)
         var held = 0
         var done = 0
-        for r0 in stride(from: 0, to: size2.height, by: rows) {
+        for (number, r0) in stride(from: 0, to: size2.height, by: rows).enumerated() {
           let r1 = min(r0 + rows, size2.height)
           let pixels = (r1 - r0) * size2.width
           let at = (image * size2.pixels + r0 * size2.width) * stride2 * element
@@ -385,13 +322,12 @@ extension TrainingProgram {
           table.patches(
             &part, Int32(conv2.inputs), tile.operand, Int32(size1.width), Int32(size2.width),
             Int32(r0), Int32(r1))
-          weightGradientLane(
-            task, tile.outputGradient, stride2, tile.operand, patch, outputs: conv2.outputs,
-            inputs: patch, pixels: pixels, accumulate: place > 0 || r0 > 0)
-          MatrixMultiply.multiply(
-            precision, m: pixels, n: patch, k: conv2.outputs, a: tile.outputGradient,
-            lda: stride2, b: weights.matrix(conv2.weight), ldb: patch,
-            c: tile.operandGradient + (r0 - held) * size2.width * patch * element, ldc: patch)
+          take(
+            plan, task: task, tile, dy: tile.outputGradient, x: tile.operand, pixels: pixels,
+            image: image, number: number, accumulate: place > 0 || r0 > 0)
+          weights.backward(
+            conv2.weight, pixels: pixels, tile.outputGradient, stride: stride2,
+            to: tile.operandGradient + (r0 - held) * size2.width * patch * element, stride: patch)
           let ready = r1 == size2.height ? size1.height : r1
           table.unpatch(
             &part, Int32(conv2.inputs), tile.operandGradient, Int32(held),
@@ -409,9 +345,7 @@ extension TrainingProgram {
         }
       }
     }
-    planWeightGradient(
-      conv2.weight, outputs: conv2.outputs, inputs: patch, pixels: batch * size2.pixels,
-      tasks: tasks)
+    planWeightGradient(plan, tasks: tasks)
     finish(conv1.norm, tasks: tasks, pixels: batch * size1.pixels)
     planFinished(conv2.weight)
 
@@ -440,8 +374,7 @@ extension TrainingProgram {
         }
       }
     }
-    planWeightGradient(
-      conv1.weight, outputs: conv1.outputs, inputs: 27, pixels: batch * size1.pixels, tasks: tasks)
+    planLaneSum(conv1.weight, count: 27 * conv1.outputs, tasks: tasks)
     planFinished(conv1.weight)
   }
 }

@@ -61,7 +61,7 @@ final class TrainingBuffers: @unchecked Sendable {
 
   init(
     _ layers: XceptionLayers, _ geometry: NetworkGeometry, batch: Int, precision: Precision,
-    lanesOnly: Bool
+    lanesOnly: Bool, packsPairs: Bool
   ) {
     self.lanesOnly = lanesOnly
     func usesLanes(_ outputs: Int, _ inputs: Int) -> Bool {
@@ -79,6 +79,11 @@ final class TrainingBuffers: @unchecked Sendable {
     var gradientC = 0
     var shortcutGradient = 0
     var layer = (gradients: 0, operands: 0)
+    // Packed operands start a new pair of pixels with every tile.
+    func packed(_ size: MapSize, _ channels: Int) -> Int {
+      let tiles = packsPairs ? (size.height + Tiling.rows(size) - 1) / Tiling.rows(size) : 0
+      return map(size, channels) + batch * tiles * paddedChannels(channels) * element
+    }
     var lane = 27 * layers.conv1.outputs
     lane = max(lane, 9 * layers.conv2.inputs * layers.conv2.outputs)
     var widest = paddedChannels(layers.classifier.features)
@@ -88,8 +93,8 @@ final class TrainingBuffers: @unchecked Sendable {
       if usesLanes(unit.outputs, unit.inputs) {
         lane = max(lane, unit.outputs * unit.inputs)
       } else {
-        layer.gradients = max(layer.gradients, map(size, unit.outputs))
-        layer.operands = max(layer.operands, map(size, unit.inputs))
+        layer.gradients = max(layer.gradients, packed(size, unit.outputs))
+        layer.operands = max(layer.operands, packed(size, unit.inputs))
       }
     }
     struct Offsets {
@@ -114,9 +119,9 @@ final class TrainingBuffers: @unchecked Sendable {
         if usesLanes(shortcut.outputs, shortcut.inputs) {
           lane = max(lane, shortcut.outputs * shortcut.inputs)
         }
-        // The shortcut's output gradients and gathered inputs are needed whole either way.
-        layer.gradients = max(layer.gradients, map(size.halved, shortcut.outputs))
-        layer.operands = max(layer.operands, map(size.halved, shortcut.inputs))
+        // Forward gathers whole images there; backward keeps large layers whole.
+        layer.gradients = max(layer.gradients, packed(size.halved, shortcut.outputs))
+        layer.operands = max(layer.operands, packed(size.halved, shortcut.inputs))
         gradientA = max(gradientA, map(size.halved, outputs))
       }
       offsets.append(

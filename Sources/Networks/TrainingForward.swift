@@ -78,10 +78,9 @@ extension TrainingProgram {
             Int32(r0), Int32(r1))
           let out =
             buffers.stem2 + (image * size2.pixels + r0 * size2.width) * stride2 * element
-          MatrixMultiply.multiply(
-            precision, transposeB: true, m: pixels, n: conv2.outputs, k: 9 * conv2.inputs,
-            a: tile.operand, lda: 9 * conv2.inputs, b: weights.matrix(conv2.weight),
-            ldb: 9 * conv2.inputs, c: out, ldc: stride2)
+          weights.forward(
+            conv2.weight, pixels: pixels, tile.operand, stride: 9 * conv2.inputs, to: out,
+            stride: stride2)
           table.statistics(out, Int32(pixels), Int32(stride2), sums)
         }
       }
@@ -133,7 +132,7 @@ extension TrainingProgram {
       let element = precision.size
       let inStride = paddedChannels(shortcut.inputs)
       let outStride = paddedChannels(shortcut.outputs)
-      let (weight, outputs) = (shortcut.weight, shortcut.outputs)
+      let weight = shortcut.weight
       let tasks = planTasks(size) { [unowned self] task, range, tile in
         let sums = clearedSums(task, other: true)
         for image in range {
@@ -142,10 +141,8 @@ extension TrainingProgram {
           let gathered = buffers.layerOperands + image * half.pixels * inStride * element
           table.gather_strided(&part, gathered, Int32(size.height), Int32(size.width))
           let out = kept.shortcut! + image * half.pixels * outStride * element
-          MatrixMultiply.multiply(
-            precision, transposeB: true, m: half.pixels, n: outputs, k: shortcut.inputs,
-            a: gathered, lda: inStride, b: weights.matrix(weight), ldb: shortcut.inputs, c: out,
-            ldc: outStride)
+          weights.forward(
+            weight, pixels: half.pixels, gathered, stride: inStride, to: out, stride: outStride)
           table.statistics(out, Int32(half.pixels), Int32(outStride), sums)
         }
       }
@@ -170,7 +167,6 @@ extension TrainingProgram {
     let inStride = paddedChannels(unit.inputs)
     let outStride = paddedChannels(unit.outputs)
     let depthwise = weights.floats(unit.depthwise)
-    let pointwise = weights.matrix(unit.pointwise)
     let joins = Tiling.joins(size)
     let rows = Tiling.rows(size)
     let tasks = planTasks(size) { [unowned self] task, range, tile in
@@ -185,9 +181,9 @@ extension TrainingProgram {
         }
         let pixels = range.count * size.pixels
         let out = y + range.lowerBound * size.pixels * outStride * element
-        MatrixMultiply.multiply(
-          precision, transposeB: true, m: pixels, n: unit.outputs, k: unit.inputs,
-          a: tile.operand, lda: inStride, b: pointwise, ldb: unit.inputs, c: out, ldc: outStride)
+        weights.forward(
+          unit.pointwise, pixels: pixels, tile.operand, stride: inStride, to: out, stride: outStride
+        )
         table.statistics(out, Int32(pixels), Int32(outStride), sums)
         return
       }
@@ -200,10 +196,9 @@ extension TrainingProgram {
             &part, depthwise, tile.operand, nil, Int32(size.height), Int32(size.width), Int32(r0),
             Int32(r1))
           let out = y + (image * size.pixels + r0 * size.width) * outStride * element
-          MatrixMultiply.multiply(
-            precision, transposeB: true, m: pixels, n: unit.outputs, k: unit.inputs,
-            a: tile.operand, lda: inStride, b: pointwise, ldb: unit.inputs, c: out,
-            ldc: outStride)
+          weights.forward(
+            unit.pointwise, pixels: pixels, tile.operand, stride: inStride, to: out,
+            stride: outStride)
           table.statistics(out, Int32(pixels), Int32(outStride), sums)
         }
       }

@@ -67,14 +67,17 @@ public final class TrainingProgram: @unchecked Sendable {
     layers = detector.layers
     geometry = NetworkGeometry(layers, crop: crop)
     kernels = Kernels(precision)
-    weights = WorkingWeights(detector, precision: precision)
+    weights = WorkingWeights(detector, kernels: kernels)
+    let packs = weights.isPacked
     gradients = GradientArena(detector, inDouble: reduction != nil)
     buffers = TrainingBuffers(
-      layers, geometry, batch: batch, precision: precision, lanesOnly: reduction != nil)
+      layers, geometry, batch: batch, precision: precision, lanesOnly: reduction != nil,
+      packsPairs: packs)
     let (layers, geometry) = (layers, geometry)
     tiles = (0..<workers.count).map { _ in
       FrozenTile(
-        layers, geometry, precision: precision, images: Self.joinedImages, forBackward: true)
+        layers, geometry, precision: precision, images: Self.joinedImages, forBackward: true,
+        packsWeightGradients: packs)
     }
     states = layers.norms.map(BatchNormState.init)
     let widest = layers.norms.map(\.stride).max()!
@@ -144,8 +147,13 @@ public final class TrainingProgram: @unchecked Sendable {
       ld: Int32(paddedChannels(channels)))
   }
 
+  /// This pass's working weights, if they are that detector's in that precision.
+  func weights(for detector: Detector, _ precision: Precision) -> WorkingWeights? {
+    detector === self.detector && precision == self.precision ? weights : nil
+  }
+
   /// Follows the weights. Call after they changed and before the next `forward`.
-  public func refresh() { weights.refresh(kernels, workers) }
+  public func refresh() { weights.refresh(workers) }
 
   /// Forward with the batch's statistics; updates the running ones.
   ///

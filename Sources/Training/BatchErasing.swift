@@ -47,9 +47,13 @@ public final class BatchErasing {
   private let rectangles: UnsafeMutableBufferPointer<PixelRectangle>
   private let blocks: Int
 
-  /// - Parameter batch: most images of a batch.
+  /// - Parameters:
+  ///   - batch: most images of a batch.
+  ///   - training: the update's pass, whose working weights serve here too where the precision is
+  ///     the same; it is refreshed first.
   public init(
-    _ configuration: Configuration, _ detector: Detector, batch: Int, workers: WorkerPool
+    _ configuration: Configuration, _ detector: Detector, batch: Int, workers: WorkerPool,
+    sharing training: TrainingProgram? = nil
   ) {
     let settings = configuration.augmentation
     let fill = ErasingFill(rawValue: settings.fill.rawValue)!
@@ -82,7 +86,7 @@ public final class BatchErasing {
     case .ae:
       let program = InferenceProgram(
         detector, crop: crop, precision: precision,
-        groupSize: groupSize, workers: workers)
+        groupSize: groupSize, workers: workers, sharing: training)
       method = .activation(
         AttentionErasing(
           probability: settings.probability, fraction: settings.attentionErasing.fraction,
@@ -97,7 +101,7 @@ public final class BatchErasing {
           maxHeight: settings.maxHeight ?? side, maxWidth: settings.maxWidth ?? side, fill: fill),
         AttentionProgram(
           detector, crop: crop, precision: precision,
-          groupSize: groupSize, workers: workers))
+          groupSize: groupSize, workers: workers, sharing: training))
       gradientFloats = batch * pixels * 3
       mapFloats = batch * pixels
     }

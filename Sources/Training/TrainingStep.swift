@@ -82,8 +82,6 @@ public final class TrainingStep {
     let training = configuration.training
     flooding = training.flooding
     accumulate = training.accumulate
-    erasing = BatchErasing(
-      configuration, detector, batch: training.batchPerRank, workers: workers)
     let synchronized = training.batchNorm == .synchronized
     averagesStatistics = !synchronized && communicator.size > 1
     program = TrainingProgram(
@@ -93,6 +91,8 @@ public final class TrainingStep {
         ? StatisticsReduction(ranks: communicator.size) { sums in
           if communicator.size > 1 { try communicator.allReduce(sums, .sum) }
         } : nil)
+    erasing = BatchErasing(
+      configuration, detector, batch: training.batchPerRank, workers: workers, sharing: program)
     optimizer = Optimizer(training.optimizer, count: detector.values.count)
     reducer = try GradientReducer(
       communicator: communicator, arena: detector.gradients,

@@ -21,7 +21,7 @@ struct KernelPath: Sendable, CustomTestStringConvertible {
   static func runs(_ name: String) -> Bool { rfm_kernels_named(name) != nil }
 
   /// Those that this processor runs.
-  static let runnable: [KernelPath] = ["avx512", "avx2", "generic"].flatMap { name in
+  static let runnable: [KernelPath] = ["avx512bf16", "avx512", "avx2", "generic"].flatMap { name in
     Precision.allCases.compactMap { KernelPath(name, $0) }
   }
 

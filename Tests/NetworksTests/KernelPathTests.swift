@@ -7,13 +7,22 @@ import Testing
 /// where fused multiply-adds round differently.
 @Suite struct KernelPathTests {
   @Test func kernelsAreNamed() throws {
-    for name in ["avx512", "avx2", "generic"] where KernelPath.runs(name) {
+    for name in ["avx512bf16", "avx512", "avx2", "generic"] where KernelPath.runs(name) {
       let found = try #require(rfm_kernels_named(name))
       #expect(String(cString: found.pointee.name) == name)
     }
     #expect(KernelPath.runs("generic"))
     #expect(rfm_kernels_named("no such kernels") == nil)
-    #expect(["avx512", "avx2", "generic"].contains(KernelSelection.instructionSet))
+    #expect(["avx512bf16", "avx512", "avx2", "generic"].contains(KernelSelection.instructionSet))
+  }
+
+  @Test(
+    .enabled(
+      if: KernelPath.runs("avx512bf16"),
+      "this processor lacks AVX512-BF16: its kernels are not tested"),
+    arguments: Precision.allCases)
+  func avx512bf16AgreesWithGeneric(precision: Precision) throws {
+    try Self.expectAgreement("avx512bf16", precision)
   }
 
   @Test(

@@ -6,13 +6,15 @@
 // z = scale[c]·y + shift[c] and a = max(z, floor) as it loads (floor 0 is a ReLU, -inf none), so
 // normalisation never makes a pass over memory of its own.
 //
-// One source serves every processor: it is compiled for AVX-512, AVX2 and plain C (on other
+// One source serves every processor: it is compiled for AVX-512 with and without bfloat16, AVX2 and
+// plain C (on other
 // processors plain C only), and `rfm_kernels` picks the best that this processor runs, or the one
 // that RFM_KERNELS names. What it deliberately isn't: a general operator library.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bfloat16_multiply.h"
 #include "gradient_compression.h"
 #include "optimizers.h"
 #include "sha256.h"
@@ -107,7 +109,7 @@ typedef struct {
 } rfm_kernel_table;
 
 typedef struct {
-  const char *name;  // "avx512", "avx2" or "generic"
+  const char *name;  // "avx512bf16", "avx512", "avx2" or "generic"
   const rfm_kernel_table *f32;
   const rfm_kernel_table *bf16;
 } rfm_kernels_t;
@@ -134,5 +136,7 @@ void rfm_restore_denormals(uint32_t state);
 void rfm_pause(void);
 /// This processor runs bfloat16 dot products.
 int rfm_has_bfloat16(void);
+/// This processor multiplies whole bfloat16 tiles (AMX).
+int rfm_has_matrix_tiles(void);
 
 #pragma clang assume_nonnull end

@@ -1,4 +1,5 @@
 import CAllocations
+import CKernels
 import FaceShards
 import Foundation
 import MessagePassing
@@ -221,16 +222,15 @@ public struct BenchmarkJob {
       workers.run(workers.count) { task, _ in
         let (a, b, c) = memories[task]
         for _ in 0..<repeats {
-          MatrixMultiply.multiply(
-            precision, transposeB: true, m: rows, n: channels, k: channels, a: a.address,
-            lda: stride, b: b.address, ldb: channels, c: c.address, ldc: stride)
-          MatrixMultiply.multiply(
-            precision, m: rows, n: channels, k: channels, a: a.address, lda: stride,
-            b: b.address, ldb: channels, c: c.address, ldc: stride)
-          MatrixMultiply.multiply(
-            precision, transposeA: true, m: slice.outputs, n: channels, k: slice.rows,
-            a: a.address, lda: stride, b: b.address, ldb: stride, c: c.address, ldc: channels,
-            floatResult: true)
+          if precision == .bfloat16 && MatrixMultiply.packsBFloat16 {
+            multiplyPacked(
+              rows: rows, channels: channels, stride: stride, slice, a.address, b.address,
+              c.address)
+          } else {
+            multiply(
+              precision, rows: rows, channels: channels, stride: stride, slice, a.address,
+              b.address, c.address)
+          }
         }
       }
       let work =
@@ -239,6 +239,39 @@ public struct BenchmarkJob {
       rates.append(work / watch.seconds / 1e9)
     }
     return median(rates)
+  }
+
+  private static func multiply(
+    _ precision: Precision, rows: Int, channels: Int, stride: Int,
+    _ slice: (outputs: Int, rows: Int), _ a: UnsafeMutableRawPointer,
+    _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
+  ) {
+    MatrixMultiply.multiply(
+      precision, transposeB: true, m: rows, n: channels, k: channels, a: a, lda: stride, b: b,
+      ldb: channels, c: c, ldc: stride)
+    MatrixMultiply.multiply(
+      precision, m: rows, n: channels, k: channels, a: a, lda: stride, b: b, ldb: channels, c: c,
+      ldc: stride)
+    MatrixMultiply.multiply(
+      precision, transposeA: true, m: slice.outputs, n: channels, k: slice.rows, a: a,
+      lda: stride, b: b, ldb: stride, c: c, ldc: channels, floatResult: true)
+  }
+
+  /// The same with operands as if they were packed: what they hold does not matter.
+  private static func multiplyPacked(
+    rows: Int, channels: Int, stride: Int, _ slice: (outputs: Int, rows: Int),
+    _ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
+  ) {
+    let a = a.assumingMemoryBound(to: UInt16.self)
+    let b = b.assumingMemoryBound(to: UInt16.self)
+    for _ in 0..<2 {
+      rfm_bf16_multiply(
+        Int64(rows), Int64(channels), Int64(channels / 2), a, Int64(stride), b, c, Int64(stride),
+        Int32(RFM_BF16_STORE))
+    }
+    rfm_bf16_multiply_blocks(
+      Int64(slice.outputs), Int64(channels), Int64(slice.rows / 2), a, b, c, Int64(channels),
+      Int32(RFM_BF16_STORE_FLOAT))
   }
 
   static func median(_ values: [Double]) -> Double {

@@ -1,0 +1,16 @@
+// The kernels compiled for avx512bf16: AVX-512 that also rounds to bfloat16 in one instruction; see
+// target.inc.h.
+#include "CKernels.h"
+#include "vector.h"
+#include "tables.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma clang attribute push(__attribute__((target("arch=x86-64-v4,avx512bf16"))), apply_to = function)
+#define TARGET avx512bf16
+#define HAS_BF16_ROUNDING 1
+#include "target.inc.h"
+const rfm_kernels_t rfm_kernels_avx512bf16 = {"avx512bf16", &table_f32_avx512bf16,
+                                              &table_bf16_avx512bf16};
+#pragma clang attribute pop
+#endif
