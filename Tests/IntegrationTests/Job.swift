@@ -156,6 +156,12 @@ final class Job {
     return ranks
   }
 
+  /// The value that an environment variable has in some process of the job.
+  func environment(_ name: String) -> String? {
+    let settings = processes().lazy.flatMap { Job.environment(of: $0) }
+    return settings.first { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.count + 1)) }
+  }
+
   /// Sends a signal to `mpirun` (or to the command itself without ranks).
   func signal(_ number: Int32) { kill(pid, number) }
 
