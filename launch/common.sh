@@ -8,9 +8,11 @@ home=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 script=${0##*/}
 
 say() { printf '%s\n' "$*" >&2; }
-fail() {
-  say "launch/$script: $*"
-  exit 1
+fail() { fail_with 1 "$@"; }
+# The same with an exit status of rfm's: fail_with STATUS MESSAGE
+fail_with() {
+  say "launch/$script: ${*:2}"
+  exit "$1"
 }
 usage_error() {
   say "launch/$script: $* (see launch/$script --help)"
@@ -91,6 +93,66 @@ prepare_mpi() {
   fi
   # A rank's threads are rfm's own; the BLAS below them must not add more.
   export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+}
+
+# --- Running a job -----------------------------------------------------------------------------
+
+# What starts the ranks: mpirun and its options, set by the script.
+launcher=()
+# The process that was started, while it runs, and whether it was asked to stop.
+job='' asked=no
+# shellcheck disable=SC2317  # called by trap
+stop_job() {
+  [[ -n $job ]] || exit 75
+  if [[ $asked == no ]]; then
+    asked=yes
+    say "launch/$script: stopping after this step; once more to stop at once"
+    kill -USR1 "$job" 2>/dev/null || true # mpirun hands it on to the ranks
+  else
+    kill -TERM "$job" 2>/dev/null || true
+  fi
+}
+
+# Runs `launcher` (mpirun and its options) with rfm and the arguments, once, in a session of its own,
+# so that a terminal's interrupt reaches only this script and the ranks can save. Sets `status`.
+run_job() {
+  local input=/dev/stdin
+  if [[ -t 0 ]]; then input=/dev/null; fi
+  setsid "${launcher[@]}" "$rfm" "$@" <"$input" &
+  job=$!
+  while :; do
+    status=0
+    wait "$job" || status=$?
+    kill -0 "$job" 2>/dev/null || break # a trapped signal interrupts wait; the job may go on
+  done
+  job=''
+}
+
+# What has to happen before a restart: a script may define it anew. Given the arguments.
+before_restart() { sleep 1; }
+
+# Runs the command; after a failure starts `train` anew with --resume, so that it goes on from the
+# latest checkpoint: run_with_restarts TIMES COMMAND [ARGUMENT…]. Sets `status`.
+run_with_restarts() {
+  local restarts=$1 attempt=0
+  shift
+  local arguments=("$@")
+  trap stop_job INT TERM HUP
+  # Standard error goes through mpirun's pipe, so rfm can't see the terminal at its other end.
+  if [[ -t 2 ]]; then export RFM_TERMINAL=1; fi
+  while :; do
+    run_job "${arguments[@]}"
+    case $status in
+      0 | 64 | 65 | 75) break ;;
+    esac
+    if [[ $1 != train || $asked == yes ]] || ((attempt >= restarts)); then break; fi
+    attempt=$((attempt + 1))
+    say "launch/$script: ended with status $status; restart $attempt of $restarts"
+    before_restart "$@" || break
+    arguments=("$@")
+    # shellcheck disable=SC2076
+    [[ " $* " =~ " --resume " ]] || arguments+=(--resume)
+  done
 }
 
 # The cores this process may use: its affinity, cut by the control group's quota, counting

@@ -40,9 +40,17 @@ struct TrainCommand: ParsableCommand {
       valueName: "key"))
   var force: [String] = []
 
+  @Flag(help: "Only open the data and weights, say what they are, and end.")
+  var check = false
+
   func run() throws {
     let communicator = try Communicator.world()
     let configuration = try Configuration.load(path: config, overrides: set)
+    if check {
+      let lines = try TrainingCheck.describe(configuration)
+      if communicator.isRoot { print(lines.joined(separator: "\n")) }
+      return
+    }
     let trainer = try Trainer(
       configuration, resume: resume, forced: force, communicator: communicator,
       observers: configuration.run.tensorboard ? [TensorBoardLog()] : [], say: say)

@@ -25,6 +25,8 @@ struct Facility: Sendable {
 
   /// A Slurm of one node, for as long as a command runs.
   static let slurm = Facility("one-node-slurm")
+  /// Several hosts with networks of their own, for as long as a command runs.
+  static let hosts = Facility("virtual-hosts")
 }
 
 extension Trait where Self == ConditionTrait {

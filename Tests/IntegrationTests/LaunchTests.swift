@@ -70,7 +70,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["container", "install-dependencies", "local", "quickstart", "smoke", "test"])
+  @Test(arguments: [
+    "cluster", "container", "install-dependencies", "local", "quickstart", "smoke", "test",
+  ])
   func everyScriptExplainsItself(name: String) throws {
     let outcome = try Job.run(repository.path + "/launch/" + name, ["--help"], directory: "/")
     #expect(outcome.succeeded, "\(outcome)")

@@ -1,3 +1,5 @@
+import FaceShards
+import Foundation
 import Testing
 
 extension Jobs {
@@ -81,9 +83,26 @@ extension Jobs {
 
     @Test func ranksThatReadTheirOwnShardsOnlyTrainToTheEnd() throws {
       let runs = try TinyRuns()
-      let outcome = try runs.train("own", ["data.assignment=shard"], ranks: 2)
+      let job = try Job(
+        "rfm", runs.arguments("own", ["data.assignment=shard", "training.steps=40"]), ranks: 2)
+      let metrics = runs.path("own") + "/metrics.jsonl"
+      #expect(job.wait(until: { _ in (try? bytes(metrics).isEmpty) == false }), "\(job.wait())")
+      // While it trains every shard is open in one rank alone.
+      let open = job.ranks().mapValues { process in
+        let folder = "/proc/\(process)/fd/"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return Set(
+          names.compactMap {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: folder + $0)
+          }
+          .filter { $0.contains("/train-") })
+      }
+      let outcome = job.wait()
       #expect(outcome.succeeded, "\(outcome)")
-      #expect(try runs.losses("own").count == 8)
+      #expect(try runs.losses("own").count == 40)
+      let (first, second) = (try #require(open[0]), try #require(open[1]))
+      #expect(!first.isEmpty && !second.isEmpty && first.isDisjoint(with: second), "\(open)")
+      #expect(first.union(second) == Set(try FilePattern.expand([SharedData.train])))
     }
 
     @Test func sequentialOrderWithoutFlipsIsReproducible() throws {

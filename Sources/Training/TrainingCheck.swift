@@ -1,0 +1,36 @@
+import FaceShards
+import Networks
+
+/// Looks whether a training could begin in this place, without beginning it.
+///
+/// `launch/cluster` compares what it says on every host: the lines are the same wherever the same
+/// training would run on the same data.
+public enum TrainingCheck {
+  /// Opens what the configuration names: shards and weights.
+  ///
+  /// - Returns: what was found, a line each, with digests of the settings and the shards. Where ranks
+  ///   have their own shards (`data.assignment: shard`) those may differ, and are not told.
+  /// - Throws: what the training would throw.
+  public static func describe(_ configuration: Configuration) throws -> [String] {
+    guard !configuration.data.train.isEmpty else { throw TrainingData.MissingDataError() }
+    var lines = ["settings \(configuration.digest.prefix(16))"]
+    for (name, patterns) in [
+      ("training", configuration.data.train), ("validation", configuration.data.validation),
+    ] where !patterns.isEmpty {
+      let set = try ShardSet(patterns: patterns)
+      let identities = try set.identities().map { "\($0.name) \($0.count) \($0.digest)\n" }
+      if name == "training", configuration.data.assignment == .shard {
+        lines.append("training images in shards of this host's own")
+        continue
+      }
+      let digest = SHA256.hexadecimal(of: Array(identities.joined().utf8)).prefix(16)
+      lines.append(
+        "\(name) \(set.count) images of \(set.height)x\(set.width) pixels in "
+          + "\(set.shards.count) shards, \(digest)")
+    }
+    if let weights = configuration.model.weights {
+      lines.append("weights \(try Safetensors.read(weights).count) tensors")
+    }
+    return lines
+  }
+}
