@@ -29,6 +29,9 @@ public enum MessagePassing {
     // Without mpirun Open MPI would start a daemon beside the process, only ever used to spawn
     // further processes, which we never do.
     if !isLaunched { setenv("OMPI_MCA_ess_singleton_isolated", "1", 0) }
+    // Open MPI reduces in place along a binomial tree unless told otherwise: all the data, up and
+    // down, 2 log₂ R times. Rabenseifner's algorithm moves them twice, however many ranks there are.
+    setenv("OMPI_MCA_coll_libnbc_iallreduce_algorithm", "3", 0)
     var granted: Int32 = 0
     try MPIError.check(rfm_mpi_initialise(&granted), "MPI_Init_thread", rank: nil)
     return ThreadSupport(rawValue: granted) ?? .single

@@ -44,6 +44,8 @@ public final class GradientReducer {
   public let buckets: [Range<Int>]
   /// What the last ``finish()`` saw.
   public private(set) var timing = Timing()
+  /// When each bucket was ready in the last step, in seconds from ``begin()``.
+  public private(set) var readiness: [Double]
 
   /// Seconds of one step's reductions.
   public struct Timing: Sendable, Equatable {
@@ -54,7 +56,11 @@ public final class GradientReducer {
   }
 
   private let worker: ReductionWorker?
+  private let count: Int
   private var isUnderWay = false
+  private var watch = Stopwatch()
+  /// Buckets that are ready.
+  private var readyBuckets = 0
 
   /// Starts the thread. Collective over the communicator, which is duplicated.
   ///
@@ -67,6 +73,8 @@ public final class GradientReducer {
     compression: Configuration.Communication.Compression = .none
   ) throws(MPIError) {
     buckets = Self.buckets(count: arena.count, bucketBytes: bucketBytes)
+    readiness = Array(repeating: 0, count: buckets.count)
+    count = arena.count
     worker =
       communicator.size == 1
       ? nil
@@ -100,6 +108,8 @@ public final class GradientReducer {
   public func begin() {
     precondition(!isUnderWay, "finish() was expected before the next begin()")
     isUnderWay = true
+    watch = Stopwatch()
+    readyBuckets = 0
     worker?.begin()
   }
 
@@ -108,6 +118,16 @@ public final class GradientReducer {
   public func markReady(upTo offset: Int) {
     precondition(isUnderWay, "begin() was expected before markReady(upTo:)")
     worker?.markReady(upTo: offset)
+    noteReady(upTo: offset)
+  }
+
+  private func noteReady(upTo offset: Int) {
+    guard readyBuckets < buckets.count, buckets[readyBuckets].upperBound <= offset else { return }
+    let seconds = watch.seconds
+    while readyBuckets < buckets.count, buckets[readyBuckets].upperBound <= offset {
+      readiness[readyBuckets] = seconds
+      readyBuckets += 1
+    }
   }
 
   /// Marks everything as finished and waits until all buckets are reduced.
@@ -116,6 +136,7 @@ public final class GradientReducer {
   public func finish() throws(MPIError) {
     precondition(isUnderWay, "begin() was expected before finish()")
     isUnderWay = false
+    noteReady(upTo: count)
     guard let worker else { return }
     timing = try worker.finish()
   }

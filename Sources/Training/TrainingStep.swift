@@ -58,7 +58,7 @@ public final class TrainingStep {
 
   private let communicator: Communicator
   private let workers: WorkerPool
-  private let reducer: GradientReducer
+  let reducer: GradientReducer
   private let flooding: Double
   private let accumulate: Int
   private let averagesStatistics: Bool

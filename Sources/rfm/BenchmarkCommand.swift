@@ -5,19 +5,28 @@ import Networks
 import Tensors
 import Training
 
+extension Configuration.Communication.Compression: ExpressibleByArgument {}
+
 struct BenchmarkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark",
-    abstract: "Measure the training step, or inference, on this machine.",
+    abstract: "Measure the training step, inference or reductions; predict larger clusters.",
     discussion: """
       Runs the whole step on shards of noise and prints the medians: images a second, seconds of \
       each phase, and the arithmetic against the rate of matrix multiplies measured in the same \
       run.
 
+      --allreduce measures what it costs to sum gradients over ranks, from 1 kB to 128 MB. \
+      --scaling predicts the step on 1 to 1,024 ranks, on common networks or the one that \
+      --allreduce measured.
+
       Examples:
         rfm benchmark --threads 2
         mpirun -np 2 --bind-to none rfm benchmark --threads 1 --json
         rfm benchmark --inference --precision bfloat16
+        mpirun -np 4 --hostfile hosts rfm benchmark --allreduce --json > reduction.json
+        rfm benchmark --json > step.json
+        rfm benchmark --scaling --step step.json --reduction reduction.json
       """)
 
   @Option(help: "The detector.")
@@ -36,6 +45,37 @@ struct BenchmarkCommand: ParsableCommand {
   var warmup = 2
   @Flag(help: "Measure inference (evaluate) instead of the step.")
   var inference = false
+  @Flag(help: "Measure the reduction of gradients over ranks instead, by size.")
+  var allreduce = false
+  @Option(
+    help: ArgumentHelp(
+      "With --allreduce: the largest size in MB.", valueName: "n"))
+  var largestMegabytes = 128.0
+  @Flag(help: "Predict the step on more ranks.")
+  var scaling = false
+  @Option(
+    help: ArgumentHelp(
+      "With --scaling: a step of one rank that rfm benchmark --json measured. Default: measure it "
+        + "now.", valueName: "file"))
+  var step: String?
+  @Option(
+    help: ArgumentHelp(
+      "With --scaling: a network that rfm benchmark --allreduce --json measured. Default: common "
+        + "ones.", valueName: "file"))
+  var reduction: String?
+  @Option(help: "With --scaling: how gradients travel, none or bfloat16.")
+  var compression = Configuration.Communication.Compression.none
+  @Option(help: "With --scaling: ranks of a host, which share its link.")
+  var ranksPerHost = 1
+  @Option(
+    help: ArgumentHelp(
+      "With --scaling: cores of a rank, which its threads and the reduction share. Default: its "
+        + "threads.", valueName: "n"))
+  var cores: Double?
+  @Option(
+    help: ArgumentHelp(
+      "With --scaling: only this number of ranks. May be given several times.", valueName: "n"))
+  var ranks: [Int] = []
   @Flag(help: "Print JSON instead of a table.")
   var json = false
 
@@ -46,10 +86,31 @@ struct BenchmarkCommand: ParsableCommand {
     guard (1...1024).contains(batch), (1...100_000).contains(steps), (0...100_000).contains(warmup),
       (1...1024).contains(threads ?? 1)
     else { throw ValidationError("--batch, --steps and --threads take 1 or more") }
+    guard [inference, allreduce, scaling].count(where: { $0 }) < 2 else {
+      throw ValidationError("--inference, --allreduce and --scaling exclude each other")
+    }
+    guard largestMegabytes >= 0.001, largestMegabytes <= 1024 else {
+      throw ValidationError("--largest-megabytes takes 0.001 to 1024")
+    }
+    guard (1...1024).contains(ranksPerHost), (cores ?? 1) > 0,
+      ranks.allSatisfy({ (1...1_000_000).contains($0) })
+    else { throw ValidationError("--ranks-per-host, --cores and --ranks take 1 or more") }
+    guard scaling || (step == nil && reduction == nil && ranks.isEmpty && cores == nil) else {
+      throw ValidationError("--step, --reduction, --ranks and --cores belong to --scaling")
+    }
   }
 
   func run() throws {
     let communicator = try Communicator.world()
+    if allreduce { return try reduce(communicator) }
+    if scaling { return try predict(communicator) }
+    let report = try measure(communicator)
+    guard communicator.isRoot else { return }
+    if json { return try printJSON(report) }
+    show(report)
+  }
+
+  private func measure(_ communicator: Communicator) throws -> BenchmarkJob.Report {
     var settings = BenchmarkSettings()
     settings.model = model
     settings.crop = crop
@@ -63,14 +124,16 @@ struct BenchmarkCommand: ParsableCommand {
     settings.steps = steps
     settings.warmup = warmup
     settings.inference = inference
-    let report = try BenchmarkJob.run(settings, communicator: communicator)
-    guard communicator.isRoot else { return }
-    if json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-      print(String(decoding: try encoder.encode(report), as: UTF8.self))
-      return
-    }
+    return try BenchmarkJob.run(settings, communicator: communicator)
+  }
+
+  private func printJSON(_ report: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    print(String(decoding: try encoder.encode(report), as: UTF8.self))
+  }
+
+  private func show(_ report: BenchmarkJob.Report) {
     print(
       "\(report.model) at \(report.crop), batch \(report.batchPerRank) a rank, "
         + "\(report.ranks) ranks of \(report.threads) threads, \(report.precision), \(report.kernels)"
@@ -89,5 +152,70 @@ struct BenchmarkCommand: ParsableCommand {
       print("allocations     \(fixed(allocations, 1)) a step")
     }
     print("waits for data  \(fixed(100 * report.dataWaitFraction, 2)) %")
+  }
+  // MARK: Reductions
+
+  private func reduce(_ communicator: Communicator) throws {
+    let report = try ReductionBenchmark.run(
+      communicator,
+      sizes: (0...20).map { 1024 << $0 }.filter { Double($0) <= largestMegabytes * 1_048_576 })
+    guard communicator.isRoot else { return }
+    if json { return try printJSON(report) }
+    print("sums of gradients over \(report.ranks) ranks on \(report.hosts) hosts")
+    for series in report.series {
+      print("\ncompression \(series.compression)")
+      print(columns("bytes", "ms", "MB/s", "processor ms"))
+      for point in series.points {
+        print(
+          columns(
+            "\(point.bytes)", fixed(point.seconds * 1e3, 3), fixed(point.bytesPerSecond / 1e6, 1),
+            fixed(point.processorSeconds * 1e3, 3)))
+      }
+      let network = series.network
+      print(
+        "latency \(fixed(network.latency * 1e6, 1)) us, bandwidth "
+          + "\(fixed(network.bandwidth / 1e6, 1)) MB/s, processor "
+          + "\(fixed(network.processorPerByte * 1e9, 3)) ns a byte")
+    }
+  }
+
+  // MARK: Prediction
+
+  private func predict(_ communicator: Communicator) throws {
+    guard communicator.size == 1 else {
+      throw ValidationError("--scaling predicts from one rank: start it without mpirun")
+    }
+    let compute =
+      try step.map(ScalingForecast.readCompute)
+      ?? ScalingForecast.compute(from: measure(communicator), path: "the step")
+    let networks =
+      try reduction.map {
+        [
+          ScalingForecast.Candidate(
+            name: "measured", network: try ScalingForecast.readNetwork($0, compression))
+        ]
+      } ?? ScalingForecast.commonNetworks
+    var model = ScalingModel(compute: compute, network: networks[0].network)
+    model.compression = compression
+    model.ranksPerHost = ranksPerHost
+    model.contention = 1 / (cores ?? Double(threads ?? ThreadShare.perRank(communicator)))
+    let rows = ScalingForecast.rows(
+      model, networks: networks, ranks: ranks.isEmpty ? ScalingForecast.ranks : ranks)
+    if json { return try printJSON(rows) }
+    print("a step of one rank: \(fixed(compute.step * 1e3, 1)) ms, \(compute.imagesPerRank) images")
+    for (index, row) in rows.enumerated() {
+      if index == 0 || rows[index - 1].network != row.network {
+        print("\n\(row.network)")
+        print(columns("ranks", "ms a step", "waits ms", "images/s", "efficiency"))
+      }
+      print(
+        columns(
+          "\(row.ranks)", fixed(row.secondsPerStep * 1e3, 1), fixed(row.exposedSeconds * 1e3, 1),
+          fixed(row.imagesPerSecond, 1), fixed(row.efficiency, 3)))
+    }
+  }
+
+  private func columns(_ cells: String...) -> String {
+    cells.map { String(repeating: " ", count: max(0, 14 - $0.count)) + $0 }.joined()
   }
 }

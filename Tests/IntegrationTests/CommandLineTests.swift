@@ -94,5 +94,46 @@ extension Jobs {
       let phases = report["seconds_per_phase"]?.members?.map(\.name) ?? []
       #expect(Set(phases).isSuperset(of: ["attention", "erase", "forward", "backward", "update"]))
     }
+
+    /// From measurements on two ranks and on one to a prediction for many.
+    @Test func measuredReductionsAndAStepBecomeAPrediction() throws {
+      let folder = try TestFolder()
+      let reduction = try Job.run(
+        "rfm", ["benchmark", "--allreduce", "--largest-megabytes", "0.25", "--json"], ranks: 2)
+      #expect(reduction.succeeded, "\(reduction)")
+      try folder.write(reduction.standardOutput, to: "reduction.json")
+      let series = try #require(json(folder.file("reduction.json"))["series"]?.arrayValue)
+      #expect(series.map { $0["compression"]?.textValue } == ["none", "bfloat16"])
+      for one in series {
+        let sizes = one["points"]?.arrayValue?.map { $0["bytes"]?.integerValue }
+        #expect(sizes == (0...8).map { 1024 << $0 }, "\(reduction)")
+      }
+
+      let step = try Job.run(
+        "rfm",
+        [
+          "benchmark", "--model", "xception-tiny", "--crop", "64", "--batch", "4", "--steps", "2",
+          "--warmup", "1", "--threads", "1", "--json",
+        ])
+      #expect(step.succeeded, "\(step)")
+      try folder.write(step.standardOutput, to: "step.json")
+      let files = [
+        "--step", folder.file("step.json"), "--reduction", folder.file("reduction.json"),
+      ]
+      let prediction = try Job.run("rfm", ["benchmark", "--scaling", "--json"] + files)
+      #expect(prediction.succeeded, "\(prediction)")
+      let rows = try #require(
+        JSON(parsing: Array(prediction.standardOutput.utf8)).arrayValue, "\(prediction)")
+      #expect(rows.compactMap { $0["ranks"]?.integerValue } == (0...10).map { 1 << $0 })
+      let alone = try #require(json(folder.file("step.json"))["seconds_per_step"]?.doubleValue)
+      let first = try #require(rows.first?["seconds_per_step"]?.doubleValue)
+      #expect((first - alone).magnitude < 1e-9 * alone)
+
+      let swapped = try Job.run(
+        "rfm", ["benchmark", "--scaling", "--step", folder.file("reduction.json")])
+      #expect(swapped.isRefusal(65, folder.file("reduction.json"), "rfm benchmark"), "\(swapped)")
+      let lonely = try Job.run("rfm", ["benchmark", "--allreduce"])
+      #expect(lonely.isRefusal(64, "two ranks"), "\(lonely)")
+    }
   }
 }

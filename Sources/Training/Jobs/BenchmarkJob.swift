@@ -30,7 +30,7 @@ public struct BenchmarkSettings: Sendable {
 /// their shapes in the middle of the network, on the same threads in the same run.
 public struct BenchmarkJob {
   /// What was measured, on rank 0, medians over the steps.
-  public struct Report: Encodable, Sendable {
+  public struct Report: Codable, Sendable {
     public var model: String
     public var crop: Int
     public var batchPerRank: Int
@@ -50,6 +50,13 @@ public struct BenchmarkJob {
     /// Heap allocations a step of the threads that compute, after the warm-up; nil for inference and
     /// where they can't be counted.
     public var allocationsPerStep: Double?
+    /// Standard deviation of a step's seconds; nil for inference, as are the next three.
+    public var secondsDeviation: Double?
+    /// Bytes of each bucket of gradients, and when it was ready: seconds from backward's begin.
+    public var bucketBytes: [Int]?
+    public var bucketReadySeconds: [Double]?
+    /// Bytes of the running statistics.
+    public var statisticsBytes: Int?
 
     enum CodingKeys: String, CodingKey {
       case model, crop, ranks, threads, precision, kernels, steps
@@ -63,6 +70,10 @@ public struct BenchmarkJob {
       case peakMemoryBytes = "peak_memory_bytes"
       case dataWaitFraction = "data_wait_fraction"
       case allocationsPerStep = "allocations_per_step"
+      case secondsDeviation = "seconds_deviation"
+      case bucketBytes = "bucket_bytes"
+      case bucketReadySeconds = "bucket_ready_seconds"
+      case statisticsBytes = "statistics_bytes"
     }
   }
 
@@ -106,6 +117,7 @@ public struct BenchmarkJob {
     let loader = try data.loader(position: 0)
     var phases: [TrainingStep.Phases] = []
     var seconds: [Double] = []
+    var readiness: [[Double]] = []
     var allocations: Int64 = 0
     for number in 1...(settings.warmup + settings.steps) {
       try communicator.barrier()
@@ -119,6 +131,8 @@ public struct BenchmarkJob {
       if number > settings.warmup {
         seconds.append(watch.seconds)
         phases.append(result.phases)
+        // A copy of its own: shared storage would be copied within the next step.
+        readiness.append(step.reducer.readiness.map { $0 })
       }
     }
     let perStep = median(seconds)
@@ -133,6 +147,12 @@ public struct BenchmarkJob {
         "forward": phase(\.forward), "backward": phase(\.backward), "reduce": phase(\.reduce),
         "update": phase(\.update),
       ])
+    result.secondsDeviation = deviation(seconds)
+    result.bucketBytes = step.reducer.buckets.map { $0.count * MemoryLayout<Float>.stride }
+    result.bucketReadySeconds = step.reducer.buckets.indices.map { bucket in
+      median(readiness.map { $0[bucket] })
+    }
+    result.statisticsBytes = detector.runningStatistics.count * MemoryLayout<Float>.stride
     if rfm_allocations_can_be_counted() != 0 {
       result.allocationsPerStep = Double(allocations) / Double(settings.steps)
     }
@@ -279,6 +299,14 @@ public struct BenchmarkJob {
     return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
   }
 
+  /// Standard deviation; 0 of fewer than two values.
+  static func deviation(_ values: [Double]) -> Double {
+    guard values.count > 1 else { return 0 }
+    let mean = values.reduce(0, +) / Double(values.count)
+    let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+    return (squares / Double(values.count - 1)).squareRoot()
+  }
+
   /// Bytes of this process at its largest.
   static func peakMemory() -> Int {
     var usage = rusage()
@@ -294,7 +322,9 @@ private struct NoiseShards {
 
   init(crop: Int, images: Int, _ communicator: Communicator) throws {
     let base = FileManager.default.temporaryDirectory.path
-    folder = try communicator.broadcast("\(base)/rfm-benchmark-\(getpid())")
+    // Hosts may share the folder for temporary files.
+    folder =
+      try communicator.broadcast("\(base)/rfm-benchmark-\(getpid())") + "-\(communicator.hostName)"
     // One rank of each node writes.
     if communicator.nodeRank == 0 {
       try DurableFile.makeFolder(folder)
