@@ -10,6 +10,8 @@ ARG BUILD_IMAGE=swift:6.3-bookworm
 ARG RUN_IMAGE=debian:bookworm-slim
 
 FROM ${BUILD_IMAGE} AS build
+# Where a toolchain lies that is not the image's own (launch/container --local-base).
+ENV PATH=${PATH}:/opt/swift/usr/bin
 WORKDIR /source
 # Before the sources, so that a change of them does not install everything again.
 COPY launch/common.sh launch/install-dependencies launch/
@@ -22,8 +24,17 @@ RUN swift build -c release --static-swift-stdlib --product rfm \
     "$(swift build -c release --static-swift-stdlib --show-bin-path)/rfm"
 
 FROM ${RUN_IMAGE}
-COPY launch/common.sh launch/install-dependencies launch/local launch/smoke /opt/rfm/launch/
-RUN /opt/rfm/launch/install-dependencies --runtime && rm -rf /var/lib/apt/lists/*
+COPY launch/common.sh launch/install-dependencies launch/local launch/smoke launch/cluster \
+  launch/guarded /opt/rfm/launch/
+# ssh for jobs of several containers: launch/mpijob.yaml, launch/cluster. A server started by the user
+# listens on a port above 1023, with the keys that are mounted into the home folder.
+RUN /opt/rfm/launch/install-dependencies --runtime \
+  && apt-get install -y -qq --no-install-recommends openssh-client openssh-server \
+  && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \
+  && printf '%s\n' 'Host *' 'Port 2222' 'StrictHostKeyChecking no' \
+    'UserKnownHostsFile /dev/null' 'LogLevel ERROR' >/etc/ssh/ssh_config.d/rfm.conf \
+  && printf '%s\n' 'Port 2222' 'HostKey /home/rfm/.ssh/id_rsa' 'PidFile none' 'StrictModes no' \
+    'UsePAM no' 'PasswordAuthentication no' >/opt/rfm/sshd_config
 COPY --from=build /opt/rfm/bin/rfm /opt/rfm/bin/rfm
 COPY configs /opt/rfm/configs
 COPY LICENSE /opt/rfm/

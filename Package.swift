@@ -87,7 +87,10 @@ let package = Package(
       name: "mpi-checks", dependencies: ["MessagePassing", "Training"], path: "Tests/MPIChecks"),
     .testTarget(
       name: "IntegrationTests",
-      dependencies: ["Training", "FaceShards", "HierarchicalData", "rfm", "mpi-checks"],
+      dependencies: [
+        "Training", "FaceShards", "HierarchicalData", "rfm", "mpi-checks",
+        .product(name: "Yams", package: "Yams"),
+      ],
       swiftSettings: testSettings),
   ],
   swiftLanguageModes: [.v6]
