@@ -116,10 +116,12 @@ stop_job() {
 # Runs `launcher` (mpirun and its options) with rfm and the arguments, once, in a session of its own,
 # so that a terminal's interrupt reaches only this script and the ranks can save. Sets `status`.
 run_job() {
-  local input=/dev/stdin
-  if [[ -t 0 ]]; then input=/dev/null; fi
-  setsid "${launcher[@]}" "$rfm" "$@" <"$input" &
+  local input
+  # Not by the name /dev/stdin, which another user may own.
+  if [[ -t 0 ]]; then exec {input}</dev/null; else exec {input}<&0; fi
+  setsid "${launcher[@]}" "$rfm" "$@" <&"$input" {input}<&- &
   job=$!
+  exec {input}<&-
   while :; do
     status=0
     wait "$job" || status=$?
