@@ -124,7 +124,8 @@ run_job() {
   exec {input}<&-
   while :; do
     status=0
-    wait "$job" || status=$?
+    # Bash itself remarks on a job that was killed; the status says so too.
+    wait "$job" 2>/dev/null || status=$?
     kill -0 "$job" 2>/dev/null || break # a trapped signal interrupts wait; the job may go on
   done
   job=''
