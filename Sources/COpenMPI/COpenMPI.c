@@ -279,6 +279,25 @@ int rfm_mpi_receive(
       buffer, count, type_of(type), source, tag, comm_of(comm), MPI_STATUS_IGNORE);
 }
 
+int rfm_mpi_isend(
+    rfm_mpi_comm comm, const void *buffer, int count, int type, int destination, int tag,
+    rfm_mpi_request *request) {
+  MPI_Request started = MPI_REQUEST_NULL;
+  int code =
+      MPI_Isend(buffer, count, type_of(type), destination, tag, comm_of(comm), &started);
+  *request = handle_of_request(started);
+  return code;
+}
+
+int rfm_mpi_ireceive(
+    rfm_mpi_comm comm, void *buffer, int count, int type, int source, int tag,
+    rfm_mpi_request *request) {
+  MPI_Request started = MPI_REQUEST_NULL;
+  int code = MPI_Irecv(buffer, count, type_of(type), source, tag, comm_of(comm), &started);
+  *request = handle_of_request(started);
+  return code;
+}
+
 // Requests.
 
 rfm_mpi_request rfm_mpi_null_request(void) { return handle_of_request(MPI_REQUEST_NULL); }
@@ -294,5 +313,16 @@ int rfm_mpi_wait(rfm_mpi_request *request) {
   MPI_Request pending = request_of(*request);
   int code = MPI_Wait(&pending, MPI_STATUS_IGNORE);
   *request = handle_of_request(pending);
+  return code;
+}
+
+int rfm_mpi_give_up(rfm_mpi_request *request) {
+  MPI_Request pending = request_of(*request);
+  int code = MPI_SUCCESS;
+  if (pending != MPI_REQUEST_NULL) {
+    MPI_Cancel(&pending);
+    code = MPI_Request_free(&pending);
+  }
+  *request = handle_of_request(MPI_REQUEST_NULL);
   return code;
 }

@@ -22,13 +22,15 @@ public final class Communicator: Sendable {
   public let hostName: String
   /// The most elements handed to MPI in one call.
   let pieceLimit: Int
+  /// The collectives that this rank has come to.
+  let arrivals: Arrivals
 
   /// Whether this is rank 0, the one that speaks.
   public var isRoot: Bool { rank == 0 }
 
   private init(
     handle: Int64, rank: Int, size: Int, nodeRank: Int, nodeSize: Int, hostName: String,
-    pieceLimit: Int
+    pieceLimit: Int, arrivals: Arrivals
   ) {
     self.handle = handle
     self.rank = rank
@@ -37,10 +39,13 @@ public final class Communicator: Sendable {
     self.nodeSize = nodeSize
     self.hostName = hostName
     self.pieceLimit = pieceLimit
+    self.arrivals = arrivals
   }
 
   /// Learns the place of this rank in the group behind `handle`. Collective over the group.
-  private convenience init(describing handle: Int64, pieceLimit: Int) throws(MPIError) {
+  private convenience init(
+    describing handle: Int64, pieceLimit: Int, arrivals: Arrivals = Arrivals()
+  ) throws(MPIError) {
     var rank: Int32 = 0
     var size: Int32 = 0
     var nodeRank: Int32 = 0
@@ -52,7 +57,7 @@ public final class Communicator: Sendable {
     let hostName = string(capacity: 512) { _ = rfm_mpi_host_name($0, $1) }
     self.init(
       handle: handle, rank: Int(rank), size: Int(size), nodeRank: Int(nodeRank),
-      nodeSize: Int(nodeSize), hostName: hostName, pieceLimit: pieceLimit)
+      nodeSize: Int(nodeSize), hostName: hostName, pieceLimit: pieceLimit, arrivals: arrivals)
   }
 
   // MARK: Groups
@@ -82,16 +87,21 @@ public final class Communicator: Sendable {
     try MPIError.check(
       rfm_mpi_duplicate(rfm_mpi_world(), &handle), "MPI_Comm_dup",
       rank: MessagePassing.launcherRank)
-    return try Communicator(describing: handle, pieceLimit: Int(Int32.max))
+    return try Communicator(
+      describing: handle, pieceLimit: Int(Int32.max), arrivals: .watched())
   }
 
   /// The same group with messages of its own, for use by another thread.
   public func duplicate() throws(MPIError) -> Communicator {
+    try duplicate(arrivals: .watched())
+  }
+
+  func duplicate(arrivals: Arrivals) throws(MPIError) -> Communicator {
     var copy: Int64 = 0
-    try check(rfm_mpi_duplicate(handle, &copy), "MPI_Comm_dup")
+    try collective("MPI_Comm_dup") { rfm_mpi_duplicate(handle, &copy) }
     return Communicator(
       handle: copy, rank: rank, size: size, nodeRank: nodeRank, nodeSize: nodeSize,
-      hostName: hostName, pieceLimit: pieceLimit)
+      hostName: hostName, pieceLimit: pieceLimit, arrivals: arrivals)
   }
 
   /// The part of the group whose ranks gave the same `color`, ordered by `key`, then by rank.
@@ -122,7 +132,7 @@ public final class Communicator: Sendable {
     precondition(limit > 0 && limit <= Int(Int32.max), "a piece holds 1 to 2^31 - 1 elements")
     return Communicator(
       handle: handle, rank: rank, size: size, nodeRank: nodeRank, nodeSize: nodeSize,
-      hostName: hostName, pieceLimit: limit)
+      hostName: hostName, pieceLimit: limit, arrivals: arrivals)
   }
 
   // MARK: Reductions
@@ -132,8 +142,9 @@ public final class Communicator: Sendable {
     _ buffer: UnsafeMutableBufferPointer<T>, _ operation: ReduceOperation = .sum
   ) throws(MPIError) {
     try pieces(of: buffer) { (address, count) throws(MPIError) in
-      try check(
-        rfm_mpi_allreduce(handle, address, count, T.mpiType, operation.code), "MPI_Allreduce")
+      try collective("MPI_Allreduce") {
+        rfm_mpi_allreduce(handle, address, count, T.mpiType, operation.code)
+      }
     }
   }
 
@@ -167,7 +178,7 @@ public final class Communicator: Sendable {
   public func startAllReduce<T: MPIScalar>(
     _ buffer: UnsafeMutableBufferPointer<T>, _ operation: ReduceOperation = .sum
   ) throws(MPIError) -> Request {
-    var request = Request("MPI_Iallreduce", rank: rank)
+    var request = Request("MPI_Iallreduce", rank: rank, arrivals)
     try pieces(of: buffer) { (address, count) throws(MPIError) in
       try request.add {
         rfm_mpi_iallreduce(handle, address, count, T.mpiType, operation.code, $0)
@@ -181,9 +192,9 @@ public final class Communicator: Sendable {
     _ buffer: UnsafeMutableBufferPointer<T>, _ operation: ReduceOperation = .sum, to root: Int = 0
   ) throws(MPIError) {
     try pieces(of: buffer) { (address, count) throws(MPIError) in
-      try check(
-        rfm_mpi_reduce(handle, address, count, T.mpiType, operation.code, Int32(root)),
-        "MPI_Reduce")
+      try collective("MPI_Reduce") {
+        rfm_mpi_reduce(handle, address, count, T.mpiType, operation.code, Int32(root))
+      }
     }
   }
 
@@ -203,7 +214,9 @@ public final class Communicator: Sendable {
     _ buffer: UnsafeMutableBufferPointer<T>, from root: Int = 0
   ) throws(MPIError) {
     try pieces(of: buffer) { (address, count) throws(MPIError) in
-      try check(rfm_mpi_broadcast(handle, address, count, T.mpiType, Int32(root)), "MPI_Bcast")
+      try collective("MPI_Bcast") {
+        rfm_mpi_broadcast(handle, address, count, T.mpiType, Int32(root))
+      }
     }
   }
 
@@ -243,12 +256,13 @@ public final class Communicator: Sendable {
     let starts = Communicator.starts(of: counts)
     var whole = [T](repeating: .zero, count: rank == root ? total : 0)
     try withBuffer(of: &whole) { (buffer) throws(MPIError) in
-      let code = part.withUnsafeBufferPointer {
-        rfm_mpi_gatherv(
-          handle, $0.baseAddress, Int32($0.count), T.mpiType, buffer.baseAddress,
-          counts.map { Int32($0) }, starts.map { Int32($0) }, Int32(root))
+      try collective("MPI_Gatherv") {
+        part.withUnsafeBufferPointer {
+          rfm_mpi_gatherv(
+            handle, $0.baseAddress, Int32($0.count), T.mpiType, buffer.baseAddress,
+            counts.map { Int32($0) }, starts.map { Int32($0) }, Int32(root))
+        }
       }
-      try check(code, "MPI_Gatherv")
     }
     return rank == root ? Communicator.divide(whole, counts: counts, starts: starts) : nil
   }
@@ -263,11 +277,12 @@ public final class Communicator: Sendable {
     if part.count > pieceLimit { return try Array(allGatherUnequal(part).joined()) }
     var whole = [T](repeating: .zero, count: part.count * size)
     try withBuffer(of: &whole) { (buffer) throws(MPIError) in
-      let code = part.withUnsafeBufferPointer {
-        rfm_mpi_allgather(
-          handle, $0.baseAddress, Int32($0.count), T.mpiType, buffer.baseAddress)
+      try collective("MPI_Allgather") {
+        part.withUnsafeBufferPointer {
+          rfm_mpi_allgather(
+            handle, $0.baseAddress, Int32($0.count), T.mpiType, buffer.baseAddress)
+        }
       }
-      try check(code, "MPI_Allgather")
     }
     return whole
   }
@@ -284,12 +299,13 @@ public final class Communicator: Sendable {
     let starts = Communicator.starts(of: counts)
     var whole = [T](repeating: .zero, count: total)
     try withBuffer(of: &whole) { (buffer) throws(MPIError) in
-      let code = part.withUnsafeBufferPointer {
-        rfm_mpi_allgatherv(
-          handle, $0.baseAddress, Int32($0.count), T.mpiType, buffer.baseAddress,
-          counts.map { Int32($0) }, starts.map { Int32($0) })
+      try collective("MPI_Allgatherv") {
+        part.withUnsafeBufferPointer {
+          rfm_mpi_allgatherv(
+            handle, $0.baseAddress, Int32($0.count), T.mpiType, buffer.baseAddress,
+            counts.map { Int32($0) }, starts.map { Int32($0) })
+        }
       }
-      try check(code, "MPI_Allgatherv")
     }
     return Communicator.divide(whole, counts: counts, starts: starts)
   }
@@ -311,7 +327,7 @@ public final class Communicator: Sendable {
     precondition(
       whole.count == part.count * size && part.count <= Int(Int32.max),
       "room for \(size) parts of \(part.count) was expected, got \(whole.count)")
-    var request = Request("MPI_Iallgather", rank: rank)
+    var request = Request("MPI_Iallgather", rank: rank, arrivals)
     try request.add {
       rfm_mpi_iallgather(
         handle, part.baseAddress, Int32(part.count), T.mpiType, whole.baseAddress, $0)
@@ -329,7 +345,7 @@ public final class Communicator: Sendable {
     precondition(
       parts.count == count * size && received.count == parts.count && count <= Int(Int32.max),
       "\(size) equal parts were expected, got \(parts.count) elements for \(received.count)")
-    var request = Request("MPI_Ialltoall", rank: rank)
+    var request = Request("MPI_Ialltoall", rank: rank, arrivals)
     try request.add {
       rfm_mpi_ialltoall(
         handle, parts.baseAddress, Int32(count), T.mpiType, received.baseAddress, $0)
@@ -342,8 +358,9 @@ public final class Communicator: Sendable {
     var counts = [Int](repeating: 0, count: size)
     try withBuffer(of: &counts) { (buffer) throws(MPIError) in
       var count = part.count
-      try check(
-        rfm_mpi_allgather(handle, &count, 1, Int.mpiType, buffer.baseAddress), "MPI_Allgather")
+      try collective("MPI_Allgather") {
+        rfm_mpi_allgather(handle, &count, 1, Int.mpiType, buffer.baseAddress)
+      }
     }
     return counts
   }
@@ -395,12 +412,12 @@ public final class Communicator: Sendable {
 
   /// Returns when every rank has come here.
   public func barrier() throws(MPIError) {
-    try check(rfm_mpi_barrier(handle), "MPI_Barrier")
+    try collective("MPI_Barrier") { rfm_mpi_barrier(handle) }
   }
 
   /// Tells the others that this rank has come here; the request is done when every rank has.
   public func startBarrier() throws(MPIError) -> Request {
-    var request = Request("MPI_Ibarrier", rank: rank)
+    var request = Request("MPI_Ibarrier", rank: rank, arrivals)
     try request.add { rfm_mpi_ibarrier(handle, $0) }
     return request
   }
@@ -414,6 +431,16 @@ public final class Communicator: Sendable {
 
   private func check(_ code: Int32, _ operation: StaticString) throws(MPIError) {
     try MPIError.check(code, "\(operation)", rank: rank)
+  }
+
+  /// Calls an operation that waits for other ranks.
+  private func collective(
+    _ operation: StaticString, _ call: () -> Int32
+  ) throws(MPIError) {
+    arrivals.arrive(at: operation)
+    let code = call()
+    arrivals.leave()
+    try check(code, operation)
   }
 
   /// Calls `body` for consecutive parts of `buffer`, none longer than the limit. An empty buffer is

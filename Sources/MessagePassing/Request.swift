@@ -18,10 +18,12 @@ public struct Request: ~Copyable, @unchecked Sendable {
   private var first: Int64
   /// The pieces after the first, if the buffer was longer than MPI can count.
   private var others: [Int64]
+  private let arrivals: Arrivals
 
-  init(_ operation: StaticString, rank: Int) {
+  init(_ operation: StaticString, rank: Int, _ arrivals: Arrivals) {
     self.operation = operation
     self.rank = rank
+    self.arrivals = arrivals
     first = rfm_mpi_null_request()
     others = []
   }
@@ -29,6 +31,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
   /// Adds a piece that `start` begins; pieces begun before stay owned if this one fails.
   mutating func add(_ start: (UnsafeMutablePointer<Int64>) -> Int32) throws(MPIError) {
     var piece = rfm_mpi_null_request()
+    arrivals.arrive(at: operation)
     try MPIError.check(start(&piece), "\(operation)", rank: rank)
     if first == rfm_mpi_null_request() { first = piece } else { others.append(piece) }
   }
@@ -43,6 +46,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
         rfm_mpi_test(&others[index], &done), "\(operation) (test)", rank: rank)
       all = all && done != 0
     }
+    if all { arrivals.leave() }
     return all
   }
 
@@ -63,6 +67,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
       if code == 0 { code = pieceCode }
     }
     others = []
+    arrivals.leave()
     try MPIError.check(code, "\(operation) (wait)", rank: rank)
   }
 

@@ -11,6 +11,8 @@ import MessagePassing
 ///     mpi-checks exit RANK STATUS    RANK calls exit, the others wait in a barrier
 ///     mpi-checks leave STATUS        every rank calls exit with STATUS
 ///     mpi-checks hang                rank 0 never comes to the barrier the others wait in
+///     mpi-checks watch RANK          likewise RANK, under a watchdog of one second
+///     mpi-checks watch-work RANK     RANK comes late, but works all the time
 @main
 struct MPIChecks {
   static func main() {
@@ -36,6 +38,20 @@ struct MPIChecks {
       case "hang":
         if world.isRoot { while true { pause() } }
         try world.barrier()
+      case "watch":
+        _ = try Watchdog(world, limit: 1, setting: "the limit", exitStatus: 74)
+        if world.rank == numbers[0] { while true { pause() } }
+        try world.barrier()
+      case "watch-work":
+        let watchdog = try Watchdog(world, limit: 1, setting: "the limit", exitStatus: 74)
+        if world.rank == numbers[0] {
+          for _ in 0..<40 {
+            usleep(100_000)
+            Whereabouts.progress()
+          }
+        }
+        try world.barrier()
+        watchdog?.stop()
       default: throw Failure(text: "unknown argument", status: 64)
       }
     }

@@ -103,12 +103,23 @@ int rfm_mpi_ibarrier(rfm_mpi_comm comm, rfm_mpi_request *request);
 int rfm_mpi_send(
     rfm_mpi_comm comm, const void *buffer, int count, int type, int destination, int tag);
 int rfm_mpi_receive(rfm_mpi_comm comm, void *buffer, int count, int type, int source, int tag);
+/// Begins to send; `buffer` must stay as it is until the request is done.
+int rfm_mpi_isend(
+    rfm_mpi_comm comm, const void *buffer, int count, int type, int destination, int tag,
+    rfm_mpi_request *request);
+/// Begins to receive; `buffer` belongs to MPI until the request is done.
+int rfm_mpi_ireceive(
+    rfm_mpi_comm comm, void *buffer, int count, int type, int source, int tag,
+    rfm_mpi_request *request);
 
 // Requests. A completed request becomes the null request.
 
 rfm_mpi_request rfm_mpi_null_request(void);
 int rfm_mpi_test(rfm_mpi_request *request, int *done);
 int rfm_mpi_wait(rfm_mpi_request *request);
+/// Gives up a message between two ranks, without waiting for it. A buffer that was being sent must
+/// stay all the same.
+int rfm_mpi_give_up(rfm_mpi_request *request);
 
 #ifdef __cplusplus
 }
