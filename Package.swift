@@ -88,7 +88,7 @@ let package = Package(
     .testTarget(
       name: "IntegrationTests",
       dependencies: [
-        "Training", "FaceShards", "HierarchicalData", "rfm", "mpi-checks",
+        "Training", "Networks", "FaceShards", "HierarchicalData", "rfm", "mpi-checks",
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: testSettings),

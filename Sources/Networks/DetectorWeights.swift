@@ -8,16 +8,23 @@ public struct WeightsError: Error, CustomStringConvertible, Equatable {
 extension Detector {
   /// All weights and running statistics under their published names and shapes.
   public func weights() -> [NamedTensor] {
-    tensors(of: UnsafePointer(values.baseAddress!))
+    weights(
+      values: UnsafePointer(values.baseAddress!),
+      runningStatistics: UnsafePointer(runningStatistics.baseAddress!))
+  }
+
+  /// The same of copies of the two arenas.
+  public func weights(
+    values: UnsafePointer<Float>, runningStatistics: UnsafePointer<Float>
+  ) -> [NamedTensor] {
+    tensors(of: values)
       + norms.flatMap { norm in
-        [
+        let mean = runningStatistics + norm.runningOffset
+        return [(norm.runningMeanName, mean), (norm.runningVarianceName, mean + norm.stride)].map {
           NamedTensor(
-            name: norm.runningMeanName, shape: [norm.channels],
-            values: Array(UnsafeBufferPointer(start: runningMean(norm), count: norm.channels))),
-          NamedTensor(
-            name: norm.runningVarianceName, shape: [norm.channels],
-            values: Array(UnsafeBufferPointer(start: runningVariance(norm), count: norm.channels))),
-        ]
+            name: $0, shape: [norm.channels],
+            values: Array(UnsafeBufferPointer(start: $1, count: norm.channels)))
+        }
       }
   }
 

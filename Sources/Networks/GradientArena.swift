@@ -44,6 +44,12 @@ final class GradientArena: @unchecked Sendable {
     }
   }
 
+  /// Whether every element of `range` is finite.
+  func isFinite(_ range: Range<Int>) -> Bool {
+    if let wide { return rfm_all_finite_double(wide + range.lowerBound, range.count) != 0 }
+    return rfm_all_finite(narrow.baseAddress! + range.lowerBound, range.count) != 0
+  }
+
   /// Sums the double arena over ranks and rounds it into the detector's.
   func finish(_ reduction: StatisticsReduction) throws {
     guard let wide else { return }

@@ -1,3 +1,4 @@
+import MessagePassing
 import Networks
 
 /// A checkpoint that can't be used, or a place for one, and why.
@@ -106,6 +107,7 @@ public struct Checkpoint: Sendable, Equatable {
         throw CheckpointError(
           path: file, problem: "is damaged: it does not have the digest noted in \(Self.stateName)")
       }
+      Whereabouts.progress()
     }
   }
 

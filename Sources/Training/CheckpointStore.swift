@@ -1,5 +1,6 @@
 import CKernels
 import Foundation
+import MessagePassing
 import Networks
 
 /// The checkpoints of a run, `runs/NAME/checkpoints/`: folders `step-NNNNNNNN`, and links `latest`
@@ -65,7 +66,9 @@ public struct CheckpointStore: Sendable {
     var files: [String: String] = [:]
     do {
       func note(_ file: String) throws {
+        Whereabouts.progress()
         files[file] = try SHA256.hexadecimal(ofFile: "\(beside)/\(file)")
+        Whereabouts.progress()
       }
       try Safetensors.write(
         model, metadata: ["format": "pt"], to: "\(beside)/\(Checkpoint.modelName)")

@@ -103,6 +103,8 @@ public struct Configuration: Sendable, Equatable {
     /// The flood level b of |L − b| + b; 0: no flooding.
     public var flooding = 0.04
     public var batchNorm = BatchNorm.local
+    /// What becomes of a step whose loss or gradients are not finite.
+    public var nonFinite = NonFinite.stop
     /// Threads of a rank; nil: its share of the machine's cores.
     public var threads: Int?
     public var optimizer = Optimizer()
@@ -110,6 +112,7 @@ public struct Configuration: Sendable, Equatable {
     public var precision = Precision()
 
     public enum BatchNorm: String, Sendable, CaseIterable { case local, synchronized }
+    public enum NonFinite: String, Sendable, CaseIterable { case stop, skip }
 
     public struct Optimizer: Sendable, Equatable {
       public var name = Name.adam
@@ -180,6 +183,8 @@ public struct Configuration: Sendable, Equatable {
     public var compression = Compression.none
     /// How often the replicas' digests are compared; 0: never.
     public var digestEverySteps = 1000
+    /// How long a rank waits for another that does nothing; 0: for ever.
+    public var watchdogSeconds = 600.0
 
     public enum Compression: String, Sendable, CaseIterable { case none, bfloat16 }
   }

@@ -111,6 +111,10 @@ extension Configuration {
     .choice(
       "training.batch_norm", \.training.batchNorm,
       "local: each rank normalises by its own batch; or synchronized: by the batches of all."),
+    .choice(
+      "training.non_finite", \.training.nonFinite, effect: .harmless,
+      "Where a loss or gradient is infinite or no number: stop, and say on which rank and in which "
+        + "layer; or skip the update, which stops after ten in a row."),
     .optionalInteger(
       "training.threads", \.training.threads, 1...4096, effect: .harmless,
       "Threads of a rank; null: its share of the machine's cores."),
@@ -189,6 +193,11 @@ extension Configuration {
       "communication.digest_every_steps", \.communication.digestEverySteps, 0...1_000_000_000,
       effect: .harmless,
       "Steps between comparisons of the ranks' weights, which must be equal; 0: never."),
+    .number(
+      "communication.watchdog_seconds", \.communication.watchdogSeconds, 0...1_000_000,
+      effect: .harmless,
+      "A rank that has waited so long for one that does nothing says which, and ends the job; 0: it "
+        + "waits for ever."),
   ]
 
   static let keysByPath = Dictionary(uniqueKeysWithValues: keys.map { ($0.path, $0) })

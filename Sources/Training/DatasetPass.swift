@@ -77,6 +77,7 @@ public final class DatasetPass {
             logits: $0.baseAddress! + 2 * batch.position)
         }
         progress(batch.position + batch.count)
+        Whereabouts.progress()
       }
     }
     return try communicator.gather(result)?.flatMap { $0 }
@@ -118,6 +119,7 @@ public final class DatasetPass {
             images: batch.images.baseAddress!, selected: $0, logits: logits.baseAddress!,
             gradients: gradients.floats())
         }
+        Whereabouts.progress()
         for i in 0..<batch.count {
           forgeryAttentionMap(
             inputGradient: UnsafeBufferPointer(
@@ -139,6 +141,7 @@ public final class DatasetPass {
         inference.run(
           images: batch.images.baseAddress!, count: batch.count, logits: logits.baseAddress!,
           activationMaps: activations.floats())
+        Whereabouts.progress()
         for i in 0..<batch.count {
           let cams = activations.floats() + i * 2 * size
           for p in 0..<size { difference[p] = cams[size + p] - cams[p] }

@@ -18,6 +18,7 @@ public final class Trainer {
 
   public let configuration: Configuration
   private let communicator: Communicator
+  private let watchdog: Watchdog?
   private let workers: WorkerPool
   private let data: TrainingData
   private let detector: Detector
@@ -26,6 +27,7 @@ public final class Trainer {
   private let totalSteps: Int
   private let folder: RunFolder?
   private let metrics: MetricsFile?
+  private let writer: CheckpointWriter?
   private let validationPass: DatasetPass
   private let say: (String) -> Void
   /// Rank 0's; none on the others.
@@ -38,6 +40,10 @@ public final class Trainer {
   /// Largest validation AUC of a checkpoint so far.
   private var bestAUC: Double?
   private var savedStep: Int?
+  /// Steps without an update, because they were not finite: all, and those since the last update.
+  private var skipped = (inAll: 0, inARow: 0)
+  /// That many in a row are no accident.
+  private static let mostSkippedInARow = 10
   private var lastValidation: (step: Int, metrics: EvaluationMetrics)?
 
   /// Opens shards, run folder and weights. Collective.
@@ -61,6 +67,9 @@ public final class Trainer {
       say: self.say)
     self.configuration = configuration
     self.communicator = communicator
+    watchdog = try Watchdog(
+      communicator, limit: configuration.communication.watchdogSeconds,
+      setting: "communication.watchdog_seconds", exitStatus: ExitStatus.inputOutput.rawValue)
     data = try TrainingData(configuration, communicator)
     folder =
       communicator.isRoot
@@ -73,8 +82,15 @@ public final class Trainer {
     schedule = Schedule(
       configuration.training.schedule, base: configuration.training.optimizer.learningRate,
       totalSteps: totalSteps)
-    step = try TrainingStep(
-      configuration, detector, communicator: communicator, workers: workers)
+    let (detector, step) = (
+      detector,
+      try TrainingStep(configuration, detector, communicator: communicator, workers: workers)
+    )
+    self.step = step
+    writer = folder.map {
+      CheckpointWriter(
+        store: $0.checkpoints, keep: configuration.checkpoint.keep, detector, step.optimizer)
+    }
     validationPass = DatasetPass(
       detector, crop: configuration.data.crop,
       normalisation: PixelNormalisation(
@@ -169,9 +185,13 @@ public final class Trainer {
       ? Progress(
         "step", total: totalSteps, start: steps, items: ("images", Double(data.globalBatch)))
       : nil
-    defer { progress?.finish() }
+    // Whatever ends the training, a checkpoint under way is finished.
+    defer {
+      try? writer?.wait()
+      progress?.finish()
+    }
     let outcome = try train(progress)
-    for observer in observers { try observer.finish() }
+    try end()
     return outcome
   }
 
@@ -183,18 +203,24 @@ public final class Trainer {
       digest: configuration.communication.digestEverySteps
     )
     while steps < totalSteps {
+      try writer?.check()
       let watch = Stopwatch()
       let rate = schedule.learningRate(step: steps)
       let result = try step.run(
         loader, step: steps + 1, learningRate: rate, stop: StopRequest.isMade)
       steps += 1
-      position += data.samplesPerStep
       let seconds = watch.seconds
-      try record([
-        "step": .integer(steps), "epoch": .integer(data.order.epoch(at: position - 1)),
-        "loss": .number(result.loss), "learning_rate": .number(rate),
-        "images_per_second": .number(Double(data.globalBatch) / seconds),
-      ])
+      if result.isFinite { skipped.inARow = 0 } else { try skip(result, progress) }
+      position += data.samplesPerStep
+      var line: [JSON.Member] = [
+        .init("step", .integer(steps)),
+        .init("epoch", .integer(data.order.epoch(at: position - 1))),
+        .init("loss", result.loss.isFinite ? .number(result.loss) : .null),
+        .init("learning_rate", .number(rate)),
+        .init("images_per_second", .number(Double(data.globalBatch) / seconds)),
+      ]
+      if !result.isFinite { line.append(.init("skipped_steps", .integer(skipped.inAll))) }
+      try record(.object(line))
       progress?.update(steps, "loss \(fixed(result.loss, 4))")
 
       if every.digest > 0, steps % every.digest == 0 {
@@ -203,9 +229,13 @@ public final class Trainer {
       let last = steps == totalSteps || result.stops
       let saves = last || (every.checkpoint > 0 && steps % every.checkpoint == 0)
       if saves || (every.evaluation > 0 && steps % every.evaluation == 0) {
+        if let name = step.firstNonFiniteState() {
+          throw DivergenceError(step: steps, problem: "not finite after the update: \(name)")
+        }
         try validate(progress)
       }
       if saves { try save(progress) }
+      if last { try writer?.wait() }
       if result.stops, steps < totalSteps {
         progress?.message("stopped on request at step \(steps); continue with --resume")
         return .stopped
@@ -226,10 +256,37 @@ public final class Trainer {
     for observer in observers { try observer.measured(line) }
   }
 
+  /// Waits until the last checkpoint is on the disk, then for the other ranks, the last time that
+  /// the watchdog is there to see one that does not come. Collective.
+  private func end() throws {
+    Whereabouts.enter(.ending)
+    try writer?.wait()
+    for observer in observers { try observer.finish() }
+    try communicator.barrier()
+    watchdog?.stop()
+  }
+
+  /// Goes on without an update where a step was not finite, or ends the training. Collective.
+  private func skip(_ result: TrainingStep.Result, _ progress: Progress?) throws {
+    let origin = try step.findNonFinite(data.loader(position: position))
+    let problem = "\(origin); the loss is \(result.loss)"
+    skipped.inAll += 1
+    skipped.inARow += 1
+    guard configuration.training.nonFinite == .skip else {
+      throw DivergenceError(step: steps, problem: problem)
+    }
+    guard skipped.inARow < Self.mostSkippedInARow else {
+      throw DivergenceError(
+        step: steps, problem: "\(skipped.inARow) steps in a row, \(problem)")
+    }
+    progress?.message("step \(steps) was skipped: \(problem)")
+  }
+
   // MARK: Validation
 
   private func validate(_ progress: Progress?) throws {
     guard let set = data.validation else { return }
+    Whereabouts.enter(.validating)
     let watch = Stopwatch()
     guard let logits = try validationPass.logits(set, Array(0..<set.count)) else { return }
     let scored = try ScoredSet(logits: logits, set: set, sources: nil)
@@ -248,6 +305,7 @@ public final class Trainer {
   // MARK: Checkpoints
 
   private func save(_ progress: Progress?) throws {
+    Whereabouts.enter(.saving)
     var prototypes: PrototypesFile?
     if let set = data.validation, set.labels.contains(1),
       configuration.prototypes.imagesPerMethod > 0
@@ -264,7 +322,7 @@ public final class Trainer {
         calibration: survey.calibration)
     }
     savedStep = steps
-    guard let folder else { return }
+    guard let writer else { return }
     var figures: [JSON.Member] = []
     var isBest = data.validation == nil
     if let lastValidation, lastValidation.step == steps {
@@ -275,19 +333,22 @@ public final class Trainer {
         isBest = true
       }
     }
-    try metrics?.synchronise()
     try inform(prototypes?.prototypes)
     let epoch = data.order.epoch(at: position)
+    let (steps, metrics) = (steps, metrics)
     let state = CheckpointState(
       step: steps, epoch: epoch, position: position - epoch * data.order.epochLength,
       seed: configuration.run.seed, configurationDigest: configuration.digest,
       ranks: communicator.size, detector: .init(configuration), metrics: figures,
-      details: [.init("best_validation_auc", .optional(bestAUC))])
-    try folder.checkpoints.write(
-      state, model: detector.weights(), optimizer: optimizerTensors(), isBest: isBest,
-      prototypes: prototypes.map { file in { try file.write(to: $0) } })
-    try folder.checkpoints.prune(keep: configuration.checkpoint.keep)
-    progress?.message("step \(steps): saved \(folder.checkpoints.folder(step: steps))")
+      details: [
+        .init("best_validation_auc", .optional(bestAUC)),
+        .init("skipped_steps", .integer(skipped.inAll)),
+        .init("skipped_in_a_row", .integer(skipped.inARow)),
+      ])
+    try writer.start(
+      state, isBest: isBest, prototypes: prototypes,
+      synchronise: { try metrics?.synchronise() },
+      written: { progress?.message("step \(steps): saved \($0)") })
   }
 
   /// Tells the observers what is saved.
@@ -302,17 +363,6 @@ public final class Trainer {
           mean: Float(configuration.data.mean), std: Float(configuration.data.std)))
     }
     for observer in observers { try observer.saved(snapshot) }
-  }
-
-  /// What the optimizer remembers, as `SLOT.PARAMETER` in published shapes.
-  private func optimizerTensors() -> [NamedTensor] {
-    step.optimizer.slots.flatMap { slot in
-      detector.tensors(of: UnsafePointer(slot.values.baseAddress!)).map {
-        var tensor = $0
-        tensor.name = "\(slot.name).\($0.name)"
-        return tensor
-      }
-    }
   }
 
   /// Rank 0 reads the checkpoint, all get its contents.
@@ -331,18 +381,22 @@ public final class Trainer {
       }
       let state = checkpoint.state
       position = state.epoch * data.order.epochLength + state.position
-      bestAUC = state.details.first { $0.name == "best_validation_auc" }?.value.doubleValue
+      let details = JSON.object(state.details)
+      bestAUC = details["best_validation_auc"]?.doubleValue
+      skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
+      skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
       if state.ranks != communicator.size {
         say(
           "the run had \(state.ranks) ranks and now has \(communicator.size): it continues the "
             + "same order of samples, but is not the same to the last bit")
       }
     }
-    position = try communicator.broadcast(position)
+    let counts = try communicator.broadcast([position, skipped.inAll, skipped.inARow])
+    (position, skipped) = (counts[0], (counts[1], counts[2]))
     try communicator.broadcast(detector.values)
     try communicator.broadcast(detector.runningStatistics)
     for slot in step.optimizer.slots { try communicator.broadcast(slot.values) }
-    step.optimizer.resume(steps: steps)
+    step.optimizer.resume(steps: steps - skipped.inAll)
   }
 }
 

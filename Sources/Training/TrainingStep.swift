@@ -1,21 +1,9 @@
+import CKernels
 import FaceShards
 import MessagePassing
 import Networks
+import Synchronization
 import Tensors
-
-/// A loss or weights that are no longer numbers.
-public struct DivergenceError: ReportableError {
-  public let step: Int
-  public let rank: Int
-  public let loss: Double
-
-  public var description: String {
-    "step \(step): the loss of rank \(rank) is \(loss); nothing was saved since the last "
-      + "checkpoint. Lower training.optimizer.learning_rate, or look for broken images with "
-      + "rfm inspect --verify"
-  }
-  public var exitStatus: ExitStatus { .badData }
-}
 
 /// One step of training: FAM, SFE, update (Wang and Deng, CVPR 2021, section 3).
 ///
@@ -30,6 +18,9 @@ public final class TrainingStep {
   public struct Result: Sendable {
     /// Global mean cross-entropy, before flooding.
     public var loss = 0.0
+    /// Loss, summed gradients and running statistics are numbers, and neither infinite. All ranks
+    /// see the same of them. Where this is false nothing was updated.
+    public var isFinite = true
     /// Some rank was asked to stop.
     public var stops = false
     public var phases = Phases()
@@ -56,7 +47,7 @@ public final class TrainingStep {
   public let erasing: BatchErasing
   public let program: TrainingProgram
 
-  private let communicator: Communicator
+  let communicator: Communicator
   private let workers: WorkerPool
   let reducer: GradientReducer
   private let flooding: Double
@@ -64,12 +55,16 @@ public final class TrainingStep {
   private let averagesStatistics: Bool
   private let exchange: UnsafeMutableBufferPointer<Double>
   private var update: OptimizerUpdate?
+  /// The running statistics before the step: what is put back if it comes to nothing.
+  private let earlierStatistics: UnsafeMutableBufferPointer<Float>
+  private let isPoisoned = Atomic<Bool>(false)
 
   // Made once, so that a step allocates nothing.
   private var updateChunk: (Int, Int) -> Void = { _, _ in }
+  private var examineChunk: (Int, Int) -> Void = { _, _ in }
   private var reportFinished: (Int) -> Void = { _ in }
   private let ignoreFinished: (Int) -> Void = { _ in }
-  /// Weights that a task of the update takes.
+  /// Weights that a task of the update takes, and gradients that one of the look at them does.
   private static let chunk = 1 << 16
 
   public init(
@@ -100,6 +95,8 @@ public final class TrainingStep {
       compression: configuration.communication.compression)
     exchange = .allocate(capacity: 2)
     exchange.initialize(repeating: 0)
+    earlierStatistics = .allocate(capacity: detector.runningStatistics.count)
+    earlierStatistics.initialize(repeating: 0)
     reportFinished = { [reducer] in reducer.markReady(upTo: $0) }
     updateChunk = { [unowned self] task, _ in
       let count = detector.values.count
@@ -107,10 +104,20 @@ public final class TrainingStep {
         to: detector.values, gradients: UnsafeBufferPointer(detector.gradients),
         range: task * Self.chunk..<min(count, (task + 1) * Self.chunk))
     }
+    examineChunk = { [unowned self] task, _ in
+      let start = task * Self.chunk
+      let count = min(detector.gradients.count - start, Self.chunk)
+      if rfm_all_finite(detector.gradients.baseAddress! + start, count) == 0 {
+        isPoisoned.store(true, ordering: .relaxed)
+      }
+    }
     refresh()
   }
 
-  deinit { exchange.deallocate() }
+  deinit {
+    exchange.deallocate()
+    earlierStatistics.deallocate()
+  }
 
   /// Follows the detector after its weights were changed from outside.
   public func refresh() {
@@ -121,33 +128,36 @@ public final class TrainingStep {
   /// Takes the next batches from the loader through a step.
   ///
   /// - Parameters:
-  ///   - step: number of this step, for errors.
+  ///   - step: number of this step, from 1: what other ranks are told of this one.
   ///   - stop: this rank was asked to stop; all ranks learn of it.
-  /// - Throws: the loader's errors, ``DivergenceError``, `MPIError`.
+  /// - Returns: what came of it, see ``Result/isFinite``.
+  /// - Throws: the loader's errors, `MPIError`.
   public func run(_ loader: BatchLoader, step: Int, learningRate: Double, stop: Bool) throws
     -> Result
   {
     var result = Result()
     var loss = 0.0
+    _ = earlierStatistics.update(fromContentsOf: detector.runningStatistics)
     for part in 0..<accumulate {
       var watch = Stopwatch()
+      Whereabouts.enter(.loading, step: step)
       guard let batch = try loader.next() else {
         preconditionFailure("a training loader is endless")
       }
       result.phases.load += watch.seconds
+      Whereabouts.enter(.attention)
       erasing.erase(batch)
       result.phases.attention += erasing.timing.attention
       result.phases.erase += erasing.timing.erasing
 
       watch = Stopwatch()
+      Whereabouts.enter(.forward)
       loss += try program.forward(
         images: batch.images.baseAddress!, labels: batch.labels.baseAddress!)
       result.phases.forward += watch.seconds
-      guard loss.isFinite else {
-        throw DivergenceError(step: step, rank: communicator.rank, loss: loss)
-      }
 
       watch = Stopwatch()
+      Whereabouts.enter(.backward)
       if part == accumulate - 1, !program.reducesGradients {
         reducer.begin()
         program.finished = reportFinished
@@ -159,6 +169,7 @@ public final class TrainingStep {
     }
 
     var watch = Stopwatch()
+    Whereabouts.enter(.reducing)
     if program.reducesGradients { try program.finishGradients() } else { try reducer.finish() }
     exchange[0] = loss / Double(accumulate)
     exchange[1] = stop ? 1 : 0
@@ -169,6 +180,12 @@ public final class TrainingStep {
     result.phases.reduce = watch.seconds
 
     watch = Stopwatch()
+    Whereabouts.enter(.updating)
+    result.isFinite = result.loss.isFinite && sumsAreFinite
+    guard result.isFinite else {
+      _ = detector.runningStatistics.update(fromContentsOf: earlierStatistics)
+      return result
+    }
     let sign: Float = result.loss < flooding ? -1 : 1
     let update = optimizer.nextUpdate(
       learningRate: learningRate,
@@ -178,6 +195,35 @@ public final class TrainingStep {
     refresh()
     result.phases.update = watch.seconds
     return result
+  }
+
+  /// Takes batches through forward and backward as `run` does, but updates nothing: gradients are
+  /// those of this rank alone. Collective.
+  ///
+  /// - Parameter examine: called after each forward pass.
+  func repeatPasses(_ loader: BatchLoader, examine: () -> Void) throws {
+    _ = earlierStatistics.update(fromContentsOf: detector.runningStatistics)
+    program.finished = ignoreFinished
+    for part in 0..<accumulate {
+      guard let batch = try loader.next() else {
+        preconditionFailure("a training loader is endless")
+      }
+      erasing.erase(batch)
+      _ = try program.forward(
+        images: batch.images.baseAddress!, labels: batch.labels.baseAddress!)
+      examine()
+      try program.backward(accumulate: part > 0)
+    }
+    _ = detector.runningStatistics.update(fromContentsOf: earlierStatistics)
+  }
+
+  /// Whether what the ranks have added up are numbers: one pass over the gradients.
+  private var sumsAreFinite: Bool {
+    isPoisoned.store(false, ordering: .relaxed)
+    workers.run((detector.gradients.count + Self.chunk - 1) / Self.chunk, examineChunk)
+    let statistics = detector.runningStatistics
+    return !isPoisoned.load(ordering: .relaxed)
+      && rfm_all_finite(statistics.baseAddress!, statistics.count) != 0
   }
 
   /// With batch norm over each rank's own batch, the running statistics are the ranks' mean

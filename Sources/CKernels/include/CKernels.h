@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "bfloat16_multiply.h"
+#include "finite.h"
 #include "gradient_compression.h"
 #include "optimizers.h"
 #include "sha256.h"
