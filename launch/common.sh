@@ -141,8 +141,13 @@ run_with_restarts() {
   shift
   local arguments=("$@")
   trap stop_job INT TERM HUP
-  # Standard error goes through mpirun's pipe, so rfm can't see the terminal at its other end.
-  if [[ -t 2 ]]; then export RFM_TERMINAL=1; fi
+  # Standard error goes through mpirun's pipe, so rfm can't see the terminal at its other end: it is
+  # told how wide that is.
+  if [[ -t 2 ]]; then
+    local columns
+    columns=$(stty size <&2 2>/dev/null | cut -d ' ' -f 2) || true
+    export RFM_TERMINAL=${columns:-80}
+  fi
   while :; do
     run_job "${arguments[@]}"
     case $status in

@@ -28,13 +28,14 @@ public final class MetricsFile {
 
   deinit { close(descriptor) }
 
-  /// Appends one line.
+  /// Appends one line, or nothing.
   /// - Throws: `JSON.NotFinite`, `FileError`.
   public func append(_ object: JSON) throws {
     precondition(object["step"]?.integerValue != nil, "a line of metrics must have a step")
     line.removeAll(keepingCapacity: true)
     line.append(contentsOf: try object.line().utf8)
     line.append(UInt8(ascii: "\n"))
+    let length = lseek(descriptor, 0, SEEK_END)
     try line.withUnsafeBytes { bytes in
       var rest = bytes[...]
       while !rest.isEmpty {
@@ -42,7 +43,9 @@ public final class MetricsFile {
           descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
         if written < 0 {
           if errno == EINTR { continue }
-          throw FileError(operation: "write", path: path)
+          let failure = FileError(operation: "write", path: path)
+          if length >= 0 { ftruncate(descriptor, length) }
+          throw failure
         }
         rest = rest.dropFirst(written)
       }

@@ -7,7 +7,8 @@ import Synchronization
 ///
 ///     step 1200/500000  loss 0.4211  4.31 images/s  5 h 12 min left
 ///
-/// Elsewhere (a file, a pipe, `mpirun`) it is a plain line every few seconds. Both are limited in
+/// Under `mpirun` that is so where RFM_TERMINAL has the terminal's columns (`launch/local` sets it).
+/// Elsewhere (a file, a pipe) it is a plain line every few seconds. Both are limited in
 /// rate, so ``update(_:_:)`` may be called as often as one likes. Only one rank should have one.
 public final class Progress: Sendable {
   /// What writes the text, what tells the time in seconds, and how.
@@ -21,15 +22,18 @@ public final class Progress: Sendable {
     var interval: Double
 
     static let standardError: Output = {
+      // launch/local says how wide the terminal at the other end of mpirun's pipe is.
+      let distant = getenv("RFM_TERMINAL").flatMap { Int(String(cString: $0)) }
       let isTerminal =
-        isatty(STDERR_FILENO) == 1 && getenv("TERM").map { strcmp($0, "dumb") != 0 } ?? false
+        (isatty(STDERR_FILENO) == 1 || distant != nil)
+        && getenv("TERM").map { strcmp($0, "dumb") != 0 } ?? false
       let start = ContinuousClock.now
       return Output(
         isTerminal: isTerminal,
         width: {
           var size = winsize()
           return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-            ? Int(size.ws_col) : 80
+            ? Int(size.ws_col) : max(20, distant ?? 80)
         },
         write: { text in
           // One call, so that the lines of several processes do not mix.

@@ -17,6 +17,8 @@ public final class RunFolder: Sendable {
   public let checkpoints: CheckpointStore
 
   private let lock: Int32
+  /// Folders that were not there before, the outermost first.
+  private let made: [String]
 
   public var configurationPath: String { "\(path)/config.yaml" }
   public var environmentPath: String { "\(path)/environment.json" }
@@ -38,10 +40,17 @@ public final class RunFolder: Sendable {
   ///     was just killed may need a moment to be gone.
   /// - Throws: ``Refusal``, `FileError`.
   public init(opening path: String, resume: Bool, patience: Double = 10) throws {
-    try DurableFile.makeFolder("\(path)/checkpoints")
+    let made = Self.missingFolders("\(path)/checkpoints")
     let lockPath = "\(path)/.lock"
-    let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw FileError(operation: "create", path: lockPath) }
+    let descriptor: Int32
+    do {
+      try DurableFile.makeFolder("\(path)/checkpoints")
+      descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+      guard descriptor >= 0 else { throw FileError(operation: "create", path: lockPath) }
+    } catch {
+      for folder in made.reversed() { rmdir(folder) }
+      throw error
+    }
     var isFree = flock(descriptor, LOCK_EX | LOCK_NB) == 0
     let deadline = Date().addingTimeInterval(patience)
     // Some network file systems have no locks: then nothing can be said.
@@ -56,6 +65,7 @@ public final class RunFolder: Sendable {
           + "choose another run.name")
     }
     self.path = path
+    self.made = made
     lock = descriptor
     checkpoints = CheckpointStore(path: "\(path)/checkpoints")
     if !resume {
@@ -69,6 +79,27 @@ public final class RunFolder: Sendable {
   }
 
   deinit { close(lock) }
+
+  /// Of `path` and the folders that it lies in, those that are not there, the outermost first.
+  private static func missingFolders(_ path: String) -> [String] {
+    var missing: [String] = []
+    var folder = path
+    while access(folder, F_OK) != 0, errno == ENOENT {
+      missing.insert(folder, at: 0)
+      let parent = DurableFile.folder(of: folder)
+      if parent == folder { break }
+      folder = parent
+    }
+    return missing
+  }
+
+  /// Removes what ``init(opening:resume:patience:)`` has made, and what was written since, if there was
+  /// no folder before: a training that is refused leaves no trace. A folder with a checkpoint stays.
+  public func abandon() {
+    guard made.contains(path), (try? checkpoints.steps().isEmpty) == true else { return }
+    try? FileManager.default.removeItem(atPath: path)
+    for folder in made.reversed() where !folder.hasPrefix(path) { rmdir(folder) }
+  }
 
   /// Writes `config.yaml`.
   public func write(_ configuration: Configuration) throws {

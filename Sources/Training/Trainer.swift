@@ -59,6 +59,7 @@ public final class Trainer {
     communicator: Communicator, observers: [any TrainingObserver] = [],
     say: @escaping (String) -> Void
   ) throws {
+    try SettingsComparison.check(forced: forced)
     StopRequest.watch()
     self.say = communicator.isRoot ? say : { _ in }
     self.observers = communicator.isRoot ? observers : []
@@ -71,9 +72,14 @@ public final class Trainer {
       communicator, limit: configuration.communication.watchdogSeconds,
       setting: "communication.watchdog_seconds", exitStatus: ExitStatus.inputOutput.rawValue)
     data = try TrainingData(configuration, communicator)
-    folder =
+    // A folder is made once every rank has its data.
+    try communicator.barrier()
+    let folder =
       communicator.isRoot
       ? try RunFolder(opening: configuration.run.folder, resume: resume) : nil
+    self.folder = folder
+    var isReady = false
+    defer { if !isReady { folder?.abandon() } }
     workers = WorkerPool(threads: configuration.training.threads!)
     detector = Detector(DetectorName(rawValue: configuration.model.name.rawValue)!)
     let seed = UInt64(configuration.run.seed)
@@ -100,7 +106,8 @@ public final class Trainer {
     var resumed: Checkpoint?
     if resume, let folder { resumed = try folder.checkpoints.resume(report: self.say) }
     if let resumed {
-      try Self.compare(configuration, folder!, forced: forced, say: self.say)
+      try SettingsComparison.check(
+        configuration, continuing: resumed, in: folder!, forced: forced, say: self.say)
       steps = resumed.state.step
       metrics = try folder!.metrics(resumingAfter: steps)
     } else {
@@ -110,9 +117,12 @@ public final class Trainer {
     if steps > 0 {
       try restore(resumed)
     } else if let weights = configuration.model.weights {
-      for line in try detector.load(Safetensors.read(weights), from: weights, seed: seed) {
-        self.say("warning: \(line)")
+      if communicator.isRoot {
+        for line in try detector.load(Safetensors.read(weights), from: weights, seed: seed) {
+          self.say("warning: \(line)")
+        }
       }
+      try broadcastDetector()
     }
     step.refresh()
     let hosts = try communicator.allGather(communicator.hostName)
@@ -129,34 +139,7 @@ public final class Trainer {
     if resumed != nil {
       self.say("continuing \(configuration.run.folder) at step \(steps) of \(totalSteps)")
     }
-  }
-
-  /// A run goes on with the settings that it began with; differences are told, and those that
-  /// would change its result refused.
-  private static func compare(
-    _ configuration: Configuration, _ folder: RunFolder, forced: [String],
-    say: (String) -> Void
-  ) throws {
-    guard let earlier = try? Configuration.load(path: folder.configurationPath) else {
-      say("warning: \(folder.configurationPath) can't be read, so settings were not compared")
-      return
-    }
-    for difference in configuration.differences(from: earlier) {
-      guard difference.isHarmless || forced.contains(difference.key) else {
-        throw ChangedSettingError(difference: difference)
-      }
-      say("changed since the run began: \(difference)")
-    }
-  }
-
-  /// A setting that decides the result differs from the run's so far.
-  public struct ChangedSettingError: ReportableError {
-    let difference: Configuration.Difference
-    public var description: String {
-      "\(difference): this would change the result of the run. Set it back, begin a run with "
-        + "another run.name, or insist with --force \(difference.key)"
-    }
-    public var exitStatus: ExitStatus { .badData }
+    isReady = true
   }
 
   /// Without its instructions a multiply in bfloat16 would be slower than one in float32.
@@ -365,6 +348,12 @@ public final class Trainer {
     for observer in observers { try observer.saved(snapshot) }
   }
 
+  /// Rank 0's weights and running statistics become everybody's.
+  private func broadcastDetector() throws {
+    try communicator.broadcast(detector.values)
+    try communicator.broadcast(detector.runningStatistics)
+  }
+
   /// Rank 0 reads the checkpoint, all get its contents.
   private func restore(_ checkpoint: Checkpoint?) throws {
     if let checkpoint {
@@ -386,15 +375,16 @@ public final class Trainer {
       skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
       skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
       if state.ranks != communicator.size {
+        let perRank = data.globalBatch / communicator.size
         say(
-          "the run had \(state.ranks) ranks and now has \(communicator.size): it continues the "
-            + "same order of samples, but is not the same to the last bit")
+          "changed since step \(steps): ranks: \(state.ranks) before, \(communicator.size) now; "
+            + "images a step: \(state.ranks * perRank) before, \(data.globalBatch) now. The order of "
+            + "samples goes on, but the run is not the same to the last bit")
       }
     }
     let counts = try communicator.broadcast([position, skipped.inAll, skipped.inARow])
     (position, skipped) = (counts[0], (counts[1], counts[2]))
-    try communicator.broadcast(detector.values)
-    try communicator.broadcast(detector.runningStatistics)
+    try broadcastDetector()
     for slot in step.optimizer.slots { try communicator.broadcast(slot.values) }
     step.optimizer.resume(steps: steps - skipped.inAll)
   }

@@ -6,7 +6,7 @@ extension Jobs {
   /// A training that was ended at any moment goes on as if nothing had happened.
   @Suite struct Resume {
     private static let ranks = 2
-    private static let settings = ["training.steps=48", "checkpoint.every_steps=7"]
+    private static let settings = ["training.steps=56", "checkpoint.every_steps=7"]
     private static let name = "run"
 
     /// The same training, never interrupted.
@@ -26,7 +26,8 @@ extension Jobs {
     private func interrupted(
       _ runs: TinyRuns, by signal: Int32, to ranks: [Int]
     ) throws -> Job.Outcome {
-      let moment = Int.random(in: 9...24)
+      // Late enough for the first checkpoint: the second waits for it.
+      let moment = Int.random(in: 16...30)
       let job = try Job(
         "rfm", runs.arguments(Self.name, Self.settings), ranks: Self.ranks, timeLimit: 240)
       let metrics = runs.path(Self.name) + "/metrics.jsonl"
@@ -52,7 +53,7 @@ extension Jobs {
       let isTheSame = try Self.result(runs) == Self.whole.get()
       #expect(isTheSame, "other weights or moments than without the interruption")
       let steps = try runs.steps(Self.name).map { $0["step"]?.integerValue }
-      #expect(steps == Array(1...48), "each step is told once")
+      #expect(steps == Array(1...56), "each step is told once")
       let left = runs.folder.everything.filter { $0.hasSuffix(".partial") }
       #expect(left.isEmpty, "\(left)")
     }
@@ -111,7 +112,10 @@ extension Jobs {
       let forced = try runs.train(
         Self.name, other, ranks: 1, more: ["--resume", "--force", "training.batch_per_rank"])
       #expect(forced.succeeded, "\(forced)")
-      for words in ["had 2 ranks and now has 1", "training.batch_per_rank", "training.steps"] {
+      for words in [
+        "ranks: 2 before, 1 now", "images a step: 8 before, 8 now", "training.batch_per_rank",
+        "training.steps",
+      ] {
         #expect(forced.standardError.contains(words), "\(forced)")
       }
       let after = try json(runs.latest(Self.name, "state.json"))
@@ -146,6 +150,29 @@ extension Jobs {
         #expect(forced.standardError.contains("changed since the run began: \(key)"), "\(forced)")
       }
       #expect(try runs.losses(Self.name).count == 10)
+    }
+
+    @Test func everySettingThatIsRefusedIsNamedAndOnlyKeysCanBeForced() throws {
+      let runs = try TinyRuns()
+      let first = try runs.train(Self.name)
+      #expect(first.succeeded, "\(first)")
+      let changed = ["run.seed=9", "data.flip=false"]
+      let refused = try runs.train(Self.name, changed, ranks: 2, more: ["--resume"])
+      #expect(
+        refused.isRefusal(
+          65, "run.seed: 5 before, 9 now; data.flip: true before, false now",
+          "--force run.seed --force data.flip"), "\(refused)")
+      let mistaken = try runs.train(
+        Self.name, changed, ranks: 2, more: ["--resume", "--force", "run.sed"])
+      #expect(mistaken.isRefusal(64, "--force run.sed", "'run.seed'"), "\(mistaken)")
+
+      // Without the configuration its digest in the checkpoint decides.
+      let configuration = runs.path(Self.name) + "/config.yaml"
+      try FileManager.default.removeItem(atPath: configuration)
+      let unknown = try runs.train(Self.name, changed, more: ["--resume"])
+      #expect(unknown.isRefusal(65, configuration, "other settings"), "\(unknown)")
+      let same = try runs.train(Self.name, more: ["--resume"])
+      #expect(same.succeeded && same.standardError.contains("the same settings"), "\(same)")
     }
 
     @Test func aRunIsNotBegunOverAnother() throws {

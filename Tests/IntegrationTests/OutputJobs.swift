@@ -1,0 +1,138 @@
+import Foundation
+import Glibc
+import Testing
+import Training
+
+/// A small file system in memory, for as long as its owner lives.
+private final class SmallDisk {
+  let path: String
+
+  /// Whether this user may mount one here.
+  static let isAllowed: Bool = (try? SmallDisk(megabytes: 1)) != nil
+
+  struct Failure: Error {
+    var code: Int32
+  }
+
+  init(megabytes: Int) throws {
+    path = FileManager.default.temporaryDirectory.path + "/rfm-disk-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    guard mount("tmpfs", path, "tmpfs", 0, "size=\(megabytes)m") == 0 else {
+      let code = errno
+      rmdir(path)
+      throw Failure(code: code)
+    }
+  }
+
+  deinit {
+    umount2(path, Int32(MNT_DETACH))
+    rmdir(path)
+  }
+
+  func change(megabytes: Int) throws {
+    guard mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT), "size=\(megabytes)m") == 0
+    else { throw Failure(code: errno) }
+  }
+
+  func protect() throws {
+    guard mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT | MS_RDONLY), nil) == 0
+    else { throw Failure(code: errno) }
+  }
+}
+
+extension Jobs {
+  /// Trouble with the place that a training writes to: it says so with the path, ends with status 74
+  /// and leaves what it had saved.
+  @Suite struct Output {
+    private let runs: TinyRuns
+    private var folder: TestFolder { runs.folder }
+
+    init() throws { runs = try TinyRuns() }
+
+    /// A checkpoint takes 5 MB: there is room for one. With more room the training goes on, to the
+    /// same bits.
+    @Test(.enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"))
+    func aFullDiskEndsTheTrainingAndKeepsTheCheckpointBefore() throws {
+      let disk = try SmallDisk(megabytes: 8)
+      let settings = ["training.steps=12", "run.directory=\(disk.path)"]
+      let outcome = try runs.train("x", settings, ranks: 2)
+      #expect(outcome.isRefusal(74, "\(disk.path)/x/", "No space left on device"), "\(outcome)")
+      let names = try FileManager.default.contentsOfDirectory(atPath: disk.path + "/x/checkpoints")
+      #expect(names.contains("step-00000004") && names.contains("latest"), "\(names)")
+      #expect(!names.contains { $0.hasSuffix(".partial") }, "\(names)")
+      #expect(throws: Never.self) {
+        try Checkpoint(opening: disk.path + "/x/checkpoints/latest")
+      }
+
+      try disk.change(megabytes: 64)
+      let resumed = try runs.train("x", settings, ranks: 2, more: ["--resume"])
+      #expect(resumed.succeeded, "\(resumed)")
+      let whole = try runs.train("whole", ["training.steps=12"], ranks: 2)
+      #expect(whole.succeeded, "\(whole)")
+      for file in ["model.safetensors", "optimizer.safetensors"] {
+        let isTheSame =
+          try bytes(disk.path + "/x/checkpoints/latest/" + file)
+          == bytes(runs.latest("whole", file))
+        #expect(isTheSame, "\(file)")
+      }
+    }
+
+    @Test(.enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"))
+    func aDiskThatIsFullFromTheStartIsNamedAndStaysAsItWas() throws {
+      let disk = try SmallDisk(megabytes: 1)
+      let filler = [UInt8](repeating: 1, count: 1 << 20)
+      let file = try #require(fopen(disk.path + "/filler", "w"))
+      fwrite(filler, 1, filler.count, file)
+      fclose(file)
+      let outcome = try runs.train("x", ["run.directory=\(disk.path)"], ranks: 2)
+      #expect(outcome.isRefusal(74, "\(disk.path)/x/", "No space left on device"), "\(outcome)")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path) == ["filler"])
+    }
+
+    @Test(.enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"))
+    func aReadOnlyDiskIsNamed() throws {
+      let disk = try SmallDisk(megabytes: 8)
+      try disk.protect()
+      let outcome = try runs.train("x", ["run.directory=\(disk.path)"], ranks: 2)
+      #expect(outcome.isRefusal(74, "\(disk.path)/x", "Read-only file system"), "\(outcome)")
+    }
+
+    @Test func aRunFolderThatVanishesEndsTheTraining() throws {
+      let job = try Job(
+        "rfm", runs.arguments("x", ["training.steps=4000", "checkpoint.every_steps=20"]),
+        ranks: 2, timeLimit: 120)
+      #expect(job.wait(until: { _ in !folder.names("runs/x/checkpoints").isEmpty }))
+      // Gone at once, not file by file under the training's hands.
+      #expect(rename(runs.path("x"), folder.file("elsewhere")) == 0)
+      let outcome = job.wait()
+      #expect(
+        outcome.isRefusal(74, runs.path("x") + "/checkpoints", "No such file or directory"),
+        "\(outcome)")
+      #expect(folder.names("runs").isEmpty)
+    }
+
+    @Test func aTrainingThatIsRefusedLeavesNoFolder() throws {
+      let missing = folder.file("none.safetensors")
+      let outcome = try runs.train("x", ["model.weights=\(missing)"], ranks: 2)
+      #expect(outcome.isRefusal(74, missing), "\(outcome)")
+      #expect(folder.names() == ["config.yaml"])
+      let damaged = try runs.train("x", ["data.validation=\(folder.file("config.yaml"))"], ranks: 2)
+      #expect(damaged.status == 65, "\(damaged)")
+      #expect(folder.names() == ["config.yaml"])
+    }
+
+    /// Through mpirun's pipe: `launch/local` tells the width of the terminal behind it.
+    @Test func progressIsOneLineWhereATerminalIsBehindThePipe() throws {
+      for (variables, isLive) in [(["RFM_TERMINAL": "60", "TERM": "xterm"], true), ([:], false)] {
+        let outcome = try Job.run(
+          "rfm", runs.arguments(isLive ? "live" : "plain"), ranks: 2, environment: variables)
+        #expect(outcome.succeeded, "\(outcome)")
+        #expect(outcome.standardError.contains("\rstep ") == isLive, "\(outcome)")
+        let shown = outcome.standardError.split(whereSeparator: { "\r\n".contains($0) })
+        #expect(
+          !isLive
+            || shown.allSatisfy { !$0.hasPrefix("step ") || $0.contains(":") || $0.count < 60 })
+      }
+    }
+  }
+}
