@@ -10,8 +10,8 @@ import Networks
 /// in a folder beside (`.step-NNNNNNNN.PID.partial`), every file and the folder are flushed, and
 /// then it gets its name; links change by renaming as well; what is removed loses its name first.
 /// So whatever moment a process or a machine dies at, readers find whole checkpoints only, and the
-/// newest one is at most one interval old. Leftovers of the dead are cleared away by
-/// ``resume(report:)``.
+/// newest one is older by at most one interval and the time that writing takes. Leftovers of the dead
+/// are cleared away by ``resume(report:)``.
 ///
 /// Only one process at a time may write, see ``RunFolder``.
 public struct CheckpointStore: Sendable {
