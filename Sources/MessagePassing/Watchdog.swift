@@ -22,7 +22,6 @@ public final class Watchdog: @unchecked Sendable {
   private let exitStatus: Int32
   private let setting: String
   private var gossip: Gossip
-  private let watched: [Arrivals]
 
   private struct Known {
     var word = Gossip.Word()
@@ -55,7 +54,6 @@ public final class Watchdog: @unchecked Sendable {
     hosts = try communicator.allGather(communicator.hostName)
     gossip = Gossip(try communicator.duplicate(arrivals: Arrivals()))
     try gossip.open()
-    watched = Arrivals.allWatched
     let now = Self.now
     known = Mutex(hosts.map { _ in Known(heard: now, advanced: now) })
     mutex = .allocate(capacity: 1)
@@ -117,6 +115,7 @@ public final class Watchdog: @unchecked Sendable {
 
   private func ownWord(_ round: Int64) -> Gossip.Word {
     let current = Whereabouts.current
+    let watched = Arrivals.allWatched
     func count(_ place: Int) -> Int64 {
       watched.indices.contains(place)
         ? Int64(watched[place].count.load(ordering: .relaxed)) : 0
@@ -137,21 +136,22 @@ public final class Watchdog: @unchecked Sendable {
 
   private func watch() {
     let pause = min(max(limit / 20, 0.02), 1)
-    var waited = watched.map { _ in (count: 0, seconds: 0.0) }
+    var waited = (0..<Arrivals.mostWatched).map { _ in (count: 0, seconds: 0.0) }
     var last = Self.now
     while sleep(pause) {
       let now = Self.now
       // What is more than two pauses is time in which the whole process did not run.
       let passed = min(now - last, 2 * pause)
       last = now
-      for (place, arrivals) in watched.enumerated() {
+      // Communicators may have been added.
+      for (place, arrivals) in Arrivals.allWatched.enumerated() {
         let count = arrivals.count.load(ordering: .relaxed)
         guard arrivals.isInside.load(ordering: .acquiring), count == waited[place].count else {
           waited[place] = (count, 0)
           continue
         }
         waited[place].seconds += passed
-        if waited[place].seconds >= limit { judge(place, waited[place].seconds) }
+        if waited[place].seconds >= limit { judge(arrivals, place, waited[place].seconds) }
       }
     }
   }
@@ -165,31 +165,31 @@ public final class Watchdog: @unchecked Sendable {
     func idle(_ rank: Int) -> Double { now - known[rank].advanced }
   }
 
-  private func findings(_ place: Int) -> Findings {
+  private func findings(_ arrivals: Arrivals, _ place: Int) -> Findings {
     let known = known.withLock { $0 }
-    let count = Int64(watched[place].count.load(ordering: .relaxed))
+    let count = Int64(arrivals.count.load(ordering: .relaxed))
     return Findings(
       absent: known.indices.filter { $0 != rank && known[$0].word.count(place) < count },
       known: known, now: Self.now)
   }
 
   /// Ends the job if those who have not come do nothing, or if all have come and none gets on.
-  private func judge(_ place: Int, _ waited: Double) {
+  private func judge(_ arrivals: Arrivals, _ place: Int, _ waited: Double) {
     func isHopeless(_ findings: Findings) -> Bool {
       if findings.absent.isEmpty {
         return findings.known.indices.allSatisfy { $0 == rank || findings.idle($0) >= limit }
       }
       return findings.absent.contains { findings.idle($0) >= limit }
     }
-    guard isHopeless(findings(place)) else { return }
+    guard isHopeless(findings(arrivals, place)) else { return }
     // One rank speaks, the first that still can: the others give it a moment.
-    let count = watched[place].count.load(ordering: .relaxed)
+    let count = arrivals.count.load(ordering: .relaxed)
     guard sleep(0.6 * Double(min(rank, 5))) else { return }
-    let findings = findings(place)
-    guard watched[place].isInside.load(ordering: .acquiring),
-      watched[place].count.load(ordering: .relaxed) == count, isHopeless(findings)
+    let findings = findings(arrivals, place)
+    guard arrivals.isInside.load(ordering: .acquiring),
+      arrivals.count.load(ordering: .relaxed) == count, isHopeless(findings)
     else { return }
-    report(findings, operation: watched[place].operationName, waited)
+    report(findings, operation: arrivals.operationName, waited)
     endJob()
   }
 

@@ -1,0 +1,109 @@
+import FaceShards
+import ForgeryMining
+import MessagePassing
+import Networks
+
+/// What a training keeps, and how it goes on from that.
+extension Trainer {
+  func save(_ progress: Progress?) throws {
+    Whereabouts.enter(.saving)
+    var prototypes: PrototypesFile?
+    if let set = data.validation, set.labels.contains(1),
+      configuration.prototypes.imagesPerMethod > 0
+    {
+      let survey = try PrototypeSurvey(
+        validationPass, set, imagesPerMethod: configuration.prototypes.imagesPerMethod,
+        communicator: communicator)
+      prototypes = PrototypesFile(
+        survey.prototypes,
+        origin: .init(
+          model: configuration.model.name.rawValue, step: steps,
+          data: configuration.data.validation.joined(separator: ", "),
+          imagesPerMethod: configuration.prototypes.imagesPerMethod),
+        calibration: survey.calibration)
+    }
+    savedStep = steps
+    guard let writer else { return }
+    var figures: [JSON.Member] = []
+    var isBest = data.validation == nil
+    if let lastValidation, lastValidation.step == steps {
+      let auc = lastValidation.metrics.overall.auc
+      figures = [.init("validation_auc", .optional(auc))]
+      if let auc, auc > bestAUC ?? -1 {
+        bestAUC = auc
+        isBest = true
+      }
+    }
+    try inform(prototypes?.prototypes)
+    let epoch = data.order.epoch(at: position)
+    let (steps, metrics) = (steps, metrics)
+    let state = CheckpointState(
+      step: steps, epoch: epoch, position: position - epoch * data.order.epochLength,
+      seed: configuration.run.seed, configurationDigest: configuration.digest,
+      ranks: communicator.size, detector: .init(configuration), metrics: figures,
+      details: [
+        .init("best_validation_auc", .optional(bestAUC)),
+        .init("skipped_steps", .integer(skipped.inAll)),
+        .init("skipped_in_a_row", .integer(skipped.inARow)),
+      ])
+    try writer.start(
+      state, isBest: isBest, prototypes: prototypes,
+      synchronise: { try metrics?.synchronise() },
+      written: { progress?.message("step \(steps): saved \($0)") })
+  }
+
+  /// Tells the observers what is saved.
+  private func inform(_ prototypes: Prototypes?) throws {
+    guard !observers.isEmpty else { return }
+    let snapshot = TrainingSnapshot(step: steps, prototypes: prototypes) { [self] in
+      guard let set = data.validation else { return [] }
+      return try TrainingExample.examples(
+        validationPass, set, erasing: step.erasing,
+        capacity: configuration.training.batchPerRank,
+        normalisation: PixelNormalisation(
+          mean: Float(configuration.data.mean), std: Float(configuration.data.std)))
+    }
+    for observer in observers { try observer.saved(snapshot) }
+  }
+
+  /// Rank 0's weights and running statistics become everybody's.
+  func broadcastDetector() throws {
+    try communicator.broadcast(detector.values)
+    try communicator.broadcast(detector.runningStatistics)
+  }
+
+  /// Rank 0 reads the checkpoint, all get its contents.
+  func restore(_ checkpoint: Checkpoint?) throws {
+    if let checkpoint {
+      _ = try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
+      let tensors = try checkpoint.optimizer()
+      for slot in step.optimizer.slots {
+        let prefix = slot.name + "."
+        let mine = tensors.filter { $0.name.hasPrefix(prefix) }.map {
+          NamedTensor(
+            name: String($0.name.dropFirst(prefix.count)), shape: $0.shape, values: $0.values)
+        }
+        try detector.store(
+          mine, into: slot.values.baseAddress!, from: checkpoint.optimizerPath)
+      }
+      let state = checkpoint.state
+      position = state.epoch * data.order.epochLength + state.position
+      let details = JSON.object(state.details)
+      bestAUC = details["best_validation_auc"]?.doubleValue
+      skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
+      skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
+      if state.ranks != communicator.size {
+        let perRank = data.globalBatch / communicator.size
+        say(
+          "changed since step \(steps): ranks: \(state.ranks) before, \(communicator.size) now; "
+            + "images a step: \(state.ranks * perRank) before, \(data.globalBatch) now. The order of "
+            + "samples goes on, but the run is not the same to the last bit")
+      }
+    }
+    let counts = try communicator.broadcast([position, skipped.inAll, skipped.inARow])
+    (position, skipped) = (counts[0], (counts[1], counts[2]))
+    try broadcastDetector()
+    for slot in step.optimizer.slots { try communicator.broadcast(slot.values) }
+    step.optimizer.resume(steps: steps - skipped.inAll)
+  }
+}
