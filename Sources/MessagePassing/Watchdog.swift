@@ -156,9 +156,10 @@ public final class Watchdog: @unchecked Sendable {
     }
   }
 
-  /// What is known of the ranks besides this one, seen from a collective that this one waits in.
+  /// What is known of the ranks, seen from a collective that this one waits in.
   private struct Findings {
-    var absent: [Int]
+    /// Ranks that have not come, or have and fell silent.
+    var missing: [Int]
     var known: [Known]
     var now: Double
 
@@ -168,18 +169,20 @@ public final class Watchdog: @unchecked Sendable {
   private func findings(_ arrivals: Arrivals, _ place: Int) -> Findings {
     let known = known.withLock { $0 }
     let count = Int64(arrivals.count.load(ordering: .relaxed))
-    return Findings(
-      absent: known.indices.filter { $0 != rank && known[$0].word.count(place) < count },
-      known: known, now: Self.now)
+    let now = Self.now
+    let missing = known.indices.filter {
+      $0 != rank && (known[$0].word.count(place) < count || now - known[$0].heard >= limit)
+    }
+    return Findings(missing: missing, known: known, now: now)
   }
 
   /// Ends the job if those who have not come do nothing, or if all have come and none gets on.
   private func judge(_ arrivals: Arrivals, _ place: Int, _ waited: Double) {
     func isHopeless(_ findings: Findings) -> Bool {
-      if findings.absent.isEmpty {
+      if findings.missing.isEmpty {
         return findings.known.indices.allSatisfy { $0 == rank || findings.idle($0) >= limit }
       }
-      return findings.absent.contains { findings.idle($0) >= limit }
+      return findings.missing.contains { findings.idle($0) >= limit }
     }
     guard isHopeless(findings(arrivals, place)) else { return }
     // One rank speaks, the first that still can: the others give it a moment.
@@ -193,6 +196,9 @@ public final class Watchdog: @unchecked Sendable {
     endJob()
   }
 
+  /// A few lines tell enough, however many ranks there are.
+  private static let mostDescribed = 16
+
   private func report(_ findings: Findings, operation: String, _ waited: Double) {
     func seconds(_ value: Double) -> String { "\((value * 10).rounded() / 10) s" }
     func place(_ rank: Int) -> String {
@@ -201,20 +207,19 @@ public final class Watchdog: @unchecked Sendable {
       return "rank \(rank) on \(hosts[rank]): step \(word.step), \(phase)"
     }
     let whose =
-      findings.absent.isEmpty
+      findings.missing.isEmpty
       ? "all ranks have come, but it does not end"
-      : "rank \(Self.list(findings.absent)) did not come"
+      : "rank \(Self.list(findings.missing)) is missing"
     var text =
       "rfm: rank \(rank): waited \(seconds(waited)) in \(operation) (\(setting)): \(whose); the job "
       + "ends here\n"
-    let arrived = hosts.indices.filter { !findings.absent.contains($0) }
+    let arrived = hosts.indices.filter { !findings.missing.contains($0) }
     text += "rfm: watchdog: arrived: rank \(Self.list(arrived))\n"
     text += "rfm: watchdog: \(place(rank))\n"
-    // A few lines tell enough, however many ranks there are.
-    for rank in findings.absent.prefix(16) {
+    for rank in findings.missing.prefix(Self.mostDescribed) {
       let known = findings.known[rank]
       text +=
-        "rfm: watchdog: not arrived: \(place(rank)); last heard of "
+        "rfm: watchdog: missing: \(place(rank)); last heard of "
         + "\(seconds(findings.now - known.heard)) ago, last got on "
         + "\(seconds(findings.idle(rank))) ago\n"
     }

@@ -93,11 +93,10 @@ extension Trainer {
       skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
       skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
       if state.ranks != communicator.size {
-        let perRank = data.globalBatch / communicator.size
         say(
-          "changed since step \(steps): ranks: \(state.ranks) before, \(communicator.size) now; "
-            + "images a step: \(state.ranks * perRank) before, \(data.globalBatch) now. The order of "
-            + "samples goes on, but the run is not the same to the last bit")
+          "changed since step \(steps): ranks: \(state.ranks) before, \(communicator.size) now; a step "
+            + "takes \(data.globalBatch) images. The order of samples goes on, but the run is not the "
+            + "same to the last bit")
       }
     }
     let counts = try communicator.broadcast([position, skipped.inAll, skipped.inARow])

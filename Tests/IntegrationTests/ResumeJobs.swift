@@ -113,7 +113,7 @@ extension Jobs {
         Self.name, other, ranks: 1, more: ["--resume", "--force", "training.batch_per_rank"])
       #expect(forced.succeeded, "\(forced)")
       for words in [
-        "ranks: 2 before, 1 now", "images a step: 8 before, 8 now", "training.batch_per_rank",
+        "ranks: 2 before, 1 now; a step takes 8 images", "training.batch_per_rank",
         "training.steps",
       ] {
         #expect(forced.standardError.contains(words), "\(forced)")

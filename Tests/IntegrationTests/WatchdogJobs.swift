@@ -11,8 +11,8 @@ extension Jobs {
       #expect(!outcome.timedOut && outcome.leftovers.isEmpty, "\(outcome)")
       let others = [0: "1-3", 2: "0-1, 3"][rank]!
       for words in [
-        "in MPI_Barrier (the limit): rank \(rank) did not come", "arrived: rank \(others)\n",
-        "not arrived: rank \(rank) on ",
+        "in MPI_Barrier (the limit): rank \(rank) is missing", "arrived: rank \(others)\n",
+        "missing: rank \(rank) on ",
       ] {
         #expect(outcome.standardError.contains(words), "\(outcome)")
       }
@@ -49,8 +49,8 @@ extension Jobs {
       #expect(outcome.status == 74, "\(outcome)")
       #expect(!outcome.timedOut && outcome.leftovers.isEmpty, "\(outcome)")
       for words in [
-        "(communication.watchdog_seconds): rank \(rank) did not come; the job ends here",
-        "not arrived: rank \(rank) on ", "last heard of ", ": step ",
+        "(communication.watchdog_seconds): rank \(rank) is missing; the job ends here",
+        "missing: rank \(rank) on ", "last heard of ", ": step ",
       ] {
         #expect(outcome.standardError.contains(words), "\(outcome)")
       }
