@@ -66,7 +66,8 @@ extension Jobs {
       #expect(whole.succeeded, "\(whole)")
 
       let job = try submitted("run", Self.settings)
-      wait(job, for: "run", lines: 10)
+      // The second checkpoint waits for the first, so that is there.
+      wait(job, for: "run", lines: 16)
       let victim = try #require(job.ranks()[1], "\(log)")
       kill(victim, SIGKILL)
       #expect(job.wait(until: { _ in log.contains("continuing ") }), "\(log)")
