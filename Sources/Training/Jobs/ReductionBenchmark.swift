@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import MessagePassing
 
 /// Measures what it costs to sum gradients over ranks, by size: `rfm benchmark --allreduce`.
@@ -14,7 +14,8 @@ public enum ReductionBenchmark {
     public var seconds: Double
     /// Bytes a rank has to send at least, 2 (R − 1)/R of what travels, by `seconds`.
     public var bytesPerSecond: Double
-    /// Processor time of a rank, user and system.
+    /// Processor time of the machine a rank of it, the network's interrupts included. Of short
+    /// reductions it is coarse, and of a machine that does other things too high.
     public var processorSeconds: Double
 
     enum CodingKeys: String, CodingKey {
@@ -57,6 +58,8 @@ public enum ReductionBenchmark {
   ) throws -> Report {
     guard communicator.size > 1 else { throw LonelyError() }
     let hosts = Set(try communicator.allGather(communicator.hostName)).count
+    let identity = MachineTime.identity
+    let sharing = try communicator.allGather(identity).count { $0 == identity }
     let arena = UnsafeMutableBufferPointer<Float>.allocate(
       capacity: (sizes.max() ?? 0) / MemoryLayout<Float>.stride)
     arena.initialize(repeating: 0)
@@ -67,7 +70,8 @@ public enum ReductionBenchmark {
       for bytes in sizes {
         let part = UnsafeMutableBufferPointer(
           rebasing: arena[..<(bytes / MemoryLayout<Float>.stride)])
-        let point = try measure(part, compression, communicator, budget: budget)
+        let point = try measure(
+          part, compression, communicator, sharing: sharing, budget: budget)
         points.append(point)
         if point.seconds > budget { break }
       }
@@ -82,40 +86,41 @@ public enum ReductionBenchmark {
   private static func measure(
     _ arena: UnsafeMutableBufferPointer<Float>,
     _ compression: Configuration.Communication.Compression, _ communicator: Communicator,
-    budget: Double
+    sharing: Int, budget: Double
   ) throws -> Point {
     let bytes = arena.count * MemoryLayout<Float>.stride
     // The last bucket is an eighth of the size asked for, and this is to be the only one.
     let reducer = try GradientReducer(
       communicator: communicator, arena: arena, bucketBytes: 8 * bytes, compression: compression)
     precondition(reducer.buckets.count == 1, "one bucket was expected")
+    // The first connects; by the second's time all ranks choose the same number.
+    try reduce(reducer)
+    let trial = try communicator.allReduce(reduce(reducer), .max)
+    let repetitions = max(3, min(200, Int(budget / trial)))
     var seconds: [Double] = []
-    var processor: [Double] = []
-    var repetitions = 2
-    var number = 0
-    while number < repetitions {
-      try communicator.barrier()
-      let before = processorSeconds()
-      let watch = Stopwatch()
-      reducer.begin()
-      try reducer.finish()
-      let (elapsed, busy) = (watch.seconds, processorSeconds() - before)
-      seconds.append(try communicator.allReduce(elapsed, .max))
-      processor.append(busy)
-      number += 1
-      // The first connects; by the second's time all ranks choose the same number.
-      if number == 2 {
-        repetitions = 2 + max(3, min(50, Int(budget / seconds[1])))
-        (seconds, processor) = ([], [])
-      }
-    }
+    seconds.reserveCapacity(repetitions)
+    try communicator.barrier()
+    // Reductions keep the ranks in step; anything between them would take processor time too.
+    let before = MachineTime.busy
+    for _ in 0..<repetitions { seconds.append(try reduce(reducer)) }
+    let busy = (MachineTime.busy - before) / Double(repetitions)
+    try communicator.allReduce(&seconds, .max)
     let median = BenchmarkJob.median(seconds)
     let travelling = compression == .none ? bytes : bytes / 2
     let ranks = Double(communicator.size)
     return Point(
       bytes: bytes, seconds: median,
       bytesPerSecond: 2 * (ranks - 1) / ranks * Double(travelling) / median,
-      processorSeconds: try communicator.allReduce(BenchmarkJob.median(processor), .max))
+      processorSeconds: try communicator.allReduce(busy / Double(sharing), .max))
+  }
+
+  /// One reduction, and the seconds it took.
+  @discardableResult
+  private static func reduce(_ reducer: GradientReducer) throws -> Double {
+    let watch = Stopwatch()
+    reducer.begin()
+    try reducer.finish()
+    return watch.seconds
   }
 
   private static func network(
@@ -131,12 +136,26 @@ public enum ReductionBenchmark {
       ranksPerHost: max(1, ranksPerHost), compressed: compression != .none,
       processorPerByte: BenchmarkJob.median(large.map { $0.processorSeconds / Double($0.bytes) }))
   }
+}
 
-  /// Of all threads of this process, user and system.
-  private static func processorSeconds() -> Double {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + 1e-6 * Double(time.tv_usec) }
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+/// What processors have done since the machine started.
+private enum MachineTime {
+  /// Seconds that all processors of this machine were busy, for whatever process, the network's
+  /// interrupts included: much of what a message costs is done on no process's account. 0 where
+  /// the system does not say.
+  static var busy: Double {
+    guard let text = try? String(contentsOfFile: "/proc/stat", encoding: .utf8),
+      let line = text.split(separator: "\n").first, line.hasPrefix("cpu ")
+    else { return 0 }
+    let ticks = line.split(separator: " ").dropFirst().compactMap { Double($0) }
+    // user, nice, system, (idle, waiting for input and output,) interrupts, soft interrupts
+    guard ticks.count >= 7 else { return 0 }
+    return (ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6])
+      / Double(sysconf(Int32(_SC_CLK_TCK)))
+  }
+
+  /// What tells this machine from others, even where it plays several hosts.
+  static var identity: String {
+    (try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)) ?? ""
   }
 }
