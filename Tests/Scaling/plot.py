@@ -105,10 +105,10 @@ def compare(picture, rows, left, top, side):
             picture.add(f'<rect x="{place[0] - 4.5:.1f}" y="{place[1] - 4.5:.1f}" width="9" '
                         f'height="9" fill="{color}"/>')
     for index, (rate, color) in enumerate(COLORS.items()):
-        height = top + 18 + 17 * index
-        picture.add(f'<circle cx="{left + 14}" cy="{height - 4}" r="5" fill="{color}"/>')
-        picture.text(left + 26, height, NAMES[rate], "start")
-    picture.text(left + 26, top + 18 + 51, "● 2 hosts, ■ 4 hosts", "start")
+        height = top + side - 65 + 17 * index
+        picture.add(f'<circle cx="{left + side - 140}" cy="{height - 4}" r="5" fill="{color}"/>')
+        picture.text(left + side - 128, height, NAMES[rate], "start")
+    picture.text(left + side - 128, top + side - 14, "● 2 hosts, ■ 4 hosts", "start")
     picture.text(left + side / 2, top + side + 38, "predicted, seconds a step")
     picture.text(left - 42, top + side / 2, "measured, seconds a step", turn=-90)
     picture.text(left + side / 2, top - 10, "Measured and predicted (band: 15 %)", size=14)
