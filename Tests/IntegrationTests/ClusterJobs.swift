@@ -88,6 +88,47 @@ extension Jobs {
       #expect(!FileManager.default.fileExists(atPath: runs.path("x")), "nothing was started")
     }
 
+    /// The cable of one host is pulled in the midst of a training: on both sides of the cut the watchdog
+    /// ends the ranks, and the guard the daemons, which wait for each other.
+    @Test func aLinkThatIsCutEndsTheJobOnEveryHostAndItResumes() throws {
+      let settings = ["training.steps=40", "checkpoint.every_steps=5"]
+      let one = try runs.train("one", settings, ranks: 2)
+      #expect(one.succeeded, "\(one)")
+      let script = """
+        metrics=\(runs.path("many"))/metrics.jsonl
+        lines() { cat "$metrics" 2>/dev/null | wc -l; }
+        # Ranks and daemons of this job, on whichever host.
+        running() {
+          grep -lzx "RFM_TEST_JOB=$RFM_TEST_JOB" /proc/[0-9]*/environ 2>/dev/null |
+            sed 's/environ/comm/' | xargs cat 2>/dev/null | grep -cxE 'rfm|orted|mpirun' || true
+        }
+        $here "$@" 2>said &
+        job=$!
+        while kill -0 $job && [[ $(lines) -lt 12 ]]; do sleep 0.05; done
+        $RFM_LINK down 2
+        status=0
+        wait $job || status=$?
+        for try in $(seq 100); do
+          [[ $(running) -gt 0 ]] || break
+          sleep 0.1
+        done
+        echo "status $status, $(running) left"
+        $RFM_LINK up 2
+        $here "$@" --resume 2>>said
+        """
+      let outcome = try onHosts(
+        2, script, runs.arguments("many", settings + ["communication.watchdog_seconds=4"])
+      ).wait()
+      let said = (try? String(contentsOfFile: folder.file("said"), encoding: .utf8)) ?? ""
+      #expect(outcome.succeeded, "\(outcome)\n\(said)")
+      // 74 by the watchdog, or 137 where the guard had to end mpirun.
+      #expect(
+        ["status 74, 0 left\n", "status 137, 0 left\n"].contains(outcome.standardOutput),
+        "\(outcome)\n\(said)")
+      #expect(said.contains("communication.watchdog_seconds") && said.contains("continuing "))
+      #expect(try runs.endedAlike("one", "many"), "\(said)")
+    }
+
     /// The real thing instead of a stand-in: a server on every host, with keys of the test's own.
     @Test(
       .enabled(
