@@ -10,6 +10,8 @@ import MessagePassing
 /// methods are rejected.
 public struct PrototypeSurvey {
   public let prototypes: Prototypes
+  /// The means of the faces that the prototypes were taken from, as the detector sees them: cropped.
+  public let meanFaces: MeanFaces
   public let calibration: PrototypesFile.Calibration
   /// Images that calibrated.
   public let calibrated: Int
@@ -51,17 +53,29 @@ public struct PrototypeSurvey {
     let crop = pass.crop
     var normalised = [Float](repeating: 0, count: crop * crop)
     var accumulator = PrototypeAccumulator(methods: names, height: crop, width: crop)
+    var faces = MeanFaceAccumulator(methods: names, height: crop, width: crop)
+    var face = [UInt8](repeating: 0, count: set.imageSize)
+    let centre = CropGeometry.centre(height: set.height, width: set.width, side: crop)
     var done = 0
     try pass.maps(.fam, set, mine) { image in
       normalised.withUnsafeMutableBufferPointer {
         normaliseAttention(image.map, height: crop, width: crop, into: $0)
       }
-      accumulator.add(normalised, method: place[Int(set.methods[image.sample])])
+      let method = place[Int(set.methods[image.sample])]
+      accumulator.add(normalised, method: method)
+      try face.withUnsafeMutableBufferPointer { try set.readImage(image.sample, into: $0) }
+      face.withUnsafeBufferPointer {
+        faces.add(
+          $0, imageWidth: set.width, top: centre.top, left: centre.left, method: method)
+      }
       done += 1
       progress(done, work)
     }
     try communicator.allReduce(&accumulator.sums, .sum)
     try communicator.allReduce(&accumulator.counts, .sum)
+    try communicator.allReduce(&faces.sums, .sum)
+    try communicator.allReduce(&faces.counts, .sum)
+    meanFaces = faces.means()
     let prototypes = accumulator.prototypes()
     self.prototypes = prototypes
 

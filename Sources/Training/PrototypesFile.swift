@@ -11,6 +11,7 @@ import Networks
 /// | `prototypes` | float32 | [M, H, W] | mean normalised Forgery Attention Maps |
 /// | `counts` | int64 | [M] | of how many images each is the mean |
 /// | `method_names` | string | [M] | the manipulation methods, without "real" |
+/// | `mean_faces` | uint8 | [M, H, W, 3] | optional: means of the images, RGB |
 ///
 /// Root attributes: `format` = "rfm-prototypes", `version` = 1; of ``Origin`` `model`, `checkpoint`,
 /// `step`, `data`, `images_per_method`; of ``Calibration`` `validation_accuracy_plain`,
@@ -88,13 +89,23 @@ public struct PrototypesFile: Equatable, Sendable {
   public var prototypes: Prototypes
   public var origin: Origin
   public var calibration: Calibration
+  /// Of the same methods as the prototypes, in their order and of their size; nil where not known.
+  public var meanFaces: MeanFaces?
 
   public init(
-    _ prototypes: Prototypes, origin: Origin = Origin(), calibration: Calibration = Calibration()
+    _ prototypes: Prototypes, origin: Origin = Origin(), calibration: Calibration = Calibration(),
+    meanFaces: MeanFaces? = nil
   ) {
+    if let meanFaces {
+      precondition(
+        meanFaces.methods == prototypes.methods && meanFaces.height == prototypes.height
+          && meanFaces.width == prototypes.width,
+        "PrototypesFile: expected mean faces of the prototypes' methods and size")
+    }
     self.prototypes = prototypes
     self.origin = origin
     self.calibration = calibration
+    self.meanFaces = meanFaces
   }
 
   // MARK: Writing
@@ -128,6 +139,13 @@ public struct PrototypesFile: Equatable, Sendable {
       layout: layout)
     try file.write("counts", prototypes.counts)
     try file.write("method_names", prototypes.methods)
+    if let meanFaces {
+      let (height, width) = (meanFaces.height, meanFaces.width)
+      try file.write(
+        "mean_faces", meanFaces.images, shape: [methods, height, width, 3],
+        layout: methods == 0
+          ? .contiguous : HDF5Layout(chunk: [1, height, width, 3], fletcher32: true))
+    }
     try file.setAttribute("format", .string(Self.format))
     try file.setAttribute("version", .integer(Self.version))
     let known: [(String, HDF5Value?)] = [
@@ -198,6 +216,16 @@ public struct PrototypesFile: Equatable, Sendable {
     }
     prototypes = Prototypes(
       methods: names, height: shape[1], width: shape[2], maps: values, counts: counts)
+    if try file.names().contains("mean_faces") {
+      let faces = try file.dataset("mean_faces")
+      guard faces.shape == shape + [3], faces.type == .uint8 else {
+        throw refuse(
+          "mean_faces is \(faces.type) \(faces.shape), expected uint8 \(shape + [3])")
+      }
+      meanFaces = MeanFaces(
+        methods: names, height: shape[1], width: shape[2],
+        images: try faces.readAll(as: UInt8.self))
+    }
 
     func string(_ name: String) throws -> String? {
       if case .string(let value)? = try file.attribute(name) { value } else { nil }

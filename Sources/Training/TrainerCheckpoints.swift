@@ -20,7 +20,7 @@ extension Trainer {
           model: configuration.model.name.rawValue, step: steps,
           data: configuration.data.validation.joined(separator: ", "),
           imagesPerMethod: configuration.prototypes.imagesPerMethod),
-        calibration: survey.calibration)
+        calibration: survey.calibration, meanFaces: survey.meanFaces)
     }
     savedStep = steps
     guard let writer else { return }

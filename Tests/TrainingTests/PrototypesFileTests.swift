@@ -45,6 +45,31 @@ import Testing
     #expect(try folder.contents() == ["prototypes.h5"])
   }
 
+  @Test func meanFacesAreKeptWhereThereAreAny() throws {
+    var file = example
+    file.meanFaces = MeanFaces(
+      methods: ["swap", "Äugen"], height: 2, width: 3, images: (0..<36).map { UInt8($0 * 7) })
+    try file.write(to: folder("faces.h5"))
+    #expect(try PrototypesFile(reading: folder("faces.h5")) == file)
+    let written = try HDF5File(reading: folder("faces.h5"))
+    #expect(try written.dataset("mean_faces").shape == [2, 2, 3, 3])
+    // Faces of another size, or none at all.
+    let path = try self.file("other.h5")
+    #expect(try PrototypesFile(reading: path).meanFaces == nil)
+    let other = try HDF5File.create(folder("wrong.h5"))
+    try other.write("prototypes", [1, 2] as [Float], shape: [1, 1, 2])
+    try other.write("counts", [1] as [Int64])
+    try other.write("method_names", ["a"])
+    try other.write("mean_faces", [UInt8](repeating: 1, count: 3), shape: [1, 1, 1, 3])
+    try other.setAttribute("format", .string(PrototypesFile.format))
+    try other.setAttribute("version", .integer(1))
+    try other.close()
+    let error = try #require(throws: PrototypesFileError.self) {
+      try PrototypesFile(reading: folder("wrong.h5"))
+    }
+    #expect(error.reason.contains("mean_faces") && error.reason.contains("[1, 1, 2, 3]"))
+  }
+
   @Test func whatIsNotKnownIsLeftOutAndNoMethodsAreFine() throws {
     let bare = PrototypesFile(
       Prototypes(methods: [], height: 4, width: 4, maps: [], counts: []))

@@ -32,7 +32,7 @@ public struct PrototypesJob {
         model: loaded.detector.name.rawValue, checkpoint: loaded.source,
         step: loaded.checkpoint?.state.step, data: data.joined(separator: ", "),
         imagesPerMethod: imagesPerMethod),
-      calibration: survey.calibration)
+      calibration: survey.calibration, meanFaces: survey.meanFaces)
     try file.write(to: output)
     return file
   }
