@@ -283,19 +283,10 @@ public struct ExplanationJob {
     let activation = (0..<height * width).map { cams[height * width + $0] - cams[$0] }
     // The seed's own noise for every image, whichever rank it falls to.
     var streams = ErasingStreams(seed: settings.seed, epoch: 0, sample: UInt64(item.index))
-    var input = Array(
-      UnsafeBufferPointer(
-        start: images.floats() + place * crop * crop * 3, count: crop * crop * 3))
     let side = SuspiciousForgeriesErasing.proportionalSide(crop: crop)
-    eraseSuspiciousForgeries(
-      image: &input, attention: map, height: crop, width: crop,
-      settings: SuspiciousForgeriesErasing(maxHeight: side, maxWidth: side), streams: &streams)
-    let erased = RGBImage(
-      width: crop, height: crop,
-      pixels: input.map {
-        let level = (Double($0) * loaded.std + loaded.mean) * 255
-        return UInt8(min(max(level, 0), 255).rounded())
-      })
+    let erased = ErasedPicture.render(
+      image, attention: map, settings: SuspiciousForgeriesErasing(maxHeight: side, maxWidth: side),
+      normalisation: loaded.normalisation, streams: &streams)
     // FAM is spiky: the normalised map, smoothed by half, is what prototypes are made of too.
     let smooth = normalisedAttention(map, height: crop, width: crop)
     try PNGCodec.write(

@@ -63,8 +63,17 @@ public final class DatasetPass {
   public func logits(
     _ set: ShardSet, _ samples: [Int], progress: (Int) -> Void = { _ in }
   ) throws -> [Float]? {
+    let mine = try logits(ofThisRank: part(samples), set, progress: progress)
+    return try communicator.gather(mine)?.flatMap { $0 }
+  }
+
+  /// Logits of samples of this rank, two a sample in their order. Not collective.
+  ///
+  /// - Parameter progress: told how many samples are done.
+  public func logits(
+    ofThisRank mine: [Int], _ set: ShardSet, progress: (Int) throws -> Void = { _ in }
+  ) throws -> [Float] {
     inference.refresh()
-    let mine = part(samples)
     var result = [Float](repeating: 0, count: 2 * mine.count)
     if !mine.isEmpty {
       let loader = try BatchLoader(
@@ -76,11 +85,11 @@ public final class DatasetPass {
             images: batch.images.baseAddress!, count: batch.count,
             logits: $0.baseAddress! + 2 * batch.position)
         }
-        progress(batch.position + batch.count)
+        try progress(batch.position + batch.count)
         Whereabouts.progress()
       }
     }
-    return try communicator.gather(result)?.flatMap { $0 }
+    return result
   }
 
   /// One image's result of `maps`.

@@ -63,16 +63,32 @@ public final class MetricsFile {
   /// - Throws: `FileError`; ``CheckpointError`` for a damaged line in the middle.
   public static func read(_ path: String) throws -> [JSON] {
     var objects: [JSON] = []
+    try forEach(in: path) { objects.append($0) }
+    return objects
+  }
+
+  /// Calls `body` with one line after another, as ``read(_:)`` gives them all.
+  ///
+  /// - Parameter damage: given the error of a line that holds something else; the next line follows
+  ///   unless it throws.
+  public static func forEach(
+    in path: String, damage: (CheckpointError) throws -> Void = { throw $0 },
+    _ body: (JSON) throws -> Void
+  ) throws {
+    var line = 0
     try forEachLine(in: path) { bytes, isWhole in
       guard isWhole else { return false }
+      line += 1
+      let object: JSON
       do {
-        objects.append(try JSON(parsing: bytes))
+        object = try JSON(parsing: bytes)
       } catch {
-        throw CheckpointError(path: path, problem: "line \(objects.count + 1) \(error)")
+        try damage(CheckpointError(path: path, problem: "line \(line) \(error)"))
+        return true
       }
+      try body(object)
       return true
     }
-    return objects
   }
 
   /// How many bytes the whole lines up to `step` take.

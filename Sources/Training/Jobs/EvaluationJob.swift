@@ -11,6 +11,11 @@ public struct EvaluationJob {
   public struct Localisation: Encodable, Sendable {
     public var overall: LocalisationSummary
     public var methods: [String: LocalisationSummary]
+
+    public init(overall: LocalisationSummary, methods: [String: LocalisationSummary]) {
+      self.overall = overall
+      self.methods = methods
+    }
   }
 
   /// What `metrics.json` holds.

@@ -1,0 +1,25 @@
+import FaceShards
+import ForgeryMining
+
+/// What Suspicious Forgeries Erasing leaves of an image.
+enum ErasedPicture {
+  /// - Parameters:
+  ///   - image: what the detector saw.
+  ///   - attention: its FAM, float32 `[height, width]`.
+  ///   - normalisation: the detector's, for erased pixels are drawn in its space.
+  static func render(
+    _ image: RGBImage, attention: [Float], settings: SuspiciousForgeriesErasing,
+    normalisation: PixelNormalisation, streams: inout ErasingStreams
+  ) -> RGBImage {
+    var input = image.pixels.map { normalisation[$0] }
+    eraseSuspiciousForgeries(
+      image: &input, attention: attention, height: image.height, width: image.width,
+      settings: settings, streams: &streams)
+    return RGBImage(
+      width: image.width, height: image.height,
+      pixels: input.map {
+        let level = (Double($0) * Double(normalisation.std) + Double(normalisation.mean)) * 255
+        return UInt8(min(max(level, 0), 255).rounded())
+      })
+  }
+}

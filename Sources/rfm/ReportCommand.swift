@@ -1,0 +1,59 @@
+import ArgumentParser
+import MessagePassing
+import Reports
+import Training
+
+struct ReportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report",
+    abstract: "Show a run on one page: curves, detection, attribution, prototypes, examples.",
+    discussion: """
+      Writes report.html into the run folder: one page that needs no other file and no network. Its \
+      detector is evaluated on the run's validation images, or on those of --data; of a large set \
+      an even part is taken. What a run lacks is left out with a sentence. `rfm train` writes the \
+      same page when it ends, unless run.report is false.
+
+      Examples:
+        rfm report runs/demo
+        mpirun -np 2 rfm report runs/demo --data 'd/test-*.h5' --output test.html
+      """)
+
+  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
+  var folder: String
+
+  @Option(help: "best, latest, or a checkpoint folder. Default: the best, or else the latest.")
+  var checkpoint: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Shards: paths or patterns, quoted so that the shell leaves them alone ('d/test-*.h5'). May "
+        + "be given several times. Default: the run's validation shards.", valueName: "glob"))
+  var data: [String] = []
+
+  @Option(help: "The page to write. Default: report.html in the run folder.")
+  var output: String?
+
+  @Option(help: "Images that are scored at the most, about; a quarter as many fakes are mapped.")
+  var images = 4096
+
+  @OptionGroup var workers: WorkerOptions
+
+  func validate() throws {
+    guard images >= 4 else { throw ValidationError("--images takes 4 or more, not \(images)") }
+  }
+
+  func run() throws {
+    let communicator = try Communicator.world()
+    var settings = ReportJob.Settings(run: folder)
+    settings.checkpoint = checkpoint
+    settings.data = data
+    settings.output = output
+    settings.batch = workers.batch
+    settings.scored = images
+    settings.mapped = images / 4
+    let path = try ReportJob.run(
+      settings, communicator: communicator, workers: workers.pool(communicator)
+    ) { say("warning: \($0)") }
+    if communicator.isRoot { print("written to \(path)") }
+  }
+}
