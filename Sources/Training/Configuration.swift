@@ -23,6 +23,8 @@ public struct Configuration: Sendable, Equatable {
     public var seed = 5
     /// Whether TensorBoard's event files are written into the folder.
     public var tensorboard = true
+    /// Whether a training that ends writes its report.
+    public var report = true
 
     /// The folder of this run.
     public var folder: String { "\(directory)/\(name)" }

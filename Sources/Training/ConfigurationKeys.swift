@@ -17,6 +17,9 @@ extension Configuration {
       "run.tensorboard", \.run.tensorboard, effect: .harmless,
       "Write what is measured, prototypes and example images as TensorBoard's event files into the "
         + "run's folder too."),
+    .boolean(
+      "run.report", \.run.report, effect: .harmless,
+      "Write report.html into the run's folder when the training ends."),
 
     .texts(
       "data.train", \.data.train,

@@ -9,6 +9,7 @@ import Networks
 /// | `environment.json` | versions, hosts, ranks, threads, instruction set |
 /// | `metrics.jsonl` | what was measured, one JSON object a line |
 /// | `checkpoints/` | see ``CheckpointStore`` |
+/// | `report.html` | what came of it, for people; written when the training has ended |
 ///
 /// One training at a time has it open: rank 0 holds a lock, which the system releases however the
 /// process ends.

@@ -159,6 +159,9 @@ public final class Trainer {
     return supported
   }
 
+  /// Whether SIGTERM or SIGUSR1 has asked this process to stop.
+  public static var isAskedToStop: Bool { StopRequest.isMade }
+
   // MARK: The loop
 
   /// Trains to the last step, or until asked to stop. Collective.

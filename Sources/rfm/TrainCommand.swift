@@ -11,7 +11,8 @@ struct TrainCommand: ParsableCommand {
       Each step: the Forgery Attention Map of every image (where the detector is sensitive), \
       Suspicious Forgeries Erasing (random blocks there), and an update on what is left. Rank 0 \
       writes the run folder runs/NAME: config.yaml, environment.json, metrics.jsonl, TensorBoard's \
-      event files and checkpoints/, of which `latest` and `best` (by validation AUC) are links.
+      event files and checkpoints/, of which `latest` and `best` (by validation AUC) are links; at \
+      the end also report.html.
 
       SIGTERM or SIGUSR1 ends a training after saving, with status 75; --resume goes on where it \
       stopped, to the same result.
@@ -51,12 +52,19 @@ struct TrainCommand: ParsableCommand {
       if communicator.isRoot { print(lines.joined(separator: "\n")) }
       return
     }
-    let trainer = try Trainer(
-      configuration, resume: resume, forced: force, communicator: communicator,
-      observers: configuration.run.tensorboard ? [TensorBoardLog()] : [], say: say)
-    switch try trainer.run() {
-    case .finished: break
+    switch try train(configuration, communicator) {
+    case .finished: ReportJob.finish(configuration, communicator: communicator, say: say)
     case .stopped: throw ExitCode(ExitStatus.stopped.rawValue)
     }
+  }
+
+  /// The trainer and its memory are gone before the report is made.
+  private func train(
+    _ configuration: Configuration, _ communicator: Communicator
+  ) throws -> Trainer.Outcome {
+    try Trainer(
+      configuration, resume: resume, forced: force, communicator: communicator,
+      observers: configuration.run.tensorboard ? [TensorBoardLog()] : [], say: say
+    ).run()
   }
 }

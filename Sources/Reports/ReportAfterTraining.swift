@@ -1,0 +1,31 @@
+import MessagePassing
+import Tensors
+import Training
+
+extension ReportJob {
+  /// Writes the report of a training that has just ended, if `run.report` says so. The training is
+  /// done whatever becomes of it: what goes wrong is only told. Collective.
+  ///
+  /// - Parameter say: told where the page is, or why there is none; only rank 0's is used.
+  public static func finish(
+    _ configuration: Configuration, communicator: Communicator, say: (String) -> Void
+  ) {
+    guard configuration.run.report else { return }
+    var settings = Settings(run: configuration.run.folder)
+    settings.batch = configuration.evaluation.batch
+    func tell(_ line: String) {
+      if communicator.isRoot { say(line) }
+    }
+    do {
+      let threads = configuration.training.threads ?? ThreadShare.perRank(communicator)
+      let path = try run(
+        settings, communicator: communicator, workers: WorkerPool(threads: threads),
+        isStopped: { Trainer.isAskedToStop }, warn: { tell("warning: \($0)") })
+      tell("report: \(path)")
+    } catch {
+      tell(
+        "warning: the training is done, but its report was not written: \(error); "
+          + "rfm report \(configuration.run.folder) tries again")
+    }
+  }
+}
