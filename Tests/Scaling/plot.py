@@ -104,8 +104,10 @@ def compare(picture, rows, left, top, side):
         else:
             picture.add(f'<rect x="{place[0] - 4.5:.1f}" y="{place[1] - 4.5:.1f}" width="9" '
                         f'height="9" fill="{color}"/>')
-    for index, (rate, color) in enumerate(COLORS.items()):
-        height = top + side - 65 + 17 * index
+    rates = [rate for rate in COLORS if any(row["rate"] == rate for row in rows)]
+    for index, rate in enumerate(rates):
+        color = COLORS[rate]
+        height = top + side - 14 - 17 * (len(rates) - index)
         picture.add(f'<circle cx="{left + side - 140}" cy="{height - 4}" r="5" fill="{color}"/>')
         picture.text(left + side - 128, height, NAMES[rate], "start")
     picture.text(left + side - 128, top + side - 14, "● 2 hosts, ■ 4 hosts", "start")
@@ -149,8 +151,10 @@ def main():
     arguments = parser.parse_args()
     rows = results(arguments.results)
     table(rows)
+    threads = json.loads(arguments.step.read_text())["threads"]
     forecast = json.loads(subprocess.run(
-        [arguments.rfm, "benchmark", "--scaling", "--step", arguments.step, "--json"],
+        [arguments.rfm, "benchmark", "--scaling", "--step", arguments.step,
+         "--cores", str(threads), "--json"],
         check=True, stdout=subprocess.PIPE).stdout)
     picture = Picture(860, 430)
     compare(picture, rows, 70, 40, 330)
