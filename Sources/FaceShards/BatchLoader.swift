@@ -95,8 +95,8 @@ public final class Batch {
 enum BatchPlan: Sendable {
   /// Endless: from `position` on, this rank's part of every global batch.
   case training(SampleOrder, rank: Int, ranks: Int, position: Int, flips: Bool)
-  /// Every one of the samples once.
-  case evaluation([Int])
+  /// Every one of the samples once, degraded.
+  case evaluation([Int], [Degradation])
 }
 
 /// Reads batches ahead, on a thread of its own, so that the step does not wait for the disk.
@@ -154,15 +154,17 @@ public final class BatchLoader {
 
   /// Loads for evaluation: centre crops of `samples`, each once, the last batch smaller if need be.
   /// For all samples split over ranks, give `WorkDivision.part(of: set.count, …)`.
+  ///
+  /// - Parameter degradations: what is done to the whole images first, one after another.
   public convenience init(
     evaluating set: ShardSet, samples: some Sequence<Int>, batchSize: Int, crop: Int,
-    normalisation: PixelNormalisation = .init(), depth: Int = 2
+    normalisation: PixelNormalisation = .init(), degradations: [Degradation] = [], depth: Int = 2
   ) throws {
     let samples = Array(samples)
     precondition(
       samples.allSatisfy { (0..<set.count).contains($0) }, "samples lie in 0..<\(set.count)")
     try self.init(
-      set: set, plan: .evaluation(samples), batchSize: batchSize, crop: crop,
+      set: set, plan: .evaluation(samples, degradations), batchSize: batchSize, crop: crop,
       normalisation: normalisation, depth: depth)
   }
 
@@ -312,7 +314,7 @@ private struct BatchFiller: Sendable {
       let start = position + (batches * ranks + rank) * batchSize
       batch.position = start
       for i in 0..<batchSize { draws.append(order.draw(at: start + i)) }
-    case .evaluation(let samples):
+    case .evaluation(let samples, _):
       let start = batches * batchSize
       guard start < samples.count else { return false }
       batch.position = start
@@ -332,19 +334,28 @@ private struct BatchFiller: Sendable {
       if isStopped() { return false }
       let sample = draws[i].sample
       let geometry = geometry(batch, i)
-      let set = set
-      let normalisation = normalisation
-      try image.withUnsafeMutableBufferPointer { image in
-        if loaded != sample {
-          try set.readImage(sample, into: image)
-          loaded = sample
-        }
-        normalisation.cut(
-          geometry, of: UnsafeBufferPointer(image), width: set.width, into: batch.image(i))
+      if loaded != sample {
+        try read(sample)
+        loaded = sample
+      }
+      image.withUnsafeBufferPointer {
+        normalisation.cut(geometry, of: $0, width: set.width, into: batch.image(i))
       }
     }
     batches += 1
     return true
+  }
+
+  /// Brings a sample's image into `image`, degraded if the plan says so.
+  private mutating func read(_ sample: Int) throws {
+    let set = set
+    try image.withUnsafeMutableBufferPointer { try set.readImage(sample, into: $0) }
+    guard case .evaluation(_, let degradations) = plan, !degradations.isEmpty else { return }
+    var degraded = RGBImage(width: set.width, height: set.height, pixels: image)
+    for degradation in degradations {
+      degraded = try degradation.applied(to: degraded, sample: set.identifier(of: sample))
+    }
+    image = degraded.pixels
   }
 
   private func geometry(_ batch: Batch, _ i: Int) -> CropGeometry {

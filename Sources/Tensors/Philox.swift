@@ -42,7 +42,7 @@ public struct Philox {
 /// part of what makes a run reproducible: append only, below 256.
 public enum RandomPurpose: UInt32, Sendable {
   case order = 1
-  case crop, flip, erase, fill, dropout, initialisation, synthesis, split
+  case crop, flip, erase, fill, dropout, initialisation, synthesis, split, degradation
 }
 
 /// A stream of draws for (seed, epoch, sample, purpose), the same on every machine and every rank.

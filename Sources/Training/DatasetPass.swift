@@ -15,6 +15,8 @@ public enum AttentionKind: String, Sendable, CaseIterable {
 /// Applies a detector to the images of shards, split over ranks: logits, and maps.
 public final class DatasetPass {
   public let crop: Int
+  /// What is done to every image before it is cropped, one after another.
+  public var degradations: [Degradation] = []
   private let detector: Detector
   private let communicator: Communicator
   private let workers: WorkerPool
@@ -78,7 +80,7 @@ public final class DatasetPass {
     if !mine.isEmpty {
       let loader = try BatchLoader(
         evaluating: set, samples: mine, batchSize: batch, crop: crop,
-        normalisation: normalisation)
+        normalisation: normalisation, degradations: degradations)
       while let batch = try loader.next() {
         result.withUnsafeMutableBufferPointer {
           inference.run(
@@ -112,7 +114,7 @@ public final class DatasetPass {
     let pixels = crop * crop
     let loader = try BatchLoader(
       evaluating: set, samples: samples, batchSize: batch, crop: crop,
-      normalisation: normalisation)
+      normalisation: normalisation, degradations: degradations)
     let logits = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * batch)
     defer { logits.deallocate() }
     let map = UnsafeMutableBufferPointer<Float>.allocate(capacity: pixels)

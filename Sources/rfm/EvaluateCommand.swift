@@ -1,4 +1,5 @@
 import ArgumentParser
+import FaceShards
 import MessagePassing
 import Training
 
@@ -11,8 +12,13 @@ struct EvaluateCommand: ParsableCommand {
       method against all real images, and per source) and scores.csv. Where shards have masks, \
       also how much of FAM and CAM falls inside the forged region.
 
-      Example:
+      --degrade measures on degraded images: jpeg=Q (quality), blur=S (sigma in pixels), noise=S \
+      (sigma in grey levels), resize=F (down to that share of the sides, and back).
+
+      Examples:
         rfm evaluate --checkpoint runs/demo/checkpoints/best --data 'd/test-*.h5' --output out
+        rfm evaluate --checkpoint runs/demo/checkpoints/best --data 'd/test-*.h5' --degrade jpeg=50 \
+          --output out-jpeg
       """)
 
   @OptionGroup var detector: DetectorOptions
@@ -24,11 +30,17 @@ struct EvaluateCommand: ParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Measure localisation where shards have masks.")
   var localisation = true
 
+  @Option(
+    help: ArgumentHelp(
+      "Degrade the images first. May be given several times, to be applied one after another.",
+      valueName: "kind=strength"))
+  var degrade: [Degradation] = []
+
   func run() throws {
     let communicator = try Communicator.world()
     let report = try EvaluationJob.run(
-      detector.load(), data: data.data, output: output, localises: localisation,
-      batch: detector.workers.batch, communicator: communicator,
+      detector.load(), data: data.data, output: output, degradations: degrade,
+      localises: localisation, batch: detector.workers.batch, communicator: communicator,
       workers: detector.workers.pool(communicator))
     guard let report else { return }
     let overall = report.metrics.overall

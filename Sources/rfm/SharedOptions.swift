@@ -1,4 +1,5 @@
 import ArgumentParser
+import FaceShards
 import Foundation
 import MessagePassing
 import Networks
@@ -8,6 +9,7 @@ import Training
 extension DetectorName: ExpressibleByArgument {}
 extension AttentionKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
+extension Degradation: ExpressibleByArgument {}
 
 /// Which detector a command applies.
 struct DetectorOptions: ParsableArguments {

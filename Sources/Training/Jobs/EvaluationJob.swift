@@ -23,16 +23,21 @@ public struct EvaluationJob {
     public let metrics: EvaluationMetrics
     public let loss: Double
     public let images: Int
+    /// What was done to the images first.
+    public let degradations: [Degradation]
     /// By kind of map; empty where shards have no masks.
     public let localisation: [String: Localisation]
 
-    private enum Keys: String, CodingKey { case loss, images, localisation }
+    private enum Keys: String, CodingKey { case loss, images, degradations, localisation }
 
     public func encode(to encoder: any Encoder) throws {
       try metrics.encode(to: encoder)
       var container = encoder.container(keyedBy: Keys.self)
       try container.encode(loss, forKey: .loss)
       try container.encode(images, forKey: .images)
+      if !degradations.isEmpty {
+        try container.encode(degradations.map(\.description), forKey: .degradations)
+      }
       if !localisation.isEmpty { try container.encode(localisation, forKey: .localisation) }
     }
   }
@@ -41,15 +46,17 @@ public struct EvaluationJob {
   ///
   /// - Parameters:
   ///   - output: folder, made if it isn't there.
+  ///   - degradations: what is done to the images first, one after another.
   ///   - localises: also measure where the detector looks, if all shards have masks.
   /// - Throws: what reading shards throws, `MetricsError`, `FileError`, `MPIError`.
   public static func run(
-    _ loaded: LoadedDetector, data: [String], output: String, localises: Bool, batch: Int,
-    communicator: Communicator, workers: WorkerPool
+    _ loaded: LoadedDetector, data: [String], output: String, degradations: [Degradation] = [],
+    localises: Bool, batch: Int, communicator: Communicator, workers: WorkerPool
   ) throws -> Report? {
     let set = try ShardSet(patterns: data)
     try JobOutput.makeFolder(output, communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
+    pass.degradations = degradations
     let mine = pass.part(Array(0..<set.count)).count
     var progress = communicator.isRoot ? Progress("image", total: mine) : nil
     let logits = try pass.logits(set, Array(0..<set.count)) { progress?.update($0) }
@@ -70,7 +77,8 @@ public struct EvaluationJob {
     guard let logits else { return nil }
     let scored = try ScoredSet(logits: logits, set: set, sources: set.readSources())
     let report = Report(
-      metrics: scored.metrics, loss: scored.loss, images: set.count, localisation: localisation)
+      metrics: scored.metrics, loss: scored.loss, images: set.count,
+      degradations: degradations, localisation: localisation)
     try JobOutput.write(report, to: "\(output)/metrics.json")
     try DurableFile.write(
       scoresTable(scored, paths: set.readPaths(), sources: set.readSources()),
@@ -78,9 +86,11 @@ public struct EvaluationJob {
     return report
   }
 
-  private static func localise(
+  /// Localisation of one kind of map on fake images of this rank. Collective; every rank gets that of
+  /// all.
+  static func localise(
     _ kind: AttentionKind, _ pass: DatasetPass, _ set: ShardSet, _ samples: [Int],
-    communicator: Communicator, progress: (Int) -> Void
+    communicator: Communicator, progress: (Int) -> Void = { _ in }
   ) throws -> Localisation {
     var summaries = [LocalisationSummary](
       repeating: LocalisationSummary(), count: set.methodNames.count)
