@@ -45,21 +45,26 @@ public struct SampleOrder: Sendable {
   ///   - labels: 0 real, 1 fake, of every sample.
   ///   - kind: see ``SampleOrderKind``.
   ///   - seed: the run's seed.
+  ///   - includes: whether a sample is ever drawn; at least one is.
   ///
   /// Throws if a balanced order lacks a class.
-  public init(labels: [UInt8], kind: SampleOrderKind, seed: UInt64) throws {
+  public init(
+    labels: [UInt8], kind: SampleOrderKind, seed: UInt64,
+    includes: (_ sample: Int) -> Bool = { _ in true }
+  ) throws {
     precondition(!labels.isEmpty && labels.count < Int32.max, "an order has 1 to 2^31 - 2 samples")
     self.kind = kind
     self.seed = seed
+    let all = (0..<Int32(labels.count)).filter { includes(Int($0)) }
+    precondition(!all.isEmpty, "an order draws from at least one sample")
     switch kind {
     case .uniform, .sequential:
-      classes = [Array(0..<Int32(labels.count))]
-      epochLength = labels.count
+      classes = [all]
+      epochLength = all.count
     case .balanced:
-      let all = 0..<Int32(labels.count)
       classes = [all.filter { labels[Int($0)] == 0 }, all.filter { labels[Int($0)] != 0 }]
       for (members, name) in zip(classes, ["real", "fake"]) where members.isEmpty {
-        throw MissingClassError(name: name, count: labels.count)
+        throw MissingClassError(name: name, count: all.count)
       }
       epochLength = 2 * max(classes[0].count, classes[1].count)
     }
@@ -72,7 +77,7 @@ public struct SampleOrder: Sendable {
     let (group, index) = position.quotientAndRemainder(dividingBy: classes.count)
     let members = classes[index]
     let (visit, place) = group.quotientAndRemainder(dividingBy: members.count)
-    if kind == .sequential { return SampleDraw(sample: place, visit: visit) }
+    if kind == .sequential { return SampleDraw(sample: Int(members[place]), visit: visit) }
     let shuffled = shuffles.permutation(of: members.count, visit: visit, stratum: index)[place]
     return SampleDraw(sample: Int(members[Int(shuffled)]), visit: visit)
   }

@@ -36,6 +36,10 @@ public struct Configuration: Sendable, Equatable {
     public var train: [String] = []
     /// Patterns of validation shards; none: no evaluation while training.
     public var validation: [String] = []
+    /// Patterns of test shards, for a comparison; none: it is told otherwise.
+    public var test: [String] = []
+    /// Names of manipulation methods whose images are left out.
+    public var excludeMethods: [String] = []
     /// Side of the square that the network sees.
     public var crop = 224
     public var flip = true

@@ -27,6 +27,13 @@ extension Configuration {
     .texts(
       "data.validation", \.data.validation, effect: .harmless,
       "Validation shards, likewise; null: no evaluation and no prototypes while training."),
+    .texts(
+      "data.test", \.data.test, effect: .harmless,
+      "Test shards, likewise, for rfm compare; no training looks at them."),
+    .texts(
+      "data.exclude_methods", \.data.excludeMethods,
+      "Manipulation methods, a name or a list of names, whose images are left out of training and "
+        + "validation, to see what a detector makes of a method that it has never met."),
     .integer(
       "data.crop", \.data.crop, 32...4096,
       "Side in pixels of the square that the network sees: a random crop in training, the centre "

@@ -110,8 +110,10 @@ extension Configuration {
     guard !data.train.isEmpty else {
       throw refuse("data.train", "is required: name the training shards, such as \"d/train-*.h5\"")
     }
-    for (key, patterns) in [("data.train", data.train), ("data.validation", data.validation)]
-    where patterns.contains("") {
+    for (key, texts) in [
+      ("data.train", data.train), ("data.validation", data.validation), ("data.test", data.test),
+      ("data.exclude_methods", data.excludeMethods),
+    ] where texts.contains("") {
       throw refuse(key, "must not be empty")
     }
     let name = run.name

@@ -6,8 +6,8 @@ import MessagePassing
 ///
 /// The first K fake images of each method, in shard order, make the prototype (mean normalised FAM;
 /// Wang and Deng, CVPR 2021, section 3.3); the next K at the most, none of which went into it,
-/// calibrate: they say whether plain or centred attribution is more accurate, and where unknown
-/// methods are rejected.
+/// calibrate: they say whether plain or centred attribution is more accurate, and below which
+/// similarity a method is called unknown (`AttributionTrial.rejectionThreshold`).
 public struct PrototypeSurvey {
   public let prototypes: Prototypes
   /// The means of the faces that the prototypes were taken from, as the detector sees them: cropped.
@@ -16,23 +16,22 @@ public struct PrototypeSurvey {
   /// Images that calibrated.
   public let calibrated: Int
 
-  /// Known images that the rejection threshold keeps.
-  static let acceptedKnown = 0.95
-
   /// Collective; every rank gets the same result.
   ///
   /// - Parameters:
+  ///   - samples: numbers of the images that may be taken; nil: all.
   ///   - imagesPerMethod: K.
   ///   - progress: told how many images this rank has done, and of how many.
   /// - Throws: ``PrototypeSurvey/NoForgeries``, what reading shards throws, `MPIError`.
   public init(
-    _ pass: DatasetPass, _ set: ShardSet, imagesPerMethod: Int, communicator: Communicator,
+    _ pass: DatasetPass, _ set: ShardSet, samples: [Int]? = nil, imagesPerMethod: Int,
+    communicator: Communicator,
     progress: (Int, Int) -> Void = { _, _ in }
   ) throws {
     var forMeans: [Int] = []
     var forCalibration: [Int] = []
     var seen = [Int](repeating: 0, count: set.methodNames.count)
-    for sample in 0..<set.count where set.labels[sample] != 0 {
+    for sample in samples ?? Array(0..<set.count) where set.labels[sample] != 0 {
       let method = Int(set.methods[sample])
       if seen[method] < imagesPerMethod {
         forMeans.append(sample)
@@ -79,35 +78,25 @@ public struct PrototypeSurvey {
     let prototypes = accumulator.prototypes()
     self.prototypes = prototypes
 
-    let attribution = Attribution(prototypes)
-    var outcomes: [[Double]] = []
+    var trial = AttributionTrial(prototypes)
     try pass.maps(.fam, set, mineToo) { image in
       normalised.withUnsafeMutableBufferPointer {
         normaliseAttention(image.map, height: crop, width: crop, into: $0)
       }
-      let similarities = attribution.similarities(normalised)
-      let truth = place[Int(set.methods[image.sample])]
-      outcomes.append([
-        similarities.likeliestMethod(.plain) == truth ? 1 : 0,
-        similarities.likeliestMethod(.centred) == truth ? 1 : 0,
-        similarities.largest(.plain), similarities.largest(.centred),
-      ])
+      trial.add(normalised, method: names[place[Int(set.methods[image.sample])]])
       done += 1
       progress(done, work)
     }
-    let all = try communicator.allGatherUnequal(outcomes.flatMap { $0 }).flatMap { $0 }
-    let count = all.count / 4
-    calibrated = count
-    guard count > 0 else {
-      calibration = PrototypesFile.Calibration()
-      return
-    }
-    func column(_ k: Int) -> [Double] { (0..<count).map { all[4 * $0 + k] } }
+    trial.rows = try communicator.allGatherUnequal(trial.rows).flatMap { $0 }
+    calibrated = trial.images
+    let evaluation = AttributionEvaluation(trial)
+    let plain = trial.rejectionThreshold(.plain)
+    let centred = trial.rejectionThreshold(.centred)
     calibration = PrototypesFile.Calibration(
-      plainAccuracy: column(0).reduce(0, +) / Double(count),
-      centredAccuracy: column(1).reduce(0, +) / Double(count),
-      plainThreshold: RejectionThreshold.accepting(Self.acceptedKnown, known: column(2))?.value,
-      centredThreshold: RejectionThreshold.accepting(Self.acceptedKnown, known: column(3))?.value)
+      plainAccuracy: evaluation.plain.confusion.accuracy,
+      centredAccuracy: evaluation.centred.confusion.accuracy,
+      plainThreshold: plain?.value, centredThreshold: centred?.value,
+      plainAreaUnderROC: plain?.areaUnderROC, centredAreaUnderROC: centred?.areaUnderROC)
   }
 
   /// The shards hold no fake images.

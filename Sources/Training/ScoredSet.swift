@@ -14,26 +14,32 @@ public struct ScoredSet {
   /// Mean cross-entropy.
   public let loss: Double
 
+  /// - Parameters:
+  ///   - samples: numbers of the images in the set that were scored; nil: all, in their order.
+  ///   - sources: source of each of them; nil: not known.
   /// - Throws: `MetricsError` if a logit is not a number.
-  public init(logits: [Float], set: ShardSet, sources: [String]?) throws {
+  public init(
+    logits: [Float], set: ShardSet, samples: [Int]? = nil, sources: [String]?
+  ) throws {
+    let count = samples?.count ?? set.count
     precondition(
-      logits.count == 2 * set.count, "two logits for each of \(set.count) images were expected")
+      logits.count == 2 * count, "two logits for each of \(count) images were expected")
     self.logits = logits
-    labels = set.labels
-    methods = set.methods
+    labels = samples.map { $0.map { set.labels[$0] } } ?? set.labels
+    methods = samples.map { $0.map { set.methods[$0] } } ?? set.methods
     methodNames = set.methodNames
-    scores = (0..<set.count).map {
+    scores = (0..<count).map {
       probabilityOfFake(logitReal: logits[2 * $0], logitFake: logits[2 * $0 + 1])
     }
     metrics = try EvaluationMetrics(
       scores: scores, labels: labels, methods: methods.map { Int($0) }, methodNames: methodNames,
       sources: sources)
     var sum = 0.0
-    for i in 0..<set.count {
+    for i in 0..<count {
       sum += CrossEntropy.loss(
         real: Double(logits[2 * i]), fake: Double(logits[2 * i + 1]), label: labels[i])
     }
-    loss = sum / Double(max(1, set.count))
+    loss = sum / Double(max(1, count))
   }
 
   /// The overall figures, for a line of `metrics.jsonl`.

@@ -32,6 +32,7 @@ public final class Trainer {
   let say: (String) -> Void
   /// Rank 0's; none on the others.
   let observers: [any TrainingObserver]
+  private let label: String
 
   /// Updates made.
   var steps = 0
@@ -53,14 +54,16 @@ public final class Trainer {
   ///   - resume: continue the run from its newest whole checkpoint, or begin if there is none.
   ///   - forced: keys that may differ from the run's so far although they change its result.
   ///   - observers: told how the training goes; only rank 0's are used.
+  ///   - label: what its progress counts, "step".
   ///   - say: told what the user should know, a line at a time; only rank 0's is used.
   public init(
     _ configuration: Configuration, resume: Bool, forced: [String] = [],
-    communicator: Communicator, observers: [any TrainingObserver] = [],
+    communicator: Communicator, observers: [any TrainingObserver] = [], label: String = "step",
     say: @escaping (String) -> Void
   ) throws {
     try SettingsComparison.check(forced: forced)
     StopRequest.watch()
+    self.label = label
     self.say = communicator.isRoot ? say : { _ in }
     self.observers = communicator.isRoot ? observers : []
     let configuration = try Self.withSupportedPrecision(
@@ -169,7 +172,7 @@ public final class Trainer {
     let progress =
       communicator.isRoot
       ? Progress(
-        "step", total: totalSteps, start: steps, items: ("images", Double(data.globalBatch)))
+        label, total: totalSteps, start: steps, items: ("images", Double(data.globalBatch)))
       : nil
     // Whatever ends the training, a checkpoint under way is finished.
     defer {
@@ -274,8 +277,9 @@ public final class Trainer {
     guard let set = data.validation else { return }
     Whereabouts.enter(.validating)
     let watch = Stopwatch()
-    guard let logits = try validationPass.logits(set, Array(0..<set.count)) else { return }
-    let scored = try ScoredSet(logits: logits, set: set, sources: nil)
+    guard let logits = try validationPass.logits(set, data.validationSamples) else { return }
+    let scored = try ScoredSet(
+      logits: logits, set: set, samples: data.validationSamples, sources: nil)
     lastValidation = (steps, scored.metrics)
     try record(
       JSON.object(

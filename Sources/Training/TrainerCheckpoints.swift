@@ -8,12 +8,12 @@ extension Trainer {
   func save(_ progress: Progress?) throws {
     Whereabouts.enter(.saving)
     var prototypes: PrototypesFile?
-    if let set = data.validation, set.labels.contains(1),
+    if let set = data.validation, data.validationSamples.contains(where: { set.labels[$0] == 1 }),
       configuration.prototypes.imagesPerMethod > 0
     {
       let survey = try PrototypeSurvey(
-        validationPass, set, imagesPerMethod: configuration.prototypes.imagesPerMethod,
-        communicator: communicator)
+        validationPass, set, samples: data.validationSamples,
+        imagesPerMethod: configuration.prototypes.imagesPerMethod, communicator: communicator)
       prototypes = PrototypesFile(
         survey.prototypes,
         origin: .init(

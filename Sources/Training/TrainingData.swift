@@ -5,6 +5,8 @@ import MessagePassing
 struct TrainingData {
   let training: ShardSet
   let validation: ShardSet?
+  /// Numbers of the validation images that are looked at.
+  let validationSamples: [Int]
   let order: SampleOrder
   /// Samples of a global batch, accumulation included, as the order counts them: of all ranks, or of
   /// this one where ranks have their own shards and so their own orders.
@@ -42,8 +44,18 @@ struct TrainingData {
       (rank, ranks) = (0, 1)
       samplesPerStep = perRank
     }
-    order = try SampleOrder(labels: training.labels, kind: kind, seed: seed)
-    validation = data.validation.isEmpty ? nil : try ShardSet(patterns: data.validation)
+    let validation = data.validation.isEmpty ? nil : try ShardSet(patterns: data.validation)
+    let excluded = try MethodExclusion(
+      data.excludeMethods, among: training.methodNames + (validation?.methodNames ?? []))
+    let images = training
+    guard (0..<images.count).contains(where: { excluded.includes($0, of: images) }) else {
+      throw MethodExclusion.NothingLeft(file: images.shards[0].path)
+    }
+    order = try SampleOrder(labels: images.labels, kind: kind, seed: seed) {
+      excluded.includes($0, of: images)
+    }
+    self.validation = validation
+    validationSamples = validation.map(excluded.samples) ?? []
   }
 
   /// Updates in a pass over the data.
