@@ -10,6 +10,12 @@ public struct AttributionEvaluation: Equatable, Sendable {
     /// The rejection threshold that was given and what it does on these images; nil if none was
     /// given or no image is of a known method.
     public var rejection: RejectionThreshold?
+    /// AUROC of the largest similarity where each method in turn is taken for unknown: every known
+    /// image with all prototypes, against the same image with those of the other methods alone, as if
+    /// its own had never been seen. Nil with fewer than three prototypes or without known images.
+    public var knownAgainstLeftOut: Double?
+    /// The fraction of the latter that the threshold rejects; nil without a threshold too.
+    public var rejectedLeftOut: Double?
     /// Open set: the fraction of all images that are treated rightly with the threshold, known ones
     /// accepted and attributed to their own method, unknown ones rejected; nil without a threshold.
     public var openSetAccuracy: Double?
@@ -54,6 +60,7 @@ extension AttributionEvaluation.Kind {
     confusion = ConfusionMatrix(methods: trial.methods)
     var known: [Double] = []
     var unknown: [Double] = []
+    var leftOut: [Double] = []
     var right = 0
     for image in 0..<trial.images {
       let similarities = trial.similarities(image)
@@ -62,6 +69,7 @@ extension AttributionEvaluation.Kind {
       if let truth = trial.method(image), let prediction = similarities.likeliestMethod(kind) {
         confusion.add(truth: truth, prediction: prediction)
         known.append(largest)
+        if trial.methods.count >= 3 { leftOut.append(trial.largestWithOthers(image, kind)) }
         if accepted && truth == prediction { right += 1 }
       } else {
         unknown.append(largest)
@@ -69,6 +77,11 @@ extension AttributionEvaluation.Kind {
       }
     }
     knownAgainstUnknown = areaUnderROC(positives: known, negatives: unknown)
+    knownAgainstLeftOut = areaUnderROC(positives: known, negatives: leftOut)
+    rejectedLeftOut = threshold.flatMap { threshold in
+      leftOut.isEmpty
+        ? nil : Double(leftOut.count { $0 < threshold }) / Double(leftOut.count)
+    }
     rejection = threshold.flatMap {
       known.isEmpty ? nil : RejectionThreshold(value: $0, known: known, unknown: unknown)
     }
@@ -100,6 +113,8 @@ extension AttributionEvaluation.Kind: Encodable {
     case knownAgainstUnknown = "auroc_known_unknown"
     case acceptedKnown = "accepted_known"
     case rejectedUnknown = "rejected_unknown"
+    case knownAgainstLeftOut = "auroc_left_out"
+    case rejectedLeftOut = "rejected_left_out"
     case openSetAccuracy = "open_set_accuracy"
   }
 
@@ -116,6 +131,8 @@ extension AttributionEvaluation.Kind: Encodable {
     try container.encode(rejection?.value, forKey: .threshold)
     try container.encode(rejection?.acceptedKnown, forKey: .acceptedKnown)
     try container.encode(rejection?.rejectedUnknown, forKey: .rejectedUnknown)
+    try container.encode(knownAgainstLeftOut, forKey: .knownAgainstLeftOut)
+    try container.encode(rejectedLeftOut, forKey: .rejectedLeftOut)
     try container.encode(openSetAccuracy, forKey: .openSetAccuracy)
   }
 }

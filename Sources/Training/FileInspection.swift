@@ -125,6 +125,8 @@ public struct FileInspection: Sendable {
       ("images per method", origin.imagesPerMethod.map { "\($0)" }),
       ("validation accuracy, plain", file.calibration.plainAccuracy.map { "\($0)" }),
       ("validation accuracy, centred", file.calibration.centredAccuracy.map { "\($0)" }),
+      ("unknown below, plain", file.calibration.plainThreshold.map { "\($0)" }),
+      ("unknown below, centred", file.calibration.centredThreshold.map { "\($0)" }),
     ]
     for case (let name, let value?) in facts { lines.append("  \(name): \(value)") }
   }

@@ -15,8 +15,8 @@ import Networks
 ///
 /// Root attributes: `format` = "rfm-prototypes", `version` = 1; of ``Origin`` `model`, `checkpoint`,
 /// `step`, `data`, `images_per_method`; of ``Calibration`` `validation_accuracy_plain`,
-/// `validation_accuracy_centred`, `threshold_plain`, `threshold_centred`. A reader needs none of the
-/// latter two groups.
+/// `validation_accuracy_centred`, `threshold_plain`, `threshold_centred`, `auroc_plain`,
+/// `auroc_centred`. A reader needs none of the latter two groups.
 public struct PrototypesFile: Equatable, Sendable {
   /// What prototypes were computed from; what is not known is nil.
   public struct Origin: Equatable, Sendable {
@@ -53,15 +53,23 @@ public struct PrototypesFile: Equatable, Sendable {
     public var plainThreshold: Double?
     /// Centred similarity below which a method is called unknown.
     public var centredThreshold: Double?
+    /// How well plain similarity tells known methods from unknown ones, whatever the threshold: area
+    /// under the ROC curve, each method taken for unknown in turn.
+    public var plainAreaUnderROC: Double?
+    /// The same of centred similarity.
+    public var centredAreaUnderROC: Double?
 
     public init(
       plainAccuracy: Double? = nil, centredAccuracy: Double? = nil, plainThreshold: Double? = nil,
-      centredThreshold: Double? = nil
+      centredThreshold: Double? = nil, plainAreaUnderROC: Double? = nil,
+      centredAreaUnderROC: Double? = nil
     ) {
       self.plainAccuracy = plainAccuracy
       self.centredAccuracy = centredAccuracy
       self.plainThreshold = plainThreshold
       self.centredThreshold = centredThreshold
+      self.plainAreaUnderROC = plainAreaUnderROC
+      self.centredAreaUnderROC = centredAreaUnderROC
     }
 
     /// The kind of attribution to use where only one is wanted.
@@ -158,6 +166,8 @@ public struct PrototypesFile: Equatable, Sendable {
       ("validation_accuracy_centred", calibration.centredAccuracy.map { .number($0) }),
       ("threshold_plain", calibration.plainThreshold.map { .number($0) }),
       ("threshold_centred", calibration.centredThreshold.map { .number($0) }),
+      ("auroc_plain", calibration.plainAreaUnderROC.map { .number($0) }),
+      ("auroc_centred", calibration.centredAreaUnderROC.map { .number($0) }),
     ]
     for (name, value) in known {
       if let value { try file.setAttribute(name, value) }
@@ -243,7 +253,9 @@ public struct PrototypesFile: Equatable, Sendable {
       plainAccuracy: try number("validation_accuracy_plain"),
       centredAccuracy: try number("validation_accuracy_centred"),
       plainThreshold: try number("threshold_plain"),
-      centredThreshold: try number("threshold_centred"))
+      centredThreshold: try number("threshold_centred"),
+      plainAreaUnderROC: try number("auroc_plain"),
+      centredAreaUnderROC: try number("auroc_centred"))
   }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ForgeryMining
 import MessagePassing
 import Training
 
@@ -9,7 +10,10 @@ struct AttributeCommand: ParsableCommand {
     discussion: """
       Writes attribution.json: accuracy and confusion matrix, plain (cosine similarity of \
       normalised maps) and centred (the prototypes' mean taken off both sides), and the similarity \
-      of the prototypes with each other.
+      of the prototypes with each other. An image whose largest similarity is below the threshold \
+      that was chosen on validation data (see rfm prototypes) counts as made by an unknown method; \
+      how well that works is told for methods without a prototype, and for each method as if it had \
+      none (left out).
 
       Example:
         rfm attribute --checkpoint runs/demo/checkpoints/best --prototypes prototypes.h5 \\
@@ -33,9 +37,18 @@ struct AttributeCommand: ParsableCommand {
       workers: detector.workers.pool(communicator))
     guard let report else { return }
     let evaluation = report.evaluation
-    print("images             \(evaluation.known)")
-    print("accuracy, plain    \(figure(evaluation.plain.confusion.accuracy))")
-    print("accuracy, centred  \(figure(evaluation.centred.confusion.accuracy))")
+    print("images             \(evaluation.known), and \(evaluation.unknown) by other methods")
+    for kind in AttributionKind.allCases {
+      let result = evaluation[kind]
+      print("\(kind.rawValue)\(kind == evaluation.preferred ? " (preferred)" : "")")
+      print("  accuracy                   \(figure(result.confusion.accuracy))")
+      print("  unknown below similarity   \(figure(result.rejection?.value))")
+      print("  known accepted             \(figure(result.rejection?.acceptedKnown))")
+      print("  unknown rejected           \(figure(result.rejection?.rejectedUnknown))")
+      print("  AUROC, known or unknown    \(figure(result.knownAgainstUnknown))")
+      print("  left-out rejected          \(figure(result.rejectedLeftOut))")
+      print("  AUROC, known or left out   \(figure(result.knownAgainstLeftOut))")
+    }
     print("written to         \(output)/attribution.json")
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ForgeryMining
 import MessagePassing
 import Reports
 import Training
@@ -48,8 +49,17 @@ struct PrototypesCommand: ParsableCommand {
     for (method, row) in zip(prototypes.methods, prototypes.similarityMatrix()) {
       print("  \(row.map { fixed($0, 3) }.joined(separator: " "))  \(method)")
     }
-    print("attribution on held-out images, plain: \(figure(file.calibration.plainAccuracy))")
-    print("attribution on held-out images, centred: \(figure(file.calibration.centredAccuracy))")
+    let calibration = file.calibration
+    print("attribution on held-out images, plain: \(figure(calibration.plainAccuracy))")
+    print("attribution on held-out images, centred: \(figure(calibration.centredAccuracy))")
+    for (kind, area) in [
+      (AttributionKind.plain, calibration.plainAreaUnderROC),
+      (.centred, calibration.centredAreaUnderROC),
+    ] {
+      print(
+        "unknown below similarity, \(kind.rawValue): \(figure(calibration.threshold(kind))), AUROC "
+          + "of known against left-out methods \(figure(area))")
+    }
     let pictures = try PrototypePictures.write(
       prototypes: prototypes.maps, methods: prototypes.methods,
       counts: prototypes.counts.map { Int($0) }, width: prototypes.width,

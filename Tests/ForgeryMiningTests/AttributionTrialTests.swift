@@ -74,6 +74,10 @@ import Testing
       let threshold = try #require(trial.rejectionThreshold(kind))
       #expect(threshold.acceptedKnown == 1 && threshold.rejectedUnknown == 1)
       #expect(threshold.areaUnderROC == 1)
+      let evaluation = AttributionEvaluation(
+        trial, plainThreshold: threshold.value, centredThreshold: threshold.value)
+      #expect(evaluation[kind].knownAgainstLeftOut == 1 && evaluation[kind].rejectedLeftOut == 1)
+      #expect(evaluation[kind].knownAgainstUnknown == nil)
     }
     // Images of a real unknown method go first.
     trial.add([0.1, 1, 1, 1], method: "never seen")
@@ -113,8 +117,9 @@ import Testing
     let text = String(decoding: try encoder.encode(AttributionEvaluation(trial)), as: UTF8.self)
     let kind =
       #"{"accepted_known":null,"accuracy":null,"auroc_known_unknown":null,"#
-      + #""balanced_accuracy":null,"confusion":[[0,0],[0,0]],"methods":["a","b"],"#
-      + #""open_set_accuracy":null,"recall":[null,null],"rejected_unknown":null,"threshold":null}"#
+      + #""auroc_left_out":null,"balanced_accuracy":null,"confusion":[[0,0],[0,0]],"methods":["a","b"],"#
+      + #""open_set_accuracy":null,"recall":[null,null],"rejected_left_out":null,"#
+      + #""rejected_unknown":null,"threshold":null}"#
     #expect(
       text == #"{"centred":"# + kind + #","images":0,"plain":"# + kind
         + #","preferred":"plain","unknown_images":0}"#)

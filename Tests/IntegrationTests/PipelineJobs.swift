@@ -306,6 +306,16 @@ extension Jobs {
           let accuracy = try #require(report[kind]?["accuracy"]?.doubleValue)
           #expect(abs(accuracy - Double(right) / 40) < 1e-9)
           #expect(report["prototype_similarity"]?[kind]?.arrayValue?.count == methods.count)
+          // The threshold is the one chosen on the images that calibrated the prototypes.
+          let calibration = files[0].calibration
+          let threshold =
+            kind == "plain" ? calibration.plainThreshold : calibration.centredThreshold
+          #expect(threshold != nil && report[kind]?["threshold"]?.doubleValue == threshold)
+          for figure in ["accepted_known", "auroc_left_out", "rejected_left_out"] {
+            let value = try #require(report[kind]?[figure]?.doubleValue, "\(figure)")
+            #expect((0...1).contains(value), "\(figure)")
+          }
+          #expect(report[kind]?["auroc_known_unknown"] == .null)
         }
         reports.append(report)
       }
@@ -347,6 +357,7 @@ extension Jobs {
       let known = stage.images.counts["face-swap"]
       #expect(report["images"]?.integerValue == known)
       #expect(report["unknown_images"]?.integerValue == known.map { 40 - $0 })
+      #expect(report["plain"]?["auroc_known_unknown"]?.doubleValue != nil)
     }
   }
 }

@@ -17,7 +17,8 @@ import Testing
         model: "xception-tiny", checkpoint: "runs/demo/checkpoints/step-00000300", step: 300,
         data: "d/validation-*.h5", imagesPerMethod: 100),
       calibration: .init(
-        plainAccuracy: 0.5, centredAccuracy: 0.75, plainThreshold: 0.9, centredThreshold: 0.125))
+        plainAccuracy: 0.5, centredAccuracy: 0.75, plainThreshold: 0.9, centredThreshold: 0.125,
+        plainAreaUnderROC: 0.75, centredAreaUnderROC: 0.625))
   }
 
   /// Writes a file of the format by hand, after `change` has had its way with it.
