@@ -14,7 +14,7 @@ public struct ImageStream: Sendable {
   public struct Item: Sendable {
     /// Place among all images of all ranks.
     public let index: Int
-    /// As given, or below the folder as given, printable; `-` for standard input.
+    /// As given, or below the folder as given, printable; `-` for an image on standard input.
     public let path: String
     /// What was decoded and prepared, or why not.
     public let image: Result<RGBImage, ImageError>
@@ -27,34 +27,53 @@ public struct ImageStream: Sendable {
   /// Which of the images are this rank's: every `rankCount`-th.
   private let rank: Int
   private let rankCount: Int
+  /// The image on standard input.
+  private let standardImage: [UInt8]
 
   /// - Parameters:
   ///   - inputs: files, folders (with everything below them but hidden files) and `-`.
+  ///   - standardInput: what `-` stands for: the bytes of standard input.
   ///   - rank: this rank; it gets every `rankCount`-th image.
   /// - Throws: ``ImageError`` if an input doesn't exist, ``PackError`` if a folder can't be listed.
-  ///   What a file holds is seen later.
-  public init(inputs: [String], rank: Int = 0, rankCount: Int = 1) throws {
+  ///   What a file holds is seen later, and whether one of a list on standard input exists.
+  public init(
+    inputs: [String], standardInput: [UInt8] = [], rank: Int = 0, rankCount: Int = 1
+  ) throws {
     precondition((0..<rankCount).contains(rank), "rank \(rank) is not below \(rankCount)")
     var paths: [BytePath] = []
     var notes: [String] = []
+    var standardImage: [UInt8] = []
+    func add(_ path: BytePath) throws {
+      var status = stat()
+      guard path.withCString({ stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+        paths.append(path)
+        return
+      }
+      let listing = try FolderListing(of: path)
+      paths += listing.files.map { path.appending($0.bytes) }
+      notes += listing.notes
+    }
     for input in inputs {
       var status = stat()
       if input == "-" {
-        paths.append(BytePath(input))
+        switch StandardInput(standardInput) {
+        case .image(let bytes):
+          standardImage = bytes
+          paths.append(BytePath(input))
+        case .list(let listed):
+          for path in listed { try add(path) }
+        }
       } else if stat(input, &status) != 0 {
         throw ImageError(
           name: input, reason: .inputOutput,
           detail: "can't be opened: \(String(cString: strerror(errno)))")
-      } else if status.st_mode & S_IFMT == S_IFDIR {
-        let listing = try FolderListing(of: BytePath(input))
-        paths += listing.files.map { BytePath(input).appending($0.bytes) }
-        notes += listing.notes
       } else {
-        paths.append(BytePath(input))
+        try add(BytePath(input))
       }
     }
     self.paths = paths
     self.notes = notes
+    self.standardImage = standardImage
     self.rank = rank
     self.rankCount = rankCount
   }
@@ -85,7 +104,7 @@ public struct ImageStream: Sendable {
         let path = paths[index]
         return Item(
           index: index, path: path.description,
-          image: Result { try ImageStream.decode(path, limits: limits) }
+          image: Result { try decode(path, limits: limits) }
             .map(prepare)
             .mapError { error in
               error as? ImageError
@@ -107,29 +126,11 @@ public struct ImageStream: Sendable {
     }
   }
 
-  private static func decode(_ path: BytePath, limits: DecodingLimits) throws -> RGBImage {
+  private func decode(_ path: BytePath, limits: DecodingLimits) throws -> RGBImage {
     guard path.bytes == [UInt8(ascii: "-")] else {
       return try ImageDecoder.decode(path: path, limits: limits)
     }
-    let most = 1 << 30
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = read(STDIN_FILENO, &buffer, buffer.count)
-      if count < 0 && errno == EINTR { continue }
-      guard count >= 0 else {
-        throw ImageError(
-          name: "-", reason: .inputOutput,
-          detail: "standard input can't be read: \(String(cString: strerror(errno)))")
-      }
-      if count == 0 { break }
-      bytes += buffer[..<count]
-      guard bytes.count <= most else {
-        throw ImageError(
-          name: "-", reason: .tooLarge, detail: "standard input holds more than \(most) bytes")
-      }
-    }
-    return try ImageDecoder.decode(bytes: bytes, name: "-", limits: limits)
+    return try ImageDecoder.decode(bytes: standardImage, name: "-", limits: limits)
   }
 }
 

@@ -11,7 +11,7 @@ import Training
 /// where that is seen.
 public struct ExplanationJob {
   public struct Settings: Sendable {
-    /// Files, folders and `-` for standard input.
+    /// Files, folders and `-` for standard input, an image or a list of files and folders.
     public var inputs: [String]
     /// Folder for the pictures; nil for none.
     public var output: String?
@@ -87,8 +87,13 @@ public struct ExplanationJob {
     emit: (JSON) throws -> Void
   ) throws -> Summary {
     let job = try ExplanationJob(loaded, settings, workers: workers)
+    // Under mpirun only rank 0 has the standard input.
+    let standardInput =
+      settings.inputs.contains("-")
+      ? try communicator.broadcast(communicator.isRoot ? StandardInput.read() : []) : []
     let stream = try ImageStream(
-      inputs: settings.inputs, rank: communicator.rank, rankCount: communicator.size)
+      inputs: settings.inputs, standardInput: standardInput, rank: communicator.rank,
+      rankCount: communicator.size)
     var summary = Summary()
     summary.notes = stream.notes
     guard !stream.paths.isEmpty else {

@@ -14,17 +14,21 @@ struct ExplainCommand: ParsableCommand {
       shows the image, both maps, and what SFE would erase.
 
       Images are JPEG, PNG or PNM of any size; folders are searched with everything below them, and \
-      - is standard input. What is not an image is named and passed over.
+      - is standard input: an image, or a list of files and folders, one a line (or separated by zero \
+      bytes). What is not an image is named and passed over.
 
-      Example:
+      Examples:
         rfm explain --checkpoint runs/demo/checkpoints/best face.jpg --output explained
         mpirun -np 2 rfm explain --checkpoint runs/demo/checkpoints/best faces/ > faces.jsonl
+        find faces -type f -newer last | rfm explain --checkpoint runs/demo/checkpoints/best -
       """)
 
   @OptionGroup var detector: DetectorOptions
 
   @Argument(
-    help: ArgumentHelp("Image files, folders, or - for standard input.", valueName: "image"))
+    help: ArgumentHelp(
+      "Image files, folders, or - for an image or a list of files on standard input.",
+      valueName: "image"))
   var images: [String]
 
   @Option(help: "Folder for the pictures; made if it isn't there. Without it none are drawn.")
@@ -48,6 +52,9 @@ struct ExplainCommand: ParsableCommand {
     }
     guard (1...16384).contains(size ?? 1) else {
       throw ValidationError("--size takes 1 to 16384 pixels, not \(size ?? 0)")
+    }
+    guard images.count(where: { $0 == "-" }) <= 1 else {
+      throw ValidationError("- can be given only once: there is one standard input")
     }
     guard !images.isEmpty else { throw ValidationError("give at least one image") }
   }

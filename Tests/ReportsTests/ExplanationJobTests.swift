@@ -1,4 +1,5 @@
 import FaceShards
+import ForgeryMining
 import Foundation
 import MessagePassing
 import Networks
@@ -33,13 +34,14 @@ import Training
   }
 
   private func run(
-    _ inputs: [String], output: String? = nil, batch: Int = 4
+    _ inputs: [String], output: String? = nil, prototypes: String? = nil, batch: Int = 4
   ) throws -> (summary: ExplanationJob.Summary, lines: [JSON]) {
     let detector = Detector(.xceptionTiny)
     detector.initialise(seed: 3)
     let loaded = LoadedDetector(detector, crop: 64, mean: 0.5, std: 0.25, source: "test")
     var settings = ExplanationJob.Settings(inputs: inputs)
     settings.output = output
+    settings.prototypes = prototypes
     settings.batch = batch
     settings.threads = 2
     var lines: [JSON] = []
@@ -84,6 +86,47 @@ import Training
     let (_, expected) = try run([folder.path], batch: 1)
     #expect(Set(expected.map { $0["probability_fake"]?.doubleValue }).count == 7)
     for batch in [2, 7, 16] { #expect(try run([folder.path], batch: batch).lines == expected) }
+  }
+
+  /// The likeliest method is told with its similarity, and as unknown below the threshold that was
+  /// chosen on validation data.
+  @Test(arguments: [
+    (-1.0, true, AttributionKind.plain), (1, false, .plain), (-1, true, .centred),
+    (1, false, .centred),
+  ]) func theMethodIsNamedAndRejectedBelowTheThreshold(
+    threshold: Double, isKnown: Bool, kind: AttributionKind
+  ) throws {
+    let folder = try Folder()
+    for index in 0..<3 {
+      try folder.write("\(index).png", PNGCodec.encode(picture(80, 70, shift: 31 * index)))
+    }
+    let methods = ["blend", "grid", "swap"]
+    var maps: [Float] = []
+    for method in methods.indices {
+      maps += (0..<64 * 64).map { Float(($0 * (method + 3) + $0 / 64 * 5) % 97) / 97 }
+    }
+    let calibration = PrototypesFile.Calibration(
+      plainAccuracy: kind == .plain ? 0.9 : 0.5, centredAccuracy: kind == .plain ? 0.5 : 0.9,
+      plainThreshold: kind == .plain ? threshold : 0, centredThreshold: threshold)
+    let file = NSTemporaryDirectory() + "rfm-prototypes-" + UUID().uuidString + ".h5"
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    try PrototypesFile(
+      Prototypes(methods: methods, height: 64, width: 64, maps: maps, counts: [4, 4, 4]),
+      calibration: calibration
+    ).write(to: file)
+    let (_, lines) = try run([folder.path], prototypes: file)
+    #expect(lines.count == 3)
+    for line in lines {
+      let members = try #require(line["similarities"]?.members)
+      #expect(members.map(\.name) == methods)
+      let best = try #require(
+        members.max { $0.value.doubleValue ?? -2 < $1.value.doubleValue ?? -2 })
+      #expect(line["method"]?.textValue == best.name)
+      #expect(line["similarity"] == best.value)
+      #expect(line["attribution"]?.textValue == kind.rawValue)
+      #expect(line["similarity_threshold"]?.doubleValue == threshold)
+      #expect(line["method_is_known"]?.booleanValue == isKnown)
+    }
   }
 
   @Test func picturesAreDrawnBesideOneAnother() throws {

@@ -1,0 +1,151 @@
+import FaceShards
+import Foundation
+import Testing
+import Training
+
+extension Jobs {
+  /// What a detector says of image files of every kind, size and number.
+  @Suite struct Explain {
+    private let folder: TestFolder
+    private let checkpoint: String
+
+    init() throws {
+      folder = try TestFolder()
+      checkpoint = try TinyRuns.checkpoint.get().path
+    }
+
+    private func explain(
+      _ inputs: [String], ranks: Int? = nil, timeLimit: Double = 120
+    ) throws -> Job.Outcome {
+      try Job.run(
+        "rfm", ["explain", "--checkpoint", checkpoint, "--threads", "1"] + inputs, ranks: ranks,
+        timeLimit: timeLimit)
+    }
+
+    /// The same with a file as standard input.
+    private func explain(_ inputs: [String], reading file: String, ranks: Int) throws -> Job.Outcome
+    {
+      try Job.run(
+        "/bin/sh",
+        [
+          "-c", "exec mpirun -np \(ranks) --oversubscribe --bind-to none \"$0\" \"$@\" < '\(file)'",
+          try Job.product("rfm"), "explain", "--checkpoint", checkpoint, "--threads", "1",
+        ] + inputs)
+    }
+
+    private func lines(_ outcome: Job.Outcome) throws -> [JSON] {
+      try outcome.standardOutput.split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
+    }
+
+    /// Small pictures, all different, in so many folders of `folder`.
+    private func pictures(_ count: Int) throws -> [String] {
+      try (0..<count).map { number in
+        let name = "faces/\(number / 250)/\(String(10_000 + number)).png"
+        let path = folder.file(name)
+        if number % 250 == 0 {
+          try FileManager.default.createDirectory(
+            atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+        }
+        var pixels = [UInt8](repeating: UInt8(number % 199), count: 12 * 10 * 3)
+        for i in 0..<60 { pixels[i * 3] = UInt8((i * i + number) % 251) }
+        try PNGCodec.write(RGBImage(width: 12, height: 10, pixels: pixels), to: path)
+        return path
+      }
+    }
+
+    @Test func aFolderOfThousandsStreamsInOrderWithProgressOnTwoRanks() throws {
+      let paths = try pictures(2000)
+      try folder.write("not an image", to: "faces/3/10800-note.txt")
+      let outcome = try explain([folder.file("faces")], ranks: 2)
+      #expect(outcome.succeeded, "\(outcome.status) \(outcome.standardError)")
+      let told = try lines(outcome)
+      #expect(told.map { $0["path"]?.textValue } == paths)
+      #expect(Set(told.map { $0["logit_fake"]?.doubleValue }).count > 1000)
+      #expect(outcome.standardError.contains("image "), "\(outcome.standardError)")
+      #expect(outcome.standardError.contains("images/s"), "\(outcome.standardError)")
+      #expect(outcome.standardError.contains("10800-note.txt: not an image"))
+      #expect(outcome.standardError.contains("1 of 2001 files"))
+      // One rank says the same of a part of them.
+      let part = try explain([folder.file("faces/7")])
+      #expect(part.succeeded)
+      for (alone, together) in zip(try lines(part), told.suffix(250)) {
+        #expect(alone["path"] == together["path"])
+        let (a, b) = (alone["logit_fake"]?.doubleValue, together["logit_fake"]?.doubleValue)
+        #expect(abs(try #require(a) - #require(b)) < 1e-4)
+      }
+    }
+
+    @Test(arguments: [1, 3]) func standardInputIsAListOfFilesOrAnImage(ranks: Int) throws {
+      let paths = try pictures(5)
+      let more = try #require(paths.last)
+      try folder.write(
+        ([paths[2], folder.file("missing.png"), "", paths[0]] + ["\(paths[1])\r"])
+          .joined(separator: "\n"), to: "list.txt")
+      let listed = try explain([more, "-"], reading: folder.file("list.txt"), ranks: ranks)
+      #expect(listed.succeeded, "\(listed)")
+      #expect(
+        try lines(listed).map { $0["path"]?.textValue } == [more, paths[2], paths[0], paths[1]])
+      #expect(listed.standardError.contains("missing.png: can't be opened"), "\(listed)")
+
+      // Separated by zero bytes, with a line break in a name, and a folder.
+      let odd = folder.file("a\nb.png")
+      try FileManager.default.copyItem(atPath: paths[3], toPath: odd)
+      try folder.write("\(odd)\0\(folder.file("faces"))\0", to: "zeros")
+      let zeros = try explain(["-"], reading: folder.file("zeros"), ranks: ranks)
+      #expect(zeros.succeeded, "\(zeros)")
+      #expect(
+        try lines(zeros).map { $0["path"]?.textValue }
+          == [odd.replacing("\n", with: "\\x0A")] + paths)
+
+      // A picture, which is not rank 0's by its place.
+      let image = try explain([more, "-"], reading: paths[0], ranks: ranks)
+      #expect(image.succeeded, "\(image)")
+      #expect(try lines(image).map { $0["path"]?.textValue } == [more, "-"])
+
+      let nothing = try explain(["-"], reading: "/dev/null", ranks: ranks)
+      #expect(nothing.isRefusal(65, "-: the file is empty"), "\(nothing)")
+    }
+
+    /// One copy of 108 million pixels takes 324 MB; both are decoded at half their size instead.
+    @Test func aHugeImageTakesBoundedMemory() throws {
+      var pixels = [UInt8](repeating: 90, count: 12_000 * 9_000 * 3)
+      pixels.withUnsafeMutableBytes { bytes in
+        for row in stride(from: 0, to: 9_000, by: 200) {
+          memset(bytes.baseAddress! + row * 36_000, Int32(row % 256), 36_000 * 100)
+        }
+      }
+      let image = RGBImage(width: 12_000, height: 9_000, pixels: pixels)
+      pixels = []
+      let jpeg = folder.file("huge.jpg")
+      try Data(JPEGCodec.encode(image, quality: 80)).write(to: URL(filePath: jpeg))
+      let png = folder.file("huge.png")
+      try PNGCodec.write(image, to: png)
+      let small = try #require(try pictures(1).first)
+      let least = try peakMemory(explaining: small)
+      for path in [jpeg, png] {
+        let peak = try peakMemory(explaining: path)
+        #expect(
+          peak - least < 230 << 20, "\(path): \(peak >> 20) MiB, \(least >> 20) for a small one")
+      }
+    }
+
+    /// The most memory in bytes that a process explaining a file had at once.
+    private func peakMemory(explaining path: String) throws -> Int {
+      let job = try Job("rfm", ["explain", "--checkpoint", checkpoint, "--threads", "1", path])
+      var peak = 0
+      _ = job.wait(until: { job in
+        let status = FileManager.default.contents(atPath: "/proc/\(job.pid)/status") ?? Data()
+        for line in String(decoding: status, as: UTF8.self).split(separator: "\n")
+        where line.hasPrefix("VmHWM:") {
+          peak = max(peak, (Int(line.filter(\.isNumber)) ?? 0) << 10)
+        }
+        return false
+      })
+      let outcome = job.wait()
+      #expect(outcome.succeeded, "\(outcome)")
+      #expect(try lines(outcome).first?["path"]?.textValue == path)
+      #expect(peak > 0)
+      return peak
+    }
+  }
+}
