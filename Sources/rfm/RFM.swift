@@ -20,7 +20,7 @@ struct RFM: ParsableCommand {
     subcommands: [
       SynthesizeCommand.self, PackCommand.self, InspectCommand.self, TrainCommand.self,
       EvaluateCommand.self, AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self,
-      ExplainCommand.self, ReportCommand.self, BenchmarkCommand.self,
+      ExplainCommand.self, CompareCommand.self, ReportCommand.self, BenchmarkCommand.self,
     ]
   )
 

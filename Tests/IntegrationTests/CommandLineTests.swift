@@ -16,7 +16,7 @@ extension Jobs {
       let commands = try commands()
       for name in [
         "synthesize", "pack", "train", "evaluate", "attention", "prototypes", "attribute",
-        "benchmark",
+        "explain", "compare", "benchmark",
       ] {
         #expect(commands.contains(name), "\(commands)")
       }
@@ -59,6 +59,9 @@ extension Jobs {
         "0",
       ],
       ["benchmark", "--steps", "-1"],
+      ["compare", "--config", "c", "--methods", "sfe,best"],
+      ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "o", "--degrade", "jpeg=0"],
+      ["explain", "--checkpoint", "c", "-", "-"],
     ]) func wrongUsageIsExplainedWithStatus64(arguments: [String]) throws {
       for ranks in [nil, 2] {
         let outcome = try Job.run("rfm", arguments, ranks: ranks)

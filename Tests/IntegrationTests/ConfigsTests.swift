@@ -7,7 +7,7 @@ let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLa
   .deletingLastPathComponent()
 
 @Suite struct ConfigsTests {
-  static let files = ["smoke", "quickstart", "dffd", "celeb-df"]
+  static let files = ["smoke", "quickstart", "compare", "dffd", "celeb-df"]
 
   @Test(arguments: files) func everyConfigurationInTheRepositoryIsValid(name: String) throws {
     let path = repository.appending(path: "configs/\(name).yaml")

@@ -27,6 +27,8 @@ import Testing
   @Test func localHandsThreadsOn() throws {
     let train = try local("--ranks", "1", "--threads", "1", "train", "--config", "c")
     #expect(train.standardOutput.contains("train --set training.threads=1 --config c"), "\(train)")
+    let compare = try local("--ranks", "1", "--threads", "1", "compare", "--config", "c")
+    #expect(compare.standardOutput.contains("compare --set training.threads=1"), "\(compare)")
     let other = try local("--ranks", "1", "--threads", "1", "evaluate")
     #expect(other.standardOutput.contains("evaluate --threads 1"), "\(other)")
   }
@@ -71,7 +73,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "cluster", "container", "install-dependencies", "local", "quickstart", "smoke", "test",
+    "cluster", "compare", "container", "install-dependencies", "local", "quickstart", "smoke",
+    "test",
   ])
   func everyScriptExplainsItself(name: String) throws {
     let outcome = try Job.run(repository.path + "/launch/" + name, ["--help"], directory: "/")

@@ -1,0 +1,105 @@
+import ArgumentParser
+import MessagePassing
+import Reports
+import Training
+
+struct CompareCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compare",
+    abstract: "Train with each augmentation method and several seeds, and compare.",
+    discussion: """
+      Trains every method (none, re, ae, sfe) with the same data, order, budget and seeds, and \
+      measures each on test data: AUC, AP, EER and TPR at low FPR, overall and per manipulation \
+      method; where FAM and CAM fall against masks; and the same detection on test images degraded by \
+      JPEG, blur, noise and resizing. Prints tables of mean and spread over the seeds, and the \
+      differences of SFE to each other method paired by seed, in Markdown.
+
+      The folder (--output; default that of the configuration's run) holds comparison.json, \
+      comparison.md, and every training as an ordinary run below runs/. --leave-out also trains \
+      everything without one manipulation method and tests on it.
+
+      SIGTERM or SIGUSR1 ends it after saving, with status 75; --resume goes on where it stopped, \
+      however it did.
+
+      Examples:
+        mpirun -np 2 --bind-to none rfm compare --config configs/compare.yaml
+        rfm compare --config configs/compare.yaml --methods none,sfe --seeds 5 --leave-out each
+        rfm compare --config configs/compare.yaml --resume
+      """)
+
+  @Option(help: "YAML file, as for train; augmentation.method in it does not matter.")
+  var config: String
+
+  @Option(help: "Overrides one key, such as training.steps=100. May be given several times.")
+  var set: [String] = []
+
+  @Option(
+    help: ArgumentHelp("Augmentation methods, separated by commas.", valueName: "names"))
+  var methods = MethodList(methods: Configuration.Augmentation.Method.allCases)
+
+  @Option(help: "How many seeds: run.seed and the numbers after it.")
+  var seeds = 3
+
+  @Option(
+    help: ArgumentHelp(
+      "A manipulation method to leave out of training and test on, or each. May be given several "
+        + "times.", valueName: "method"))
+  var leaveOut: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Test shards: paths or patterns. Default: data.test of the configuration.",
+      valueName: "glob"))
+  var data: [String] = []
+
+  @Option(help: "Folder of the comparison. Default: the folder of the configuration's run.")
+  var output: String?
+
+  @Flag(help: "Continue the comparison that is in the folder, or begin it.")
+  var resume = false
+
+  func validate() throws {
+    guard (1...1000).contains(seeds) else {
+      throw ValidationError("--seeds takes 1 to 1000, not \(seeds)")
+    }
+    guard output != "" else { throw ValidationError("--output is empty, expected a folder") }
+  }
+
+  func run() throws {
+    let communicator = try Communicator.world()
+    let configuration = try Configuration.load(path: config, overrides: set)
+    var settings = ComparisonJob.Settings()
+    settings.methods = methods.methods
+    settings.seeds = seeds
+    settings.leavesOutEach = leaveOut.contains("each")
+    settings.leftOut = leaveOut.filter { $0 != "each" }
+    settings.data = data
+    settings.output = output
+    settings.resume = resume
+    let job = try ComparisonJob(configuration, settings, communicator: communicator, say: say)
+    switch try job.run() {
+    case .stopped: throw ExitCode(ExitStatus.stopped.rawValue)
+    case .finished(let comparison):
+      guard let comparison else { return }
+      print(try ComparisonTable.write(comparison, to: job.output), terminator: "")
+      say("written to \(job.output)/comparison.json, \(job.output)/comparison.md")
+    }
+  }
+}
+
+/// Augmentation methods, each once, as they stand on the command line.
+struct MethodList: ExpressibleByArgument, CustomStringConvertible {
+  let methods: [Configuration.Augmentation.Method]
+
+  init(methods: [Configuration.Augmentation.Method]) { self.methods = methods }
+
+  init?(argument: String) {
+    let names = argument.split(separator: ",", omittingEmptySubsequences: false)
+    let methods = names.compactMap { Configuration.Augmentation.Method(rawValue: String($0)) }
+    guard methods.count == names.count, Set(methods).count == methods.count else { return nil }
+    self.methods = methods
+  }
+
+  var description: String { methods.map(\.rawValue).joined(separator: ",") }
+  var defaultValueDescription: String { description }
+}
