@@ -76,7 +76,9 @@ struct CompareCommand: ParsableCommand {
     settings.data = data
     settings.output = output
     settings.resume = resume
-    let job = try ComparisonJob(configuration, settings, communicator: communicator, say: say)
+    let job = try ComparisonJob(
+      configuration, settings, communicator: communicator,
+      observers: { configuration.run.tensorboard ? [TensorBoardLog()] : [] }, say: say)
     switch try job.run() {
     case .stopped: throw ExitCode(ExitStatus.stopped.rawValue)
     case .finished(let comparison):

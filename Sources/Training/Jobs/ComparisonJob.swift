@@ -67,6 +67,7 @@ public final class ComparisonJob {
   private let testDigest: String
   private let communicator: Communicator
   private let workers: WorkerPool
+  private let observers: () -> [any TrainingObserver]
   private let say: (String) -> Void
   /// Seconds that variants of each augmentation method took, from beginning to end.
   private var measured: [String: [Double]] = [:]
@@ -75,16 +76,18 @@ public final class ComparisonJob {
   ///
   /// - Parameters:
   ///   - configuration: what all variants have in common.
+  ///   - observers: made anew for each training, and told how it goes.
   ///   - say: told what the user should know, a line at a time; only rank 0's is used.
   /// - Throws: what reading shards throws, `RunFolder.Refusal`, errors of settings that don't fit the
   ///   data, `MPIError`.
   public init(
     _ configuration: Configuration, _ settings: Settings, communicator: Communicator,
-    say: @escaping (String) -> Void
+    observers: @escaping () -> [any TrainingObserver] = { [] }, say: @escaping (String) -> Void
   ) throws {
     StopRequest.watch()
     self.communicator = communicator
     self.configuration = configuration
+    self.observers = observers
     self.say = communicator.isRoot ? say : { _ in }
     resume = settings.resume
     output = settings.output ?? configuration.run.folder
@@ -232,7 +235,7 @@ public final class ComparisonJob {
     }
     let trainer = try Trainer(
       plan.configuration(of: variant), resume: resume, communicator: communicator,
-      label: "\(title), step", say: say)
+      observers: observers(), label: "\(title), step", say: say)
     switch try trainer.run() {
     case .finished: return true
     case .stopped: return false
