@@ -177,7 +177,11 @@ public final class ComparisonJob {
       } else {
         say("\(title): \(Self.describe(variant)) is done already")
       }
-      if communicator.isRoot, let result = try earlierResult(variant) { results.append(result) }
+      guard communicator.isRoot else { continue }
+      guard let result = try earlierResult(variant) else {
+        throw FileError(operation: "read", path: evaluationPath(variant), code: ENOENT)
+      }
+      results.append(result)
     }
     guard communicator.isRoot else { return .finished(nil) }
     let comparison = Comparison(results, setting: setting(results), data: patterns)
@@ -212,6 +216,10 @@ public final class ComparisonJob {
     plan.configuration(of: variant).run.folder
   }
 
+  private func evaluationPath(_ variant: ComparisonPlan.Variant) -> String {
+    "\(folder(variant))/evaluation.json"
+  }
+
   private func latest(_ variant: ComparisonPlan.Variant) -> String {
     "\(folder(variant))/checkpoints/latest"
   }
@@ -244,8 +252,7 @@ public final class ComparisonJob {
 
   /// What was measured before of the weights that the variant has now, on the same data. Rank 0's.
   private func earlierResult(_ variant: ComparisonPlan.Variant) throws -> VariantResult? {
-    let path = "\(folder(variant))/evaluation.json"
-    guard let bytes = FileManager.default.contents(atPath: path),
+    guard let bytes = FileManager.default.contents(atPath: evaluationPath(variant)),
       let result = try? JSONDecoder().decode(VariantResult.self, from: bytes),
       let checkpoint = try? Checkpoint(readingStateOf: latest(variant))
     else { return nil }
@@ -255,13 +262,28 @@ public final class ComparisonJob {
     return isSame ? result : nil
   }
 
+  /// A trained variant. Rank 0 reads it and all get its weights: the others may be here before its
+  /// last checkpoint is written.
+  private func load(_ variant: ComparisonPlan.Variant) throws -> LoadedDetector {
+    let loaded =
+      communicator.isRoot
+      ? try LoadedDetector(opening: latest(variant), warn: say)
+      : LoadedDetector(
+        Detector(DetectorName(rawValue: configuration.model.name.rawValue)!),
+        crop: configuration.data.crop, mean: configuration.data.mean, std: configuration.data.std,
+        source: latest(variant))
+    try communicator.broadcast(loaded.detector.values)
+    try communicator.broadcast(loaded.detector.runningStatistics)
+    return loaded
+  }
+
   /// Measures a trained variant and writes what was found into its run folder. Collective.
   ///
   /// A variant without one manipulation method is tested on the images as they are alone.
   ///
   /// - Returns: false if it was asked to stop before it was done.
   private func measure(_ variant: ComparisonPlan.Variant) throws -> Bool {
-    let loaded = try LoadedDetector(opening: latest(variant), warn: say)
+    let loaded = try load(variant)
     let pass = DatasetPass(
       loaded, batch: configuration.evaluation.batch, communicator: communicator, workers: workers)
     let samples = Array(0..<test.count)
@@ -299,7 +321,7 @@ public final class ComparisonJob {
         variant: variant, step: checkpoint.state.step,
         weights: checkpoint.files[Checkpoint.modelName] ?? "", data: testDigest, metrics: metrics,
         degraded: degraded, localisation: localisation),
-      to: "\(folder(variant))/evaluation.json")
+      to: evaluationPath(variant))
     return true
   }
 }
