@@ -134,8 +134,8 @@ run_job() {
 # What has to happen before a restart: a script may define it anew. Given the arguments.
 before_restart() { sleep 1; }
 
-# Runs the command; after a failure starts `train` or `compare` anew with --resume, so that it goes on from the
-# latest checkpoint: run_with_restarts TIMES COMMAND [ARGUMENT…]. Sets `status`.
+# Runs the command; after a failure starts `train` or `compare` anew with --resume, so that it goes on
+# from the latest checkpoint: run_with_restarts TIMES COMMAND [ARGUMENT…]. Sets `status`.
 run_with_restarts() {
   local restarts=$1 attempt=0
   shift
@@ -153,7 +153,9 @@ run_with_restarts() {
     case $status in
       0 | 64 | 65 | 75) break ;;
     esac
-    if [[ $1 != train && $1 != compare ]] || [[ $asked == yes ]] || ((attempt >= restarts)); then break; fi
+    if [[ $1 != train && $1 != compare ]] || [[ $asked == yes ]] || ((attempt >= restarts)); then
+      break
+    fi
     attempt=$((attempt + 1))
     say "launch/$script: ended with status $status; restart $attempt of $restarts"
     before_restart "$@" || break

@@ -292,7 +292,9 @@ public final class ComparisonJob {
       [nil] + (isWhole ? ComparisonConditions.degradations.map { Optional($0) } : [])
     let progress =
       communicator.isRoot
-      ? Progress("testing \(variant.name), image", total: conditions.count * test.count) : nil
+      ? Progress(
+        "testing \(variant.name), image", total: conditions.count * test.count,
+        items: ("images", 1)) : nil
     defer { progress?.finish() }
     var metrics: EvaluationMetrics?
     var degraded: [String: EvaluationMetrics] = [:]
