@@ -19,6 +19,7 @@ public final class Batch {
   private let sampleStorage: UnsafeMutableBufferPointer<Int>
   private let identifierStorage: UnsafeMutableBufferPointer<Int>
   private let visitStorage: UnsafeMutableBufferPointer<Int>
+  private let geometryStorage: UnsafeMutableBufferPointer<CropGeometry>
 
   init(capacity: Int, crop: Int) {
     self.capacity = capacity
@@ -35,11 +36,13 @@ public final class Batch {
     sampleStorage = .allocate(capacity: capacity)
     identifierStorage = .allocate(capacity: capacity)
     visitStorage = .allocate(capacity: capacity)
+    geometryStorage = .allocate(capacity: capacity)
     labelStorage.initialize(repeating: 0)
     methodStorage.initialize(repeating: 0)
     sampleStorage.initialize(repeating: 0)
     identifierStorage.initialize(repeating: 0)
     visitStorage.initialize(repeating: 0)
+    geometryStorage.initialize(repeating: CropGeometry(top: 0, left: 0, side: crop))
   }
 
   deinit {
@@ -49,6 +52,7 @@ public final class Batch {
     sampleStorage.deallocate()
     identifierStorage.deallocate()
     visitStorage.deallocate()
+    geometryStorage.deallocate()
   }
 
   /// float32 [count, crop, crop, 3], normalised. The consumer may change them (erase) in place.
@@ -76,6 +80,10 @@ public final class Batch {
   public var visits: UnsafeBufferPointer<Int> {
     UnsafeBufferPointer(rebasing: visitStorage[..<count])
   }
+  /// Where in its image each was cut; [count].
+  public var geometries: UnsafeBufferPointer<CropGeometry> {
+    UnsafeBufferPointer(rebasing: geometryStorage[..<count])
+  }
 
   fileprivate func set(_ i: Int, _ draw: SampleDraw, in set: ShardSet) {
     sampleStorage[i] = draw.sample
@@ -84,6 +92,8 @@ public final class Batch {
     labelStorage[i] = set.labels[draw.sample]
     methodStorage[i] = set.methods[draw.sample]
   }
+
+  fileprivate func set(_ i: Int, _ geometry: CropGeometry) { geometryStorage[i] = geometry }
 
   fileprivate func image(_ i: Int) -> UnsafeMutableBufferPointer<Float> {
     let size = crop * crop * 3
@@ -334,6 +344,7 @@ private struct BatchFiller: Sendable {
       if isStopped() { return false }
       let sample = draws[i].sample
       let geometry = geometry(batch, i)
+      batch.set(i, geometry)
       if loaded != sample {
         try read(sample)
         loaded = sample

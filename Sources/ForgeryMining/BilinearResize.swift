@@ -23,27 +23,39 @@ public func resizeBilinear(
     "resizeBilinear: expected room for \(newHeight)×\(newWidth) values, got \(resized.count)")
   let rows = Neighbours.Scale(from: height, to: newHeight)
   let columns = Neighbours.Scale(from: width, to: newWidth)
-  withUnsafeTemporaryAllocation(of: Neighbours.self, capacity: newWidth) { across in
+  withUnsafeTemporaryAllocation(of: Neighbours.self, capacity: newHeight + newWidth) { plan in
+    for row in 0..<newHeight { plan.initializeElement(at: row, to: rows.neighbours(of: row)) }
     for column in 0..<newWidth {
-      across.initializeElement(at: column, to: columns.neighbours(of: column))
+      plan.initializeElement(at: newHeight + column, to: columns.neighbours(of: column))
     }
-    for row in 0..<newHeight {
-      let down = rows.neighbours(of: row)
-      let (upper, lower) = (down.first * width, down.second * width)
-      for column in 0..<newWidth {
-        let side = across[column]
-        let top =
-          side.firstWeight * map[upper + side.first] + side.secondWeight * map[upper + side.second]
-        let bottom =
-          side.firstWeight * map[lower + side.first] + side.secondWeight * map[lower + side.second]
-        resized[row * newWidth + column] = down.firstWeight * top + down.secondWeight * bottom
-      }
+    resizeBilinear(
+      map.baseAddress!, width: width, into: resized.baseAddress!,
+      down: UnsafeBufferPointer(rebasing: plan[..<newHeight]),
+      across: UnsafeBufferPointer(rebasing: plan[newHeight...]))
+  }
+}
+
+/// The same with the neighbours of every row and column worked out; allocates nothing.
+func resizeBilinear(
+  _ map: UnsafePointer<Float>, width: Int, into resized: UnsafeMutablePointer<Float>,
+  down: UnsafeBufferPointer<Neighbours>, across: UnsafeBufferPointer<Neighbours>
+) {
+  var target = resized
+  for down in down {
+    let (upper, lower) = (map + down.first * width, map + down.second * width)
+    for side in across {
+      let top =
+        side.firstWeight * upper[side.first] + side.secondWeight * upper[side.second]
+      let bottom =
+        side.firstWeight * lower[side.first] + side.secondWeight * lower[side.second]
+      target.pointee = down.firstWeight * top + down.secondWeight * bottom
+      target += 1
     }
   }
 }
 
 /// The two input pixels that an output pixel mixes along one axis, and their weights.
-private struct Neighbours {
+struct Neighbours {
   var first: Int
   var second: Int
   var firstWeight: Float

@@ -30,6 +30,11 @@ public func normaliseAttention(
       UnsafeBufferPointer(half), height: halfHeight, width: halfWidth, into: normalised,
       height: height, width: width)
   }
+  scaleByExtremes(normalised)
+}
+
+/// Carries a map's smallest value to 0 and its largest to 1, in place.
+private func scaleByExtremes(_ normalised: UnsafeMutableBufferPointer<Float>) {
   var smallest = Float.infinity
   var largest = -Float.infinity
   var finite = true
@@ -48,6 +53,46 @@ public func normaliseAttention(
   }
   let range = largest - smallest
   for pixel in 0..<normalised.count { normalised[pixel] = (normalised[pixel] - smallest) / range }
+}
+
+/// ``normaliseAttention(_:height:width:into:)`` for many square maps of one size, with the same
+/// result: what can be worked out beforehand is, so that a map allocates nothing.
+public final class AttentionNormaliser: Sendable {
+  /// Rows and columns of a map.
+  public let side: Int
+  /// Values that a map needs room for beside its own.
+  public var scratchCount: Int { half * half }
+  private let half: Int
+  private let shrinking: [Neighbours]
+  private let enlarging: [Neighbours]
+
+  public init(side: Int) {
+    precondition(side > 0, "AttentionNormaliser: expected a side of at least 1, got \(side)")
+    self.side = side
+    let half = max(1, side / 2)
+    self.half = half
+    let shrink = Neighbours.Scale(from: side, to: half)
+    let enlarge = Neighbours.Scale(from: half, to: side)
+    shrinking = (0..<half).map { shrink.neighbours(of: $0) }
+    enlarging = (0..<side).map { enlarge.neighbours(of: $0) }
+  }
+
+  /// Normalises a map in place. Maps with scratch of their own may be normalised at the same time.
+  ///
+  /// - Parameters:
+  ///   - map: `[side, side]`.
+  ///   - scratch: ``scratchCount`` values, whatever they are.
+  public func normalise(
+    _ map: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    shrinking.withUnsafeBufferPointer {
+      resizeBilinear(map, width: side, into: scratch, down: $0, across: $0)
+    }
+    enlarging.withUnsafeBufferPointer {
+      resizeBilinear(scratch, width: half, into: map, down: $0, across: $0)
+    }
+    scaleByExtremes(UnsafeMutableBufferPointer(start: map, count: side * side))
+  }
 }
 
 /// The normalised Forgery Attention Map as an array; see the buffer version for the definition.

@@ -47,6 +47,23 @@ public final class BatchErasing {
   private let rectangles: UnsafeMutableBufferPointer<PixelRectangle>
   private let blocks: Int
 
+  /// Takes the maps of fake images for the epoch's prototypes; nil: nothing does.
+  private var gathering: Gathering?
+  /// Adds a band of rows of all maps; made once.
+  private var gatherBand: (Int, Int) -> Void = { _, _ in }
+  private static let bands = 16
+
+  private struct Gathering {
+    let prototypes: EpochPrototypeGatherer
+    let normaliser: AttentionNormaliser
+    let scratch: AlignedMemory
+    /// Of the centre crop.
+    let top: Int
+    let left: Int
+    /// The batch whose maps are wanted.
+    var batch: Batch?
+  }
+
   /// - Parameters:
   ///   - batch: most images of a batch.
   ///   - training: the update's pass, whose working weights serve here too where the precision is
@@ -112,6 +129,7 @@ public final class BatchErasing {
     rectangles = .allocate(capacity: batch * blocks)
     rectangles.initialize(repeating: PixelRectangle(top: 0, left: 0, height: 0, width: 0))
     eraseOne = { [unowned self] i, _ in erase(chosenImage: i) }
+    gatherBand = { [unowned self] band, _ in gather(band: band) }
   }
 
   deinit {
@@ -129,8 +147,26 @@ public final class BatchErasing {
     }
   }
 
+  /// Hands the maps of fake images that training erases to `prototypes` from now on; only `sfe` has
+  /// any.
+  ///
+  /// - Parameters:
+  ///   - height: rows of the images that crops are cut from.
+  ///   - width: their columns.
+  public func gather(into prototypes: EpochPrototypeGatherer, height: Int, width: Int) {
+    guard case .suspicious = method, !prototypes.methods.isEmpty else { return }
+    let normaliser = AttentionNormaliser(side: crop)
+    let centre = CropGeometry.centre(height: height, width: width, side: crop)
+    gathering = Gathering(
+      prototypes: prototypes, normaliser: normaliser,
+      scratch: AlignedMemory(size: capacity * normaliser.scratchCount * 4), top: centre.top,
+      left: centre.left)
+  }
+
   /// Erases in place.
-  public func erase(_ batch: Batch) {
+  ///
+  /// - Parameter gathers: whether the maps count for the epoch's prototypes.
+  public func erase(_ batch: Batch, gathers: Bool = false) {
     timing = Timing()
     erased = 0
     if case .none = method { return }
@@ -160,7 +196,9 @@ public final class BatchErasing {
         gradients: gradients.floats())
     }
     timing.attention = start.seconds
+    gathering?.batch = gathers ? batch : nil
     workers.run(erased, eraseOne)
+    if gathers, gathering != nil { gatherMaps(of: batch) }
     timing.erasing = start.seconds - timing.attention
   }
 
@@ -185,6 +223,11 @@ public final class BatchErasing {
         image: image, attention: UnsafeBufferPointer(map), height: crop, width: crop,
         settings: settings, streams: &streams[place],
         into: UnsafeMutableBufferPointer(rebasing: rectangles[i * blocks..<(i + 1) * blocks]))
+      if let gathering, let batch = gathering.batch, batch.labels[place] != 0 {
+        gathering.normaliser.normalise(
+          map.baseAddress!,
+          scratch: gathering.scratch.floats() + i * gathering.normaliser.scratchCount)
+      }
     case .activation(let settings, let program):
       let (height, width) = (program.featureHeight, program.featureWidth)
       let size = height * width
@@ -203,6 +246,36 @@ public final class BatchErasing {
           image: image, activation: UnsafeBufferPointer(activation), settings: settings,
           streams: &streams[place], into: mask)
       }
+    }
+  }
+
+  // MARK: Prototypes of the epoch
+
+  /// Adds the normalised maps that `erase(chosenImage:)` has left, in the order of the batch.
+  private func gatherMaps(of batch: Batch) {
+    for i in 0..<erased where isGathered(i, batch) {
+      gathering!.prototypes.count(method: Int(batch.methods[chosen[i]]) - 1)
+    }
+    workers.run(Self.bands, gatherBand)
+    gathering!.batch = nil
+  }
+
+  /// Whether the i-th chosen image is fake and its map finite: else the map is NaN throughout.
+  private func isGathered(_ i: Int, _ batch: Batch) -> Bool {
+    batch.labels[chosen[i]] != 0 && maps.floats()[i * crop * crop].isFinite
+  }
+
+  private func gather(band: Int) {
+    guard let gathering, let batch = gathering.batch else { return }
+    let rows = band * crop / Self.bands..<(band + 1) * crop / Self.bands
+    for i in 0..<erased where isGathered(i, batch) {
+      let geometry = batch.geometries[chosen[i]]
+      gathering.prototypes.add(
+        maps.floats() + i * crop * crop, method: Int(batch.methods[chosen[i]]) - 1,
+        placement: MapPlacement(
+          down: geometry.top - gathering.top, right: geometry.left - gathering.left,
+          isFlipped: geometry.isFlipped),
+        rows: rows)
     }
   }
 }

@@ -129,6 +129,12 @@ public struct FileInspection: Sendable {
       ("unknown below, centred", file.calibration.centredThreshold.map { "\($0)" }),
     ]
     for case (let name, let value?) in facts { lines.append("  \(name): \(value)") }
+    guard let epoch = file.epoch else { return }
+    lines.append(
+      "prototypes of training images in epoch \(epoch.epoch), \(epoch.side)x\(epoch.side)")
+    for (name, count) in zip(epoch.methods, epoch.counts) {
+      lines.append("  \(name): mean over \(count) image\(count == 1 ? "" : "s")")
+    }
   }
 
   private mutating func inspectOtherHDF5(_ path: String, format: String?) throws {

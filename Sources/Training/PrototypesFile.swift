@@ -16,7 +16,8 @@ import Networks
 /// Root attributes: `format` = "rfm-prototypes", `version` = 1; of ``Origin`` `model`, `checkpoint`,
 /// `step`, `data`, `images_per_method`; of ``Calibration`` `validation_accuracy_plain`,
 /// `validation_accuracy_centred`, `threshold_plain`, `threshold_centred`, `auroc_plain`,
-/// `auroc_centred`. A reader needs none of the latter two groups.
+/// `auroc_centred`. A reader needs none of the latter two groups. A training's file has the epoch's prototypes too,
+/// see ``EpochPrototypes``.
 public struct PrototypesFile: Equatable, Sendable {
   /// What prototypes were computed from; what is not known is nil.
   public struct Origin: Equatable, Sendable {
@@ -99,10 +100,12 @@ public struct PrototypesFile: Equatable, Sendable {
   public var calibration: Calibration
   /// Of the same methods as the prototypes, in their order and of their size; nil where not known.
   public var meanFaces: MeanFaces?
+  /// What the training gathered in the epoch under way; nil where there was nothing.
+  public var epoch: EpochPrototypes?
 
   public init(
     _ prototypes: Prototypes, origin: Origin = Origin(), calibration: Calibration = Calibration(),
-    meanFaces: MeanFaces? = nil
+    meanFaces: MeanFaces? = nil, epoch: EpochPrototypes? = nil
   ) {
     if let meanFaces {
       precondition(
@@ -111,6 +114,7 @@ public struct PrototypesFile: Equatable, Sendable {
         "PrototypesFile: expected mean faces of the prototypes' methods and size")
     }
     self.prototypes = prototypes
+    self.epoch = epoch
     self.origin = origin
     self.calibration = calibration
     self.meanFaces = meanFaces
@@ -154,6 +158,7 @@ public struct PrototypesFile: Equatable, Sendable {
         layout: methods == 0
           ? .contiguous : HDF5Layout(chunk: [1, height, width, 3], fletcher32: true))
     }
+    if let epoch, !epoch.methods.isEmpty { try epoch.write(to: file) }
     try file.setAttribute("format", .string(Self.format))
     try file.setAttribute("version", .integer(Self.version))
     let known: [(String, HDF5Value?)] = [
@@ -256,6 +261,7 @@ public struct PrototypesFile: Equatable, Sendable {
       centredThreshold: try number("threshold_centred"),
       plainAreaUnderROC: try number("auroc_plain"),
       centredAreaUnderROC: try number("auroc_centred"))
+    epoch = try EpochPrototypes(reading: file, refuse: refuse)
   }
 }
 

@@ -33,6 +33,8 @@ public final class Trainer {
   /// Rank 0's; none on the others.
   let observers: [any TrainingObserver]
   private let label: String
+  /// nil where training computes no attention maps that could be gathered.
+  let gatherer: EpochPrototypeGatherer?
 
   /// Updates made.
   var steps = 0
@@ -99,6 +101,14 @@ public final class Trainer {
     writer = folder.map {
       CheckpointWriter(
         store: $0.checkpoints, keep: configuration.checkpoint.keep, detector, step.optimizer)
+    }
+    gatherer =
+      configuration.augmentation.method == .sfe
+      ? EpochPrototypeGatherer(
+        methods: Array(data.training.methodNames.dropFirst()), side: configuration.data.crop) : nil
+    if let gatherer {
+      step.erasing.gather(
+        into: gatherer, height: data.training.height, width: data.training.width)
     }
     validationPass = DatasetPass(
       detector, crop: configuration.data.crop,
@@ -195,6 +205,7 @@ public final class Trainer {
       try writer?.check()
       let watch = Stopwatch()
       let rate = schedule.learningRate(step: steps)
+      gatherer?.begin(epoch: data.order.epoch(at: position))
       let result = try step.run(
         loader, step: steps + 1, learningRate: rate, stop: StopRequest.isMade)
       steps += 1

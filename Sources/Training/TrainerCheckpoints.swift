@@ -7,21 +7,7 @@ import Networks
 extension Trainer {
   func save(_ progress: Progress?) throws {
     Whereabouts.enter(.saving)
-    var prototypes: PrototypesFile?
-    if let set = data.validation, data.validationSamples.contains(where: { set.labels[$0] == 1 }),
-      configuration.prototypes.imagesPerMethod > 0
-    {
-      let survey = try PrototypeSurvey(
-        validationPass, set, samples: data.validationSamples,
-        imagesPerMethod: configuration.prototypes.imagesPerMethod, communicator: communicator)
-      prototypes = PrototypesFile(
-        survey.prototypes,
-        origin: .init(
-          model: configuration.model.name.rawValue, step: steps,
-          data: configuration.data.validation.joined(separator: ", "),
-          imagesPerMethod: configuration.prototypes.imagesPerMethod),
-        calibration: survey.calibration, meanFaces: survey.meanFaces)
-    }
+    let prototypes = try prototypesFile()
     savedStep = steps
     guard let writer else { return }
     var figures: [JSON.Member] = []
@@ -34,7 +20,7 @@ extension Trainer {
         isBest = true
       }
     }
-    try inform(prototypes?.prototypes)
+    try inform(prototypes)
     let epoch = data.order.epoch(at: position)
     let (steps, metrics) = (steps, metrics)
     let state = CheckpointState(
@@ -53,9 +39,11 @@ extension Trainer {
   }
 
   /// Tells the observers what is saved.
-  private func inform(_ prototypes: Prototypes?) throws {
+  private func inform(_ prototypes: PrototypesFile?) throws {
     guard !observers.isEmpty else { return }
-    let snapshot = TrainingSnapshot(step: steps, prototypes: prototypes) { [self] in
+    let snapshot = TrainingSnapshot(
+      step: steps, prototypes: prototypes?.prototypes, epochPrototypes: prototypes?.epoch
+    ) { [self] in
       guard let set = data.validation else { return [] }
       return try TrainingExample.examples(
         validationPass, set, erasing: step.erasing,
@@ -85,6 +73,11 @@ extension Trainer {
         }
         try detector.store(
           mine, into: slot.values.baseAddress!, from: checkpoint.optimizerPath)
+      }
+      if let path = checkpoint.prototypesPath,
+        let epoch = try PrototypesFile(reading: path).epoch
+      {
+        gatherer?.resume(epoch)
       }
       let state = checkpoint.state
       position = state.epoch * data.order.epochLength + state.position

@@ -34,6 +34,8 @@ public struct TrainingSnapshot {
   public let step: Int
   /// Of the validation images; nil where none are computed.
   public let prototypes: Prototypes?
+  /// Of the training images of the epoch so far; nil where there are none.
+  public let epochPrototypes: EpochPrototypes?
   /// A few validation images as the next step would treat them; computed when asked for.
   public let examples: () throws -> [TrainingExample]
 }

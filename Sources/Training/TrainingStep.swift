@@ -146,7 +146,7 @@ public final class TrainingStep {
       }
       result.phases.load += watch.seconds
       Whereabouts.enter(.attention)
-      erasing.erase(batch)
+      erasing.erase(batch, gathers: true)
       result.phases.attention += erasing.timing.attention
       result.phases.erase += erasing.timing.erasing
 

@@ -55,7 +55,7 @@ extension Jobs {
       }
 
       let images = try #require(found["images"]?.members)
-      for group in ["prototypes/", "examples/"] {
+      for group in ["prototypes/", "prototypes of the epoch/", "examples/"] {
         let series = images.filter { $0.name.hasPrefix(group) }
         #expect(!series.isEmpty)
         for tag in series {

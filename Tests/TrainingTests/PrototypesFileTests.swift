@@ -71,6 +71,54 @@ import Testing
     #expect(error.reason.contains("mean_faces") && error.reason.contains("[1, 1, 2, 3]"))
   }
 
+  private var epoch: EpochPrototypes {
+    EpochPrototypes(
+      epoch: 7, methods: ["swap", "Äugen"], side: 2,
+      sums: [0, 1 << 30, 5, 3 << 29, 0, 0, 7, 1], coverage: [1, 1, 2, 2, 0, 9, 9, 9],
+      counts: [2, 9])
+  }
+
+  @Test func theEpochsPrototypesAreKeptBesideTheExactOnes() throws {
+    var file = example
+    file.epoch = epoch
+    try file.write(to: folder("both.h5"))
+    #expect(try PrototypesFile(reading: folder("both.h5")) == file)
+    let contents = try HDF5File(reading: folder("both.h5"))
+    #expect(
+      try contents.dataset("epoch_prototypes").readAll(as: Float.self)
+        == [0, 1, 2.5 / 0x1p30, 0.75, 0, 0, Float(7.0 / 9 / 0x1p30), Float(1.0 / 9 / 0x1p30)])
+
+    let bare = PrototypesFile(
+      Prototypes(methods: [], height: 2, width: 2, maps: [], counts: []), epoch: epoch)
+    try bare.write(to: folder("bare.h5"))
+    #expect(try PrototypesFile(reading: folder("bare.h5")) == bare)
+    let lines = FileInspection(of: folder("bare.h5"), depth: .init(verifies: true)).lines
+    #expect(lines.contains("prototypes of training images in epoch 7, 2x2"))
+    #expect(lines.contains("  swap: mean over 2 images"))
+  }
+
+  @Test func sumsThatCannotBeAreRefused() throws {
+    func refused(_ change: (inout EpochPrototypes) -> Void) throws -> Bool {
+      var file = example
+      file.epoch = epoch
+      change(&file.epoch!)
+      try file.write(to: folder("bad.h5"))
+      do {
+        _ = try PrototypesFile(reading: folder("bad.h5"))
+        return false
+      } catch let error as PrototypesFileError {
+        return error.description.contains("epoch_sums") || error.description.contains("epoch")
+      }
+    }
+    #expect(try !refused { _ in })
+    #expect(try refused { $0.sums[1] += 1 })
+    #expect(try refused { $0.sums[0] = -1 })
+    #expect(try refused { $0.coverage[1] = -1 })
+    #expect(try refused { $0.counts[0] = -1 })
+    #expect(try refused { $0.methods = ["swap", "swap"] })
+    #expect(try refused { $0.epoch = -1 })
+  }
+
   @Test func whatIsNotKnownIsLeftOutAndNoMethodsAreFine() throws {
     let bare = PrototypesFile(
       Prototypes(methods: [], height: 4, width: 4, maps: [], counts: []))

@@ -27,12 +27,9 @@ public final class TensorBoardLog: TrainingObserver {
 
   public func saved(_ snapshot: TrainingSnapshot) throws {
     var values: [Event.Value] = []
-    if let prototypes = snapshot.prototypes {
-      for (index, method) in prototypes.methods.enumerated() where prototypes.counts[index] > 0 {
-        let picture = PrototypePictures.render(
-          Array(prototypes.map(index)), width: prototypes.width, height: prototypes.height)
-        values.append(try Self.image("prototypes/\(method)", picture))
-      }
+    if let prototypes = snapshot.prototypes { values += try Self.images("prototypes", prototypes) }
+    if let epoch = snapshot.epochPrototypes {
+      values += try Self.images("prototypes of the epoch", epoch.prototypes)
     }
     for example in try snapshot.examples() {
       values.append(try Self.image("examples/\(example.method)", Self.picture(of: example)))
@@ -88,6 +85,15 @@ public final class TensorBoardLog: TrainingObserver {
     return Event.Value(
       tag: "\(tag)/text_summary",
       content: .text(lines.map { "    \($0)" }.joined(separator: "\n")))
+  }
+
+  private static func images(_ group: String, _ prototypes: Prototypes) throws -> [Event.Value] {
+    try prototypes.methods.indices.filter { prototypes.counts[$0] > 0 }.map { method in
+      try image(
+        "\(group)/\(prototypes.methods[method])",
+        PrototypePictures.render(
+          Array(prototypes.map(method)), width: prototypes.width, height: prototypes.height))
+    }
   }
 
   private static func image(_ tag: String, _ picture: RGBImage) throws -> Event.Value {

@@ -1,6 +1,7 @@
 import CAllocations
 import CKernels
 import FaceShards
+import ForgeryMining
 import Foundation
 import MessagePassing
 import Networks
@@ -114,6 +115,10 @@ public struct BenchmarkJob {
     detector.initialise(seed: 5)
     let step = try TrainingStep(
       configuration, detector, communicator: communicator, workers: workers)
+    let gatherer = EpochPrototypeGatherer(
+      methods: Array(data.training.methodNames.dropFirst()), side: settings.crop)
+    gatherer.begin(epoch: 0)
+    step.erasing.gather(into: gatherer, height: data.training.height, width: data.training.width)
     let loader = try data.loader(position: 0)
     var phases: [TrainingStep.Phases] = []
     var seconds: [Double] = []

@@ -1,0 +1,42 @@
+import ForgeryMining
+
+/// The prototypes that a training saves with its checkpoints.
+extension Trainer {
+  /// The exact prototypes, over validation images, and the epoch's; nil where there is neither.
+  /// Collective.
+  func prototypesFile() throws -> PrototypesFile? {
+    let epoch = try epochPrototypes()
+    var file: PrototypesFile?
+    if let set = data.validation, data.validationSamples.contains(where: { set.labels[$0] == 1 }),
+      configuration.prototypes.imagesPerMethod > 0
+    {
+      let survey = try PrototypeSurvey(
+        validationPass, set, samples: data.validationSamples,
+        imagesPerMethod: configuration.prototypes.imagesPerMethod, communicator: communicator)
+      file = PrototypesFile(
+        survey.prototypes,
+        origin: .init(
+          model: configuration.model.name.rawValue, step: steps,
+          data: configuration.data.validation.joined(separator: ", "),
+          imagesPerMethod: configuration.prototypes.imagesPerMethod),
+        calibration: survey.calibration, meanFaces: survey.meanFaces)
+    } else if epoch != nil {
+      let crop = configuration.data.crop
+      file = PrototypesFile(
+        Prototypes(methods: [], height: crop, width: crop, maps: [], counts: []),
+        origin: .init(model: configuration.model.name.rawValue, step: steps))
+    }
+    file?.epoch = epoch
+    return file
+  }
+
+  /// What all ranks gathered in the epoch under way; nil if that is nothing. Collective.
+  private func epochPrototypes() throws -> EpochPrototypes? {
+    guard var sums = gatherer?.gathered else { return nil }
+    try communicator.allReduce(&sums.sums, .sum)
+    try communicator.allReduce(&sums.coverage, .sum)
+    try communicator.allReduce(&sums.counts, .sum)
+    let seen = sums.seen
+    return seen.methods.isEmpty ? nil : seen
+  }
+}
