@@ -65,6 +65,8 @@ static void enter(void) {
     // Without this, a process that ends while a loader thread reads would have the library taken
     // away under that thread. Files are closed by their owners.
     H5dont_atexit();
+    // A link into another file would have that one opened, whatever it is.
+    H5Lunregister(H5L_TYPE_EXTERNAL);
     prepared = 1;
   }
   // The error stack and its printing are a thread's own in a thread-safe library.
@@ -193,6 +195,11 @@ int rfm_h5_has_dataset(int64_t file, const char *name, char *error, size_t size)
   if (exists < 0) {
     result = fail(error, size);
   } else if (exists > 0) {
+    H5L_info_t link;
+    if (H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_EXTERNAL) {
+      leave();
+      return 0;
+    }
     hid_t object = H5Oopen(file, name, H5P_DEFAULT);
     if (object < 0) {
       result = fail(error, size);
@@ -308,10 +315,36 @@ int64_t rfm_h5_create_dataset(
   return dataset;
 }
 
+// Whether a dataset's data lie in other files (1) or in its own (0): as external storage, which may
+// name any file of the machine, or as a virtual dataset.
+static int lies_elsewhere(hid_t dataset) {
+  hid_t properties = H5Dget_create_plist(dataset);
+  if (properties < 0) return -1;
+  H5D_layout_t layout = H5Pget_layout(properties);
+  int files = layout == H5D_CONTIGUOUS ? H5Pget_external_count(properties) : 0;
+  H5Pclose(properties);
+  return layout < 0 || files < 0 ? -1 : layout == H5D_VIRTUAL || files > 0;
+}
+
 int64_t rfm_h5_open_dataset(int64_t file, const char *name, char *error, size_t size) {
   enter();
-  hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
-  if (dataset < 0) fail(error, size);
+  hid_t dataset = -1;
+  H5L_info_t link;
+  if (H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_EXTERNAL) {
+    fail_with(error, size, "it is a link to another file, which is not followed");
+  } else {
+    dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    int elsewhere = dataset < 0 ? -1 : lies_elsewhere(dataset);
+    if (elsewhere < 0) {
+      fail(error, size);
+    } else if (elsewhere > 0) {
+      fail_with(error, size, "its data lie in other files, which are not read");
+    }
+    if (dataset >= 0 && elsewhere != 0) {
+      H5Dclose(dataset);
+      dataset = -1;
+    }
+  }
   leave();
   return dataset;
 }

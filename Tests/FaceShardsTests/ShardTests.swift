@@ -73,6 +73,16 @@ import Testing
           + "store them with gzip or uncompressed") == true)
   }
 
+  /// The files that these lead to are there, and would be read by any other program.
+  @Test(arguments: [
+    ("external-storage.h5", "its data lie in other files, which are not read"),
+    ("virtual.h5", "its data lie in other files, which are not read"),
+    ("external-link.h5", "images"), ("external-link-behind.h5", "images"),
+  ]) func dataInOtherFilesAreNotRead(name: String, reason: String) throws {
+    let message = try #require(refusal(ShardFixtures.golden(name)))
+    #expect(message.contains(name) && message.contains(reason), "\(message)")
+  }
+
   @Test func anUnfinishedShardLeavesNothingAndTheOldOneStands() throws {
     let path = folder.file("x.h5")
     try ShardFixtures.write(path, methods: [0, 1])

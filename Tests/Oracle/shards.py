@@ -88,6 +88,27 @@ def write(folder: Path):
         attributes(f)
         f.create_dataset("images", data=0 * images(), chunks=(1, H, W, 3), compression="lzf")
         columns(f)
+    # Data in other files, which a file from anywhere must not make us read. They are there.
+    with h5py.File(folder / "external-storage.h5", "w") as f:
+        attributes(f)
+        f.create_dataset(
+            "images", (N, H, W, 3), np.uint8, external=[("contiguous.h5", 0, N * H * W * 3)])
+        columns(f)
+    with h5py.File(folder / "external-link.h5", "w") as f:
+        attributes(f)
+        f["images"] = h5py.ExternalLink("contiguous.h5", "/images")
+        columns(f)
+    with h5py.File(folder / "external-link-behind.h5", "w") as f:
+        attributes(f)
+        f["elsewhere"] = h5py.ExternalLink("contiguous.h5", "/")
+        f["images"] = h5py.SoftLink("/elsewhere/images")
+        columns(f)
+    with h5py.File(folder / "virtual.h5", "w", libver=("v110", "v110")) as f:
+        attributes(f)
+        layout = h5py.VirtualLayout((N, H, W, 3), np.uint8)
+        layout[:] = h5py.VirtualSource("contiguous.h5", "images", (N, H, W, 3))
+        f.create_virtual_dataset("images", layout)
+        columns(f)
 
 
 if __name__ == "__main__":
