@@ -84,8 +84,11 @@ public enum MessagePassing {
   ///
   /// Often every rank fails for the same reason, say a missing file. One line is enough then, so
   /// ranks other than 0 leave rank 0 a moment to speak and to end the job before they do.
+  ///
+  /// - Parameter shown: makes the description fit for a terminal; it may quote what a file says.
   public static func runRank(
-    name: String = "rfm", exitStatus: (any Error) -> Int32 = { _ in 70 }, _ work: () throws -> Void
+    name: String = "rfm", exitStatus: (any Error) -> Int32 = { _ in 70 },
+    shown: (String) -> String = { $0 }, _ work: () throws -> Void
   ) {
     do {
       try work()
@@ -95,7 +98,7 @@ public enum MessagePassing {
       if rank != 0 { usleep(2_000_000) }
       let place = isAlone ? "" : "rank \(rank): "
       // One write, so that the lines of several ranks do not mix.
-      let line = "\(name): \(place)\(oneLine(error))\n"
+      let line = "\(name): \(place)\(shown(oneLine(error)))\n"
       _ = line.utf8CString.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress!, $0.count - 1) }
       abort(status: exitStatus(error))
     }

@@ -43,7 +43,13 @@ public struct FileInspection: Sendable {
       problems.append("\(error)")
       status = ExitStatus(ending: error)
     }
+    // Names and attributes are whatever the file says.
+    lines = lines.map { printable($0, limit: Self.lineLimit) }
+    problems = problems.map { printable($0, limit: Self.lineLimit) }
   }
+
+  /// Characters of a line.
+  private static let lineLimit = 2000
 
   private mutating func add(problems more: [String]) {
     problems += more

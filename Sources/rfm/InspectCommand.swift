@@ -2,6 +2,7 @@ import ArgumentParser
 import FaceShards
 import Foundation
 import MessagePassing
+import Networks
 import Training
 
 /// `rfm inspect`: what files hold, and what is wrong with them.
@@ -46,7 +47,7 @@ struct InspectCommand: ParsableCommand {
       let statuses = try world.gather([inspection.status.rawValue])
       guard let found, let statuses else { continue }
       if !inspection.lines.isEmpty {
-        print("\(path): \(inspection.lines.joined(separator: "\n"))")
+        print("\(printable(path, limit: 400)): \(inspection.lines.joined(separator: "\n"))")
       }
       var known = Set<String>()
       let limit = 20
@@ -54,7 +55,9 @@ struct InspectCommand: ParsableCommand {
       where known.insert(problem).inserted && known.count <= limit {
         say(problem)
       }
-      if known.count > limit { say("\(path): and \(known.count - limit) more problems") }
+      if known.count > limit {
+        say("\(printable(path, limit: 400)): and \(known.count - limit) more problems")
+      }
       if known.isEmpty && verify { print("  verified: everything is as it should be") }
       let worst = statuses.joined().first { $0 != ExitStatus.done.rawValue }
       if status == .done, let worst { status = ExitStatus(rawValue: worst) ?? .internalError }

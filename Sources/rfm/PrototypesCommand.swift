@@ -1,6 +1,7 @@
 import ArgumentParser
 import ForgeryMining
 import MessagePassing
+import Networks
 import Reports
 import Training
 
@@ -43,11 +44,11 @@ struct PrototypesCommand: ParsableCommand {
     guard let file else { return }
     let prototypes = file.prototypes
     for (method, count) in zip(prototypes.methods, prototypes.counts) {
-      print("\(method): \(count) images")
+      print("\(printable(method)): \(count) images")
     }
     print("similarity of the prototypes (cosine):")
     for (method, row) in zip(prototypes.methods, prototypes.similarityMatrix()) {
-      print("  \(row.map { fixed($0, 3) }.joined(separator: " "))  \(method)")
+      print("  \(row.map { fixed($0, 3) }.joined(separator: " "))  \(printable(method))")
     }
     let calibration = file.calibration
     print("attribution on held-out images, plain: \(figure(calibration.plainAccuracy))")

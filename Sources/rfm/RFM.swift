@@ -1,5 +1,6 @@
 import ArgumentParser
 import MessagePassing
+import Networks
 import Training
 
 @main
@@ -32,7 +33,8 @@ struct RFM: ParsableCommand {
       // Help and completion scripts are commands of the parser's own, which end by throwing.
       if String(reflecting: type(of: command)).hasPrefix("ArgumentParser.") { try command.run() }
       let status: (any Error) -> Int32 = { ExitStatus(ending: $0).rawValue }
-      MessagePassing.runRank(exitStatus: status) {
+      let shown: (String) -> String = { printable($0, limit: 4000) }
+      MessagePassing.runRank(exitStatus: status, shown: shown) {
         do {
           try command.run()
         } catch let status as ExitCode {

@@ -63,10 +63,10 @@ struct WorkerOptions: ParsableArguments {
   }
 }
 
-/// A line on standard error, from rank 0.
+/// A line on standard error, from rank 0. It may quote what a file says.
 func say(_ line: String) {
   guard (MessagePassing.launcherRank ?? 0) == 0 else { return }
-  FileHandle.standardError.write(Data((line + "\n").utf8))
+  FileHandle.standardError.write(Data((printable(line, limit: 4000) + "\n").utf8))
 }
 
 /// A figure for people: four digits, or a dash where it is not defined.

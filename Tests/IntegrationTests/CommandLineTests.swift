@@ -72,6 +72,27 @@ extension Jobs {
       }
     }
 
+    /// Names of files and what is in them come from anywhere, and an error quotes them.
+    @Test func errorsAddressNoTerminal() throws {
+      let folder = try TestFolder()
+      let hostile = folder.file("a\u{1b}[2J\u{9b}31m.h5")
+      try folder.write("no shard", to: "a\u{1b}[2J\u{9b}31m.h5")
+      for arguments in [
+        ["inspect", hostile], ["inspect", hostile + "x"],
+        [
+          "evaluate", "--checkpoint", try TinyRuns.checkpoint.get().path, "--data", hostile,
+          "--output", folder.file("out"),
+        ],
+        ["explain", "--checkpoint", try TinyRuns.checkpoint.get().path, hostile],
+      ] {
+        let outcome = try Job.run("rfm", arguments)
+        #expect(outcome.status != 0 && !outcome.timedOut, "\(outcome)")
+        let said = outcome.standardError + outcome.standardOutput
+        #expect(said.lowercased().contains(/\\(u\{1b\}|x1b)\[2j/), "\(outcome)")
+        #expect(!said.unicodeScalars.contains { $0 == "\u{1b}" || $0 == "\u{9b}" }, "\(outcome)")
+      }
+    }
+
     @Test func aSettingWithoutValueIsWrongUsage() throws {
       let outcome = try TinyRuns().train("x", ["training.steps"], ranks: 2)
       #expect(outcome.isRefusal(64, "--set training.steps", "section.key=value"), "\(outcome)")

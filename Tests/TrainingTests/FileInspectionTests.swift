@@ -124,4 +124,37 @@ import Testing
     try bytes.prefix(1500).write(to: URL(filePath: "\(folder)/cut.h5"))
     #expect(inspect("cut.h5").status == .badData)
   }
+
+  /// Names, attributes and metadata are whatever a file says, and may address the terminal.
+  @Test func whatAFileSaysIsShownWithoutItsControlCharacters() throws {
+    let hostile = "a\u{1b}]0;owned\u{7}\u{9b}31m\n\u{202e}z"
+    try PrototypesFile(
+      Prototypes(methods: [hostile], height: 1, width: 2, maps: [0, 1], counts: [7]),
+      origin: .init(model: hostile, data: hostile)
+    ).write(to: "\(folder)/prototypes")
+    try Safetensors.write(
+      [NamedTensor(name: hostile, shape: [1], values: [.nan])], metadata: [hostile: hostile],
+      to: "\(folder)/weights")
+    do {
+      let file = try HDF5File.create("\(folder)/other")
+      try file.setAttribute(hostile, .string(hostile))
+      try file.write(hostile, [Float](repeating: 0, count: 8))
+    }
+    let writer = try ShardWriter(
+      path: "\(folder)/shard", height: 1, width: 1, methodNames: ["real", hostile],
+      hasSources: false)
+    try writer.append(image: [1, 2, 3], method: 1)
+    try writer.finish()
+    for name in ["prototypes", "weights", "other", "shard"] {
+      let inspection = inspect(name)
+      let shown = inspection.lines + inspection.problems
+      #expect(shown.contains { $0.contains("\\u{1b}") }, "\(name)")
+      for line in shown {
+        let isPlain = line.unicodeScalars.allSatisfy {
+          ![.control, .format].contains($0.properties.generalCategory)
+        }
+        #expect(isPlain, "\(name): \(line.debugDescription)")
+      }
+    }
+  }
 }
