@@ -83,8 +83,13 @@ struct GlobalHeapCheck {
       let objectSize = number(offset + 8)
       let left = UInt64(end - offset)
       if index == 0 {
-        // The free space at the end, its own header included.
-        return objectSize <= left ? nil : "its free space is \(objectSize) bytes of \(left)"
+        // Free space, its own header included. The library goes on behind it: for ever, if it has no
+        // size.
+        guard (16...left).contains(objectSize) else {
+          return "its free space is \(objectSize) bytes of \(left)"
+        }
+        offset += Int(objectSize)
+        continue
       }
       guard objectSize <= left - 16 else {
         return "object \(index) has \(objectSize) bytes where \(left - 16) are left"

@@ -73,6 +73,28 @@ import Testing
           + "store them with gzip or uncompressed") == true)
   }
 
+  /// The library would look for the end of such a heap for ever.
+  @Test func aHeapOfStringsWhoseFreeSpaceHasNoSizeIsRefused() throws {
+    var bytes = [UInt8](try Data(contentsOf: URL(filePath: ShardFixtures.golden("as-written.h5"))))
+    func number(_ offset: Int) -> Int {
+      bytes[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | Int($1) }
+    }
+    let heap = try #require(bytes.firstRange(of: Array("GCOL".utf8))?.lowerBound)
+    var offset = heap + 16
+    while bytes[offset] != 0 || bytes[offset + 1] != 0 {
+      offset += 16 + (number(offset + 8) + 7) / 8 * 8
+    }
+    let free = heap + number(heap + 8) - offset
+    #expect(number(offset + 8) == free, "the test follows the format")
+    for size in [0, 15, free + 8] {
+      for byte in 0..<8 { bytes[offset + 8 + byte] = UInt8(truncatingIfNeeded: size >> (8 * byte)) }
+      let path = folder.file("heap.h5")
+      try Data(bytes).write(to: URL(filePath: path))
+      let message = try #require(refusal(path))
+      #expect(message.contains("its free space is \(size) bytes of \(free)"), "\(message)")
+    }
+  }
+
   /// The files that these lead to are there, and would be read by any other program.
   @Test(arguments: [
     ("external-storage.h5", "its data lie in other files, which are not read"),
