@@ -1,6 +1,10 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+/// libFuzzer without its main function (libclang_rt.fuzzer_no_main), told by launch/fuzz: only then is
+/// there a program for fuzzing.
+let fuzzer = Context.environment["RFM_FUZZER"]
+
 /// Tests are compiled without optimisation, which is quicker; the code under test keeps its own.
 let testSettings: [SwiftSetting] = [.unsafeFlags(["-Onone"])]
 
@@ -95,3 +99,11 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+if let fuzzer {
+  package.targets.append(
+    .executableTarget(
+      name: "rfm-fuzz", dependencies: ["FaceShards", "Networks", "Training"], path: "Tests/Fuzz",
+      exclude: ["Dictionaries", "Seeds"],
+      linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer]), .linkedLibrary("stdc++")]))
+}

@@ -1,0 +1,188 @@
+import Foundation
+import Networks
+import Training
+
+@testable import FaceShards
+
+/// What can be fuzzed. Every parser must end each input with a value or an error, in bounded memory
+/// and time, and what it says of the input must be fit for a terminal.
+enum FuzzTarget: String, CaseIterable {
+  case arguments
+  case checkpoint
+  case configuration
+  case exif
+  case jpeg
+  case json
+  case metrics
+  case png
+  case pnm
+  case prototypes
+  case safetensors
+  case shard
+
+  /// Takes one input after another. What it throws at itself is a finding.
+  func parser() -> (UnsafeRawBufferPointer) -> Void {
+    switch self {
+    case .arguments: { input in Self.arguments(String(decoding: input, as: UTF8.self)) }
+    case .configuration: { input in Self.configuration(String(decoding: input, as: UTF8.self)) }
+    case .json: { input in Self.json(Array(input)) }
+    case .exif:
+      { input in
+        _ = ExifOrientation.ofJPEG(input)
+        _ = ExifOrientation.ofPNG(input)
+      }
+    case .jpeg, .png, .pnm: { input in Self.image(input) }
+    case .checkpoint: Self.onFile("state.json", of: Self.withDigest) { Self.checkpoint($0) }
+    case .metrics:
+      Self.onFile("metrics.jsonl") { path in Self.attempt { try MetricsFile.read(path) } }
+    case .prototypes:
+      Self.onFile("prototypes.h5") { path in
+        Self.attempt { try PrototypesFile(reading: path) }
+        Self.inspect(path)
+      }
+    case .safetensors:
+      Self.onFile("weights.safetensors") { path in
+        Self.attempt { try Safetensors.read(path, maximumBytes: 1 << 24) }
+        Self.inspect(path)
+      }
+    case .shard:
+      Self.onFile("shard.h5") { path in
+        Self.attempt { try Self.readAll(Shard(reading: path)) }
+        Self.inspect(path)
+      }
+    }
+  }
+
+  // MARK: Texts
+
+  private static func arguments(_ text: String) {
+    let lines = text.split(separator: "\n").map(String.init)
+    attempt { try Configuration.parse("data: {train: t}", name: "c.yaml", overrides: lines) }
+    for line in lines {
+      attempt { try SplitShares(parsing: line) }
+      requireFitForTerminal(printable(line))
+    }
+  }
+
+  private static func configuration(_ text: String) {
+    guard let read = attempt({ try Configuration.parse(text, name: "c.yaml") }) else { return }
+    // What is written reads back as the same.
+    guard let again = try? Configuration.parse(read.yaml, name: "c.yaml"), again == read else {
+      fatalError("another configuration was read from:\n\(read.yaml)")
+    }
+  }
+
+  private static func json(_ bytes: [UInt8]) {
+    guard let value = attempt({ try JSON(parsing: bytes) }) else { return }
+    for text in [try? value.line(), try? value.page()] {
+      guard let text, let again = try? JSON(parsing: text.utf8), again == value else {
+        fatalError("another value was read from \(text ?? "nothing")")
+      }
+    }
+  }
+
+  // MARK: Images
+
+  private static func image(_ input: UnsafeRawBufferPointer) {
+    var limits = DecodingLimits()
+    limits.maximumPixels = 1 << 22
+    limits.wholePixels = 1 << 16
+    limits.maximumSide = 1 << 16
+    limits.libraryMemory = 32 << 20
+    guard let image = attempt({ try ImageDecoder.decode(bytes: input, name: "i", limits: limits) })
+    else { return }
+    // Averaging blocks rounds up along both sides.
+    precondition(image.pixels.count <= 4 * 3 * limits.wholePixels, "more pixels than allowed")
+  }
+
+  // MARK: Files
+
+  /// Puts every input into a file of its own process.
+  private static func onFile(
+    _ name: String, of change: @escaping ([UInt8]) -> [UInt8]? = { $0 },
+    _ body: @escaping (String) -> Void
+  ) -> (UnsafeRawBufferPointer) -> Void {
+    let shared = "/dev/shm"
+    let base =
+      FileManager.default.isWritableFile(atPath: shared)
+      ? shared : FileManager.default.temporaryDirectory.path
+    let folder = "\(base)/rfm-fuzz-\(getpid())"
+    removeAtExit(folder)
+    return { input in
+      guard let bytes = change(Array(input)) else { return }
+      do {
+        try DurableFile.makeFolder(folder)
+        let writer = try FileWriter(creating: "\(folder)/\(name)")
+        try bytes.withUnsafeBytes { try writer.write($0) }
+      } catch {
+        fatalError("\(error)")
+      }
+      body("\(folder)/\(name)")
+    }
+  }
+
+  nonisolated(unsafe) private static var folderToRemove = ""
+
+  private static func removeAtExit(_ folder: String) {
+    folderToRemove = folder
+    atexit { try? FileManager.default.removeItem(atPath: FuzzTarget.folderToRemove) }
+  }
+
+  /// A state with the digest that belongs to it: nothing else would get past the first check.
+  private static func withDigest(_ bytes: [UInt8]) -> [UInt8]? {
+    guard var members = (try? JSON(parsing: bytes))?.members else { return bytes }
+    members.removeAll { $0.name == "digest" }
+    guard let text = try? JSON.object(members).line() else { return bytes }
+    members.append(.init("digest", .text(SHA256.hexadecimal(of: Array(text.utf8)))))
+    return (try? JSON.object(members).line()).map { Array($0.utf8) }
+  }
+
+  private static func checkpoint(_ path: String) {
+    attempt { try Checkpoint(opening: DurableFile.folder(of: path)) }
+    inspect(DurableFile.folder(of: path))
+  }
+
+  private static func readAll(_ shard: Shard) throws {
+    _ = try shard.readSources()
+    _ = try shard.readPaths()
+    let pixels = shard.height * shard.width
+    guard pixels <= 1 << 20 else { return }
+    var image = [UInt8](repeating: 0, count: pixels * 3)
+    for row in 0..<min(4, shard.count) {
+      try image.withUnsafeMutableBufferPointer { try shard.readImage(row, into: $0) }
+      if shard.hasMasks {
+        var mask = [UInt8](repeating: 0, count: pixels)
+        try mask.withUnsafeMutableBufferPointer { try shard.readMask(row, into: $0) }
+      }
+    }
+  }
+
+  private static func inspect(_ path: String) {
+    let inspection = FileInspection(of: path, depth: .init(verifies: true))
+    for line in inspection.lines + inspection.problems { requireFitForTerminal(line) }
+  }
+
+  // MARK: What is required
+
+  /// The value, or nil where an error was thrown, which must have a description.
+  @discardableResult
+  private static func attempt<T>(_ body: () throws -> T) -> T? {
+    do {
+      return try body()
+    } catch {
+      // Shown through `printable`, as rfm's own main function does.
+      let text = printable("\(error)", limit: 2000)
+      precondition(!text.isEmpty, "an error without a description")
+      requireFitForTerminal(text)
+      return nil
+    }
+  }
+
+  private static func requireFitForTerminal(_ line: String) {
+    for scalar in line.unicodeScalars {
+      precondition(
+        scalar.properties.generalCategory != .control,
+        "a control character in: \(line.debugDescription)")
+    }
+  }
+}
