@@ -139,12 +139,24 @@ struct TrainingResult: Equatable {
     _ program: TrainingProgram, _ images: [Float], _ labels: [UInt8], accumulate: Bool = false
   ) throws -> TrainingResult {
     program.refresh()
-    let loss = try program.forward(images: images, labels: labels)
-    try program.backward(accumulate: accumulate)
+    let loss = try program.pass(images, labels, accumulate: accumulate)
     try program.finishGradients()
     return TrainingResult(
       loss: loss, logits: Array(program.logits), gradients: Array(program.detector.gradients),
       running: Array(program.detector.runningStatistics))
+  }
+}
+
+extension TrainingProgram {
+  /// Forward and backward of a batch, whose memory stays until backward is done. Returns the loss.
+  func pass(_ images: [Float], _ labels: [UInt8], accumulate: Bool = false) throws -> Double {
+    try images.withUnsafeBufferPointer { images in
+      try labels.withUnsafeBufferPointer { labels in
+        let loss = try forward(images: images.baseAddress!, labels: labels.baseAddress!)
+        try backward(accumulate: accumulate)
+        return loss
+      }
+    }
   }
 }
 

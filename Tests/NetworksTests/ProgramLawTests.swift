@@ -145,10 +145,8 @@ import Testing
     let a = try TrainingResult.of(program, first, firstLabels).gradients
     let b = try TrainingResult.of(program, second, secondLabels).gradients
     program.refresh()
-    _ = try program.forward(images: first, labels: firstLabels)
-    try program.backward()
-    _ = try program.forward(images: second, labels: secondLabels)
-    try program.backward(accumulate: true)
+    _ = try program.pass(first, firstLabels)
+    _ = try program.pass(second, secondLabels, accumulate: true)
     try program.finishGradients()
     let sums = Array(detector.gradients)
     for parameter in detector.parameters {
@@ -166,10 +164,9 @@ import Testing
     let (images, labels) = Fixture.batch([2, 5, 7, 12, 15], crop: Self.crop)
     for accumulate in [false, true] {
       program.refresh()
-      _ = try program.forward(images: images, labels: labels)
       var seen: [(count: Int, prefix: [Float])] = []
       program.finished = { seen.append(($0, Array(detector.gradients[..<$0]))) }
-      try program.backward(accumulate: accumulate)
+      _ = try program.pass(images, labels, accumulate: accumulate)
       let final = Array(detector.gradients)
       #expect(seen.count > 3)
       #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.count <= $1.count })
