@@ -10,6 +10,19 @@ public struct CheckpointError: ReportableError, Equatable {
   public var exitStatus: ExitStatus { .badData }
 }
 
+/// A checkpoint that another rfm wrote, in a format that this one does not know. It may be whole.
+public struct UnknownCheckpointVersion: ReportableError, Equatable {
+  let path: String
+  let version: Int
+  let known: Int
+
+  public var description: String {
+    "\(printable(path, limit: 400)): is of version \(version), this rfm reads version \(known): use "
+      + "the rfm that wrote it"
+  }
+  public var exitStatus: ExitStatus { .badData }
+}
+
 /// What `state.json` tells: where the training stands, and what detector it is.
 public struct CheckpointState: Sendable, Equatable {
   /// Updates made.
@@ -94,11 +107,12 @@ public struct Checkpoint: Sendable, Equatable {
   static let prototypesName = "prototypes.h5"
   static let stateName = "state.json"
   private static let format = "rfm-checkpoint"
+  private static let version = 1
 
   /// Reads `state.json` and compares every file with its digest.
   ///
   /// - Parameter path: the folder, or a link to it.
-  /// - Throws: ``CheckpointError``, `FileError`.
+  /// - Throws: ``CheckpointError``, ``UnknownCheckpointVersion``, `FileError`.
   public init(opening path: String) throws {
     try self.init(readingStateOf: path)
     for (name, digest) in files.sorted(by: { $0.key < $1.key }) {
@@ -138,12 +152,13 @@ public struct Checkpoint: Sendable, Equatable {
     guard json["format"] == .text(Self.format) else {
       throw failure("is not the state of a checkpoint")
     }
-    guard let version = json["version"]?.integerValue, version == 1 else {
-      throw failure("has a version that this rfm does not know")
-    }
+    guard let version = json["version"]?.integerValue else { throw failure("has no version") }
     guard var members = json.members, let digest = members.popLast(), digest.name == "digest",
       digest.value == .text(SHA256.hexadecimal(of: Array(try JSON.object(members).line().utf8)))
     else { throw failure("is damaged: it does not have the digest noted in it") }
+    guard version == Self.version else {
+      throw UnknownCheckpointVersion(path: statePath, version: version, known: Self.version)
+    }
 
     func integer(_ name: String, from lowest: Int = 0) throws -> Int {
       guard let value = json[name]?.integerValue, value >= lowest else {
@@ -183,10 +198,12 @@ public struct Checkpoint: Sendable, Equatable {
   }
 
   /// The text of `state.json`.
-  static func text(of state: CheckpointState, files: [String: String]) throws -> String {
+  static func text(
+    of state: CheckpointState, files: [String: String], version: Int = version
+  ) throws -> String {
     var members: [JSON.Member] = [
       .init("format", .text(format)),
-      .init("version", 1),
+      .init("version", .integer(version)),
       .init("step", .integer(state.step)),
       .init("epoch", .integer(state.epoch)),
       .init("position", .integer(state.position)),

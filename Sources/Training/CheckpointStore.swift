@@ -187,7 +187,10 @@ public struct CheckpointStore: Sendable {
   /// the name `step-NNNNNNNN.damaged`, and `report` is told why in one line; `latest` then points to
   /// the one that is returned.
   ///
-  /// - Throws: ``CheckpointError`` where all are damaged, `FileError`.
+  /// One that may be whole but can't be read, because another rfm wrote it or this user may not, is
+  /// left alone, and nothing is continued: an older one would not be what was asked for.
+  ///
+  /// - Throws: ``CheckpointError`` where all are damaged, ``UnknownCheckpointVersion``, `FileError`.
   public func resume(report: (String) -> Void) throws -> Checkpoint? {
     for name in try names() where name.hasPrefix(".") && name.hasSuffix(".partial") {
       try removeFolder("\(path)/\(name)")
@@ -212,6 +215,10 @@ public struct CheckpointStore: Sendable {
         if latestStep != step { try link("latest", to: Self.name(step: step)) }
         if !damaged.isEmpty { report("continuing from step \(step), the newest that is whole") }
         return checkpoint
+      } catch let error as UnknownCheckpointVersion {
+        throw error
+      } catch let error as FileError where [EACCES, EPERM].contains(error.code) {
+        throw error
       } catch {
         damaged.append(step)
         last = error

@@ -120,6 +120,27 @@ import Testing
     #expect(try resume().checkpoint?.state.step == 30)
   }
 
+  /// An rfm that is older than the run may not take its newest checkpoint for damaged.
+  @Test func aCheckpointOfAnotherVersionIsLeftAloneAndNothingIsContinued() throws {
+    try write(10)
+    let newest = try write(20)
+    let text = try Checkpoint.text(of: state(step: 20), files: newest.files, version: 2)
+    try Data(text.utf8).write(to: URL(fileURLWithPath: "\(newest.path)/state.json"))
+    let error = try #require(throws: UnknownCheckpointVersion.self) { try resume() }
+    #expect(error.description.contains("\(newest.path)/state.json: is of version 2"))
+    #expect(try store.steps() == [10, 20])
+  }
+
+  @Test(.enabled(if: geteuid() != 0, "root may read everything"))
+  func aCheckpointThatMayNotBeReadIsLeftAlone() throws {
+    try write(10)
+    let newest = try write(20)
+    chmod("\(newest.path)/model.safetensors", 0)
+    let error = try #require(throws: FileError.self) { try resume() }
+    #expect(error.code == EACCES)
+    #expect(try store.steps() == [10, 20])
+  }
+
   @Test func withoutOneGoodCheckpointNothingIsTouched() throws {
     #expect(try resume().checkpoint == nil)
     for step in [10, 20] {
