@@ -29,7 +29,8 @@ public final class MetricsFile {
   deinit { close(descriptor) }
 
   /// Appends one line, or nothing.
-  /// - Throws: `JSON.NotFinite`, `FileError`.
+  /// - Throws: `JSON.NotFinite`; `FileError`, also if the file has gone from its place: what is written
+  ///   to it would be lost.
   public func append(_ object: JSON) throws {
     precondition(object["step"]?.integerValue != nil, "a line of metrics must have a step")
     line.removeAll(keepingCapacity: true)
@@ -49,6 +50,18 @@ public final class MetricsFile {
         }
         rest = rest.dropFirst(written)
       }
+    }
+    try checkPlace()
+  }
+
+  /// Removed, renamed with its folder, unmounted: nothing that is written to it would be found.
+  private func checkPlace() throws {
+    var (mine, there) = (stat(), stat())
+    guard fstat(descriptor, &mine) == 0, stat(path, &there) == 0 else {
+      throw FileError(operation: "go on writing", path: path)
+    }
+    guard mine.st_ino == there.st_ino, mine.st_dev == there.st_dev else {
+      throw FileError(operation: "go on writing", path: path, code: ESTALE)
     }
   }
 

@@ -53,9 +53,9 @@ public final class RunFolder: Sendable {
       throw error
     }
     var isFree = flock(descriptor, LOCK_EX | LOCK_NB) == 0
-    let deadline = Date().addingTimeInterval(patience)
+    let watch = Stopwatch()
     // Some network file systems have no locks: then nothing can be said.
-    while !isFree, errno == EWOULDBLOCK || errno == EINTR, Date() < deadline {
+    while !isFree, errno == EWOULDBLOCK || errno == EINTR, watch.seconds < patience {
       usleep(50_000)
       isFree = flock(descriptor, LOCK_EX | LOCK_NB) == 0
     }

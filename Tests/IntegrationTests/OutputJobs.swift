@@ -77,6 +77,27 @@ extension Jobs {
       }
     }
 
+    /// The logs are what meets it then, long before the next checkpoint.
+    @Test(.enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"))
+    func aDiskThatFillsUpEndsTheTrainingAtTheNextStep() throws {
+      let disk = try SmallDisk(megabytes: 8)
+      let settings = [
+        "training.steps=1000000", "checkpoint.every_steps=1000000", "run.directory=\(disk.path)",
+      ]
+      let job = try Job("rfm", runs.arguments("x", settings), ranks: 2, timeLimit: 120)
+      let metrics = disk.path + "/x/metrics.jsonl"
+      #expect(job.wait(until: { _ in (try? bytes(metrics).isEmpty) == false }))
+      let filler = try #require(fopen(disk.path + "/filler", "w"))
+      setvbuf(filler, nil, _IONBF, 0)
+      let block = [UInt8](repeating: 1, count: 4096)
+      while fwrite(block, 1, block.count, filler) == block.count {}
+      fclose(filler)
+      let outcome = job.wait()
+      #expect(outcome.isRefusal(74, disk.path + "/x/", "No space left on device"), "\(outcome)")
+      // What is there is whole.
+      #expect(throws: Never.self) { try MetricsFile.read(metrics) }
+    }
+
     @Test(.enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"))
     func aDiskThatIsFullFromTheStartIsNamedAndStaysAsItWas() throws {
       let disk = try SmallDisk(megabytes: 1)
@@ -97,16 +118,18 @@ extension Jobs {
       #expect(outcome.isRefusal(74, "\(disk.path)/x", "Read-only file system"), "\(outcome)")
     }
 
+    /// At the next step, not at the next checkpoint, which may be hours away.
     @Test func aRunFolderThatVanishesEndsTheTraining() throws {
       let job = try Job(
-        "rfm", runs.arguments("x", ["training.steps=4000", "checkpoint.every_steps=20"]),
+        "rfm", runs.arguments("x", ["training.steps=1000000", "checkpoint.every_steps=1000000"]),
         ranks: 2, timeLimit: 120)
-      #expect(job.wait(until: { _ in !folder.names("runs/x/checkpoints").isEmpty }))
+      let metrics = runs.path("x") + "/metrics.jsonl"
+      #expect(job.wait(until: { _ in (try? bytes(metrics).isEmpty) == false }))
       // Gone at once, not file by file under the training's hands.
       #expect(rename(runs.path("x"), folder.file("elsewhere")) == 0)
       let outcome = job.wait()
       #expect(
-        outcome.isRefusal(74, runs.path("x") + "/checkpoints", "No such file or directory"),
+        outcome.isRefusal(74, metrics, "No such file or directory"),
         "\(outcome)")
       #expect(folder.names("runs").isEmpty)
     }

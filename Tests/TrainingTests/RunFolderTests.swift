@@ -1,4 +1,5 @@
 import Foundation
+import Networks
 import Testing
 
 @testable import Training
@@ -81,6 +82,18 @@ import Testing
     #expect(try MetricsFile.read(url.path).count == 2)
     try MetricsFile(path: url.path, resumingAfter: 9).append(["step": 10])
     #expect(try lines() == ["{\"step\":1}", "{\"step\":2}", "{\"step\":10}"])
+  }
+
+  @Test func aFileThatIsNoLongerInItsPlaceIsMissed() throws {
+    let path = folder("metrics.jsonl")
+    let metrics = try MetricsFile(path: path, resumingAfter: 0)
+    try metrics.append(["step": 1])
+    #expect(rename(path, folder("elsewhere")) == 0)
+    let gone = try #require(throws: FileError.self) { try metrics.append(["step": 2]) }
+    #expect(gone.code == ENOENT && gone.path == path)
+    try Data("{\"step\":1}\n".utf8).write(to: URL(fileURLWithPath: path))
+    let other = try #require(throws: FileError.self) { try metrics.append(["step": 3]) }
+    #expect(other.code == ESTALE && other.path == path)
   }
 
   @Test func longFilesAreReadInPieces() throws {
