@@ -1,9 +1,9 @@
 import Synchronization
 
-/// The collectives of one communicator that this rank has come to: by these counts ranks see who is
+/// The collectives of a communicator that this rank has come to: by these counts ranks see who is
 /// behind, since all ranks call the same collectives in the same order.
 ///
-/// Noting an arrival is two stores; whoever measures time looks at them from outside.
+/// Noting an arrival is a few stores; whoever measures time looks at them from outside.
 final class Arrivals: Sendable {
   /// Collectives that this rank has come to.
   let count = Atomic<Int>(0)
@@ -14,7 +14,7 @@ final class Arrivals: Sendable {
 
   func arrive(at operation: StaticString) {
     self.operation.store(UInt(bitPattern: operation.utf8Start), ordering: .relaxed)
-    count.store(count.load(ordering: .relaxed) + 1, ordering: .relaxed)
+    count.wrappingAdd(1, ordering: .relaxed)
     isInside.store(true, ordering: .releasing)
   }
 
@@ -28,18 +28,11 @@ final class Arrivals: Sendable {
     return String(cString: address)
   }
 
-  /// What watchdogs look at: the counts of the first communicators over all ranks, which every rank
-  /// makes in the same order.
-  private static let all = Mutex<[Arrivals]>([])
-  /// How many are looked at.
-  static let mostWatched = 4
-
-  /// A count that watchdogs look at.
-  static func watched() -> Arrivals {
-    let arrivals = Arrivals()
-    all.withLock { if $0.count < mostWatched { $0.append(arrivals) } }
-    return arrivals
-  }
-
-  static var allWatched: [Arrivals] { all.withLock { $0 } }
+  /// Those of the communicator over all ranks.
+  static let world = Arrivals()
+  /// Those of its duplicates, of however many there were: a job that trains several times makes some
+  /// for each training.
+  static let duplicates = Arrivals()
+  /// What watchdogs look at.
+  static let watched = [world, duplicates]
 }

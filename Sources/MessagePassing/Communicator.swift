@@ -88,12 +88,12 @@ public final class Communicator: Sendable {
       rfm_mpi_duplicate(rfm_mpi_world(), &handle), "MPI_Comm_dup",
       rank: MessagePassing.launcherRank)
     return try Communicator(
-      describing: handle, pieceLimit: Int(Int32.max), arrivals: .watched())
+      describing: handle, pieceLimit: Int(Int32.max), arrivals: .world)
   }
 
   /// The same group with messages of its own, for use by another thread.
   public func duplicate() throws(MPIError) -> Communicator {
-    try duplicate(arrivals: .watched())
+    try duplicate(arrivals: .duplicates)
   }
 
   func duplicate(arrivals: Arrivals) throws(MPIError) -> Communicator {

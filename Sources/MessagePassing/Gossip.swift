@@ -14,14 +14,12 @@ struct Gossip {
     var step: Int64 = 0
     var phase: Int64 = 0
     var beats: Int64 = 0
-    /// Of ``Arrivals/allWatched``.
-    var counts: (Int64, Int64, Int64, Int64) = (0, 0, 0, 0)
+    /// Of ``Arrivals/watched``.
+    var counts: (Int64, Int64) = (0, 0)
 
     static let width = MemoryLayout<Word>.stride / MemoryLayout<Int64>.stride
 
-    func count(_ place: Int) -> Int64 {
-      [counts.0, counts.1, counts.2, counts.3][place]
-    }
+    func count(_ place: Int) -> Int64 { place == 0 ? counts.0 : counts.1 }
 
     /// Whether the rank has done anything since `earlier`.
     func isFurther(than earlier: Word) -> Bool {

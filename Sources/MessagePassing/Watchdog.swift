@@ -4,7 +4,8 @@ import Synchronization
 
 /// Ends a job that hangs: when this rank has waited in a collective for longer than the limit, and a
 /// rank that has not come to it has done nothing either for so long, it says who came and who did
-/// not, with what each was last known to be at, and ends every rank.
+/// not, with what each was last known to be at, and ends every rank. Likewise when this rank has got
+/// on with nothing, wherever it waits, and another was not heard of for so long.
 ///
 /// Two threads, which sleep nearly all of the time, make up a watchdog. One tells the other ranks
 /// where this one is, and listens (``Gossip``); it may hang with MPI. The other measures, speaks and
@@ -14,7 +15,9 @@ import Synchronization
 /// noticed. One that works long without a collective is left alone as long as it notes its
 /// ``Whereabouts/progress()``. Time in which the process itself was stopped is not counted.
 ///
-/// Watched are the collectives of ``Communicator/world(needing:)`` and of its first duplicates.
+/// Watched are the collectives of ``Communicator/world(needing:)`` and those of all its duplicates
+/// together, of which one thread at a time should use one. ``watching(limit:setting:exitStatus:_:)``
+/// covers a whole job.
 public final class Watchdog: @unchecked Sendable {
   private let rank: Int
   private let hosts: [String]
@@ -34,7 +37,7 @@ public final class Watchdog: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let changed: UnsafeMutablePointer<pthread_cond_t>
   private var mayStop = false
-  private var threads: [pthread_t] = []
+  private var threads: [WatchingThread] = []
 
   /// Starts to watch. Collective.
   ///
@@ -54,7 +57,7 @@ public final class Watchdog: @unchecked Sendable {
     hosts = try communicator.allGather(communicator.hostName)
     gossip = Gossip(try communicator.duplicate(arrivals: Arrivals()))
     try gossip.open()
-    let now = Self.now
+    let now = monotonicSeconds
     known = Mutex(hosts.map { _ in Known(heard: now, advanced: now) })
     mutex = .allocate(capacity: 1)
     changed = .allocate(capacity: 1)
@@ -64,7 +67,8 @@ public final class Watchdog: @unchecked Sendable {
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
     pthread_cond_init(changed, &attributes)
     pthread_condattr_destroy(&attributes)
-    threads = [start { $0.exchange() }, start { $0.watch() }]
+    // The threads keep the watchdog.
+    threads = [WatchingThread { self.exchange() }, WatchingThread { self.watch() }]
   }
 
   deinit {
@@ -80,7 +84,7 @@ public final class Watchdog: @unchecked Sendable {
     mayStop = true
     pthread_cond_broadcast(changed)
     pthread_mutex_unlock(mutex)
-    for thread in threads { pthread_join(thread, nil) }
+    for thread in threads { thread.join() }
     threads = []
     gossip.close()
   }
@@ -93,7 +97,7 @@ public final class Watchdog: @unchecked Sendable {
     while sleep(pause) {
       round += 1
       let word = ownWord(round)
-      let now = Self.now
+      let now = monotonicSeconds
       let table = known.withLock { known in
         Self.take(word, into: &known[rank], now)
         return known.map(\.word)
@@ -115,14 +119,13 @@ public final class Watchdog: @unchecked Sendable {
 
   private func ownWord(_ round: Int64) -> Gossip.Word {
     let current = Whereabouts.current
-    let watched = Arrivals.allWatched
-    func count(_ place: Int) -> Int64 {
-      watched.indices.contains(place)
-        ? Int64(watched[place].count.load(ordering: .relaxed)) : 0
-    }
     return Gossip.Word(
       round: round, step: Int64(current.step), phase: Int64(current.phase),
-      beats: Int64(current.beats), counts: (count(0), count(1), count(2), count(3)))
+      beats: Int64(current.beats),
+      counts: (
+        Int64(Arrivals.world.count.load(ordering: .relaxed)),
+        Int64(Arrivals.duplicates.count.load(ordering: .relaxed))
+      ))
   }
 
   private static func take(_ word: Gossip.Word, into known: inout Known, _ now: Double) {
@@ -136,15 +139,15 @@ public final class Watchdog: @unchecked Sendable {
 
   private func watch() {
     let pause = min(max(limit / 20, 0.02), 1)
-    var waited = (0..<Arrivals.mostWatched).map { _ in (count: 0, seconds: 0.0) }
-    var last = Self.now
+    var waited = Arrivals.watched.map { _ in (count: 0, seconds: 0.0) }
+    var idle = (word: ownWord(0), seconds: 0.0)
+    var last = monotonicSeconds
     while sleep(pause) {
-      let now = Self.now
+      let now = monotonicSeconds
       // What is more than two pauses is time in which the whole process did not run.
       let passed = min(now - last, 2 * pause)
       last = now
-      // Communicators may have been added.
-      for (place, arrivals) in Arrivals.allWatched.enumerated() {
+      for (place, arrivals) in Arrivals.watched.enumerated() {
         let count = arrivals.count.load(ordering: .relaxed)
         guard arrivals.isInside.load(ordering: .acquiring), count == waited[place].count else {
           waited[place] = (count, 0)
@@ -153,10 +156,13 @@ public final class Watchdog: @unchecked Sendable {
         waited[place].seconds += passed
         if waited[place].seconds >= limit { judge(arrivals, place, waited[place].seconds) }
       }
+      let word = ownWord(0)
+      idle = word.isFurther(than: idle.word) ? (word, 0) : (word, idle.seconds + passed)
+      if idle.seconds >= limit { judgeSilence(word, idle.seconds) }
     }
   }
 
-  /// What is known of the ranks, seen from a collective that this one waits in.
+  /// What is known of the ranks, seen from this one, which waits.
   private struct Findings {
     /// Ranks that have not come, or have and fell silent.
     var missing: [Int]
@@ -166,64 +172,78 @@ public final class Watchdog: @unchecked Sendable {
     func idle(_ rank: Int) -> Double { now - known[rank].advanced }
   }
 
-  private func findings(_ arrivals: Arrivals, _ place: Int) -> Findings {
+  /// - Parameter isMissing: whether a rank has not come.
+  private func look(_ isMissing: (Known) -> Bool = { _ in false }) -> Findings {
     let known = known.withLock { $0 }
-    let count = Int64(arrivals.count.load(ordering: .relaxed))
-    let now = Self.now
+    let now = monotonicSeconds
     let missing = known.indices.filter {
-      $0 != rank && (known[$0].word.count(place) < count || now - known[$0].heard >= limit)
+      $0 != rank && (isMissing(known[$0]) || now - known[$0].heard >= limit)
     }
     return Findings(missing: missing, known: known, now: now)
   }
 
-  /// Ends the job if those who have not come do nothing, or if all have come and none gets on.
+  /// One rank speaks, the first that still can: the others give it a moment. False if the watchdog
+  /// is stopped meanwhile.
+  private func takeTurn() -> Bool { sleep(0.6 * Double(min(rank, 5))) }
+
+  /// Ends the job if those who have not come to a collective do nothing, or if all have come and none
+  /// gets on.
   private func judge(_ arrivals: Arrivals, _ place: Int, _ waited: Double) {
+    let count = arrivals.count.load(ordering: .relaxed)
+    func isBehind(_ known: Known) -> Bool { known.word.count(place) < Int64(count) }
     func isHopeless(_ findings: Findings) -> Bool {
       if findings.missing.isEmpty {
         return findings.known.indices.allSatisfy { $0 == rank || findings.idle($0) >= limit }
       }
       return findings.missing.contains { findings.idle($0) >= limit }
     }
-    guard isHopeless(findings(arrivals, place)) else { return }
-    // One rank speaks, the first that still can: the others give it a moment.
-    let count = arrivals.count.load(ordering: .relaxed)
-    guard sleep(0.6 * Double(min(rank, 5))) else { return }
-    let findings = findings(arrivals, place)
+    guard isHopeless(look(isBehind)), takeTurn() else { return }
+    let findings = look(isBehind)
     guard arrivals.isInside.load(ordering: .acquiring),
       arrivals.count.load(ordering: .relaxed) == count, isHopeless(findings)
     else { return }
-    report(findings, operation: arrivals.operationName, waited)
+    report(findings, waited, place: "in \(arrivals.operationName)")
+    endJob()
+  }
+
+  /// Ends the job if a rank is not heard of any more. This one, which has done nothing since `word`, may
+  /// wait for it outside of the collectives that are counted.
+  private func judgeSilence(_ word: Gossip.Word, _ waited: Double) {
+    guard !look().missing.isEmpty, takeTurn() else { return }
+    let findings = look()
+    guard !findings.missing.isEmpty, !ownWord(0).isFurther(than: word) else { return }
+    report(findings, waited, place: "without getting on")
     endJob()
   }
 
   /// A few lines tell enough, however many ranks there are.
   private static let mostDescribed = 16
 
-  private func report(_ findings: Findings, operation: String, _ waited: Double) {
-    func seconds(_ value: Double) -> String { "\((value * 10).rounded() / 10) s" }
-    func place(_ rank: Int) -> String {
+  private func report(_ findings: Findings, _ waited: Double, place: String) {
+    func describe(_ rank: Int) -> String {
       let word = findings.known[rank].word
       let phase = Whereabouts.Phase(rawValue: Int(word.phase)).map { "\($0)" } ?? "?"
-      return "rank \(rank) on \(hosts[rank]): step \(word.step), \(phase)"
+      let step = word.step > 0 ? "step \(word.step), " : ""
+      return "rank \(rank) on \(hosts[rank]): \(step)\(phase)"
     }
     let whose =
       findings.missing.isEmpty
       ? "all ranks have come, but it does not end"
       : "rank \(Self.list(findings.missing)) is missing"
     var text =
-      "rfm: rank \(rank): waited \(seconds(waited)) in \(operation) (\(setting)): \(whose); the job "
-      + "ends here\n"
+      "rfm: rank \(rank): waited \(shown(seconds: waited)) \(place) (\(setting)): \(whose); the "
+      + "job ends here\n"
     let arrived = hosts.indices.filter { !findings.missing.contains($0) }
     text += "rfm: watchdog: arrived: rank \(Self.list(arrived))\n"
-    text += "rfm: watchdog: \(place(rank))\n"
+    text += "rfm: watchdog: \(describe(rank))\n"
     for rank in findings.missing.prefix(Self.mostDescribed) {
       let known = findings.known[rank]
       text +=
-        "rfm: watchdog: missing: \(place(rank)); last heard of "
-        + "\(seconds(findings.now - known.heard)) ago, last got on "
-        + "\(seconds(findings.idle(rank))) ago\n"
+        "rfm: watchdog: missing: \(describe(rank)); last heard of "
+        + "\(shown(seconds: findings.now - known.heard)) ago, last got on "
+        + "\(shown(seconds: findings.idle(rank))) ago\n"
     }
-    text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    sayAtOnce(text)
   }
 
   /// "0-2, 5" of 0, 1, 2, 5.
@@ -244,25 +264,18 @@ public final class Watchdog: @unchecked Sendable {
   private static let grace: UInt32 = 4
 
   private func endJob() -> Never {
-    _ = start { watchdog in
+    let status = exitStatus
+    WatchingThread {
       _ = Glibc.sleep(Self.grace)
-      _exit(watchdog.exitStatus)
-    }
+      _exit(status)
+    }.detach()
     rfm_mpi_abort(exitStatus)
     _exit(exitStatus)
   }
 
-  // MARK: Threads
-
-  private static var now: Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-  }
-
   /// Returns false at once when the watchdog is stopped.
   private func sleep(_ seconds: Double) -> Bool {
-    let end = Self.now + seconds
+    let end = monotonicSeconds + seconds
     var time = timespec(tv_sec: Int(end), tv_nsec: Int((end - Double(Int(end))) * 1e9))
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
@@ -270,29 +283,5 @@ public final class Watchdog: @unchecked Sendable {
       if pthread_cond_timedwait(changed, mutex, &time) == ETIMEDOUT { break }
     }
     return !mayStop
-  }
-
-  private final class Work {
-    let watchdog: Watchdog
-    let body: (Watchdog) -> Void
-    init(_ watchdog: Watchdog, _ body: @escaping (Watchdog) -> Void) {
-      self.watchdog = watchdog
-      self.body = body
-    }
-  }
-
-  /// The thread keeps the watchdog.
-  private func start(_ body: @escaping (Watchdog) -> Void) -> pthread_t {
-    var thread = pthread_t()
-    let created = pthread_create(
-      &thread, nil,
-      { argument in
-        let work = Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue()
-        work.body(work.watchdog)
-        return nil
-      }, Unmanaged.passRetained(Work(self, body)).toOpaque())
-    precondition(
-      created == 0, "the system refuses another thread: \(String(cString: strerror(created)))")
-    return thread
   }
 }

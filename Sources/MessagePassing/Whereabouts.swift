@@ -6,6 +6,8 @@ import Synchronization
 public enum Whereabouts {
   public enum Phase: Int, Sendable, CaseIterable {
     case starting, loading, attention, forward, backward, reducing, updating, validating, saving
+    /// Of other commands than a training.
+    case scoring, mapping, attributing, explaining, reporting, packing, drawing, verifying
     case ending
   }
 

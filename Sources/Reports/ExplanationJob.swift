@@ -105,6 +105,7 @@ public struct ExplanationJob {
     }
     let names = PictureNames(stream.paths)
     // Ranks go in step: rank 0 has the most images, so all take part in as many rounds as it has.
+    Whereabouts.enter(.explaining)
     let rounds =
       (stream.paths.count + communicator.size * settings.batch - 1)
       / (communicator.size * settings.batch)
@@ -222,6 +223,7 @@ public struct ExplanationJob {
   private func describe(
     _ item: ImageStream.Item, _ image: RGBImage, _ place: Int, _ names: PictureNames
   ) throws -> Line {
+    Whereabouts.progress()
     let crop = loaded.crop
     let size = crop * crop * 3
     let map = forgeryAttentionMap(

@@ -62,6 +62,7 @@ public struct ReportJob {
   }
 
   private mutating func run(warn: (String) -> Void) throws -> String {
+    Whereabouts.enter(.reporting)
     let settings = settings
     let isRoot = communicator.isRoot
     let reading = try SharedOutcome.agreed(communicator) {

@@ -18,7 +18,6 @@ public final class Trainer {
 
   public let configuration: Configuration
   let communicator: Communicator
-  private let watchdog: Watchdog?
   private let workers: WorkerPool
   let data: TrainingData
   let detector: Detector
@@ -73,9 +72,6 @@ public final class Trainer {
       say: self.say)
     self.configuration = configuration
     self.communicator = communicator
-    watchdog = try Watchdog(
-      communicator, limit: configuration.communication.watchdogSeconds,
-      setting: "communication.watchdog_seconds", exitStatus: ExitStatus.inputOutput.rawValue)
     data = try TrainingData(configuration, communicator)
     // A folder is made once every rank has its data.
     try communicator.barrier()
@@ -256,14 +252,12 @@ public final class Trainer {
     for observer in observers { try observer.measured(line) }
   }
 
-  /// Waits until the last checkpoint is on the disk, then for the other ranks, the last time that
-  /// the watchdog is there to see one that does not come. Collective.
+  /// Waits until the last checkpoint is on the disk, then for the other ranks. Collective.
   private func end() throws {
     Whereabouts.enter(.ending)
     try writer?.wait()
     for observer in observers { try observer.finish() }
     try communicator.barrier()
-    watchdog?.stop()
   }
 
   /// Goes on without an update where a step was not finite, or ends the training. Collective.

@@ -2,7 +2,7 @@ import ArgumentParser
 import MessagePassing
 import Training
 
-struct AttentionCommand: ParsableCommand {
+struct AttentionCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "attention",
     abstract: "Write the attention map of every image.",
@@ -16,6 +16,7 @@ struct AttentionCommand: ParsableCommand {
 
   @OptionGroup var detector: DetectorOptions
   @OptionGroup var data: DataOptions
+  @OptionGroup var watchdog: WatchdogOptions
 
   @Option(help: "The HDF5 file to write.")
   var output: String
@@ -23,8 +24,7 @@ struct AttentionCommand: ParsableCommand {
   @Option(help: "fam: Forgery Attention Map. cam: class activation map, fake minus real.")
   var kind = AttentionKind.fam
 
-  func run() throws {
-    let communicator = try Communicator.world()
+  func run(_ communicator: Communicator) throws {
     let count = try AttentionJob.run(
       detector.load(), data: data.data, kind: kind, output: output, batch: detector.workers.batch,
       communicator: communicator, workers: detector.workers.pool(communicator))

@@ -3,7 +3,7 @@ import ForgeryMining
 import MessagePassing
 import Training
 
-struct AttributeCommand: ParsableCommand {
+struct AttributeCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "attribute",
     abstract: "Name the method behind fake images by their similarity with prototypes.",
@@ -22,6 +22,7 @@ struct AttributeCommand: ParsableCommand {
 
   @OptionGroup var detector: DetectorOptions
   @OptionGroup var data: DataOptions
+  @OptionGroup var watchdog: WatchdogOptions
 
   @Option(help: "The prototypes, from rfm prototypes or a checkpoint's prototypes.h5.")
   var prototypes: String
@@ -29,8 +30,7 @@ struct AttributeCommand: ParsableCommand {
   @Option(help: "Folder for attribution.json; made if it isn't there.")
   var output: String
 
-  func run() throws {
-    let communicator = try Communicator.world()
+  func run(_ communicator: Communicator) throws {
     let report = try AttributionJob.run(
       detector.load(), prototypes: prototypes, data: data.data, output: output,
       batch: detector.workers.batch, communicator: communicator,

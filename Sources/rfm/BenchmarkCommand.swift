@@ -7,7 +7,7 @@ import Training
 
 extension Configuration.Communication.Compression: ExpressibleByArgument {}
 
-struct BenchmarkCommand: ParsableCommand {
+struct BenchmarkCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark",
     abstract: "Measure the training step, inference or reductions; predict larger clusters.",
@@ -78,6 +78,7 @@ struct BenchmarkCommand: ParsableCommand {
   var ranks: [Int] = []
   @Flag(help: "Print JSON instead of a table.")
   var json = false
+  @OptionGroup var watchdog: WatchdogOptions
 
   func validate() throws {
     guard (DetectorName.smallestCrop...4096).contains(crop) else {
@@ -100,8 +101,7 @@ struct BenchmarkCommand: ParsableCommand {
     }
   }
 
-  func run() throws {
-    let communicator = try Communicator.world()
+  func run(_ communicator: Communicator) throws {
     if allreduce { return try reduce(communicator) }
     if scaling { return try predict(communicator) }
     let report = try measure(communicator)

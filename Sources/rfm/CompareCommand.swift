@@ -66,7 +66,6 @@ struct CompareCommand: ParsableCommand {
   }
 
   func run() throws {
-    let communicator = try Communicator.world()
     let configuration = try Configuration.load(path: config, overrides: set)
     var settings = ComparisonJob.Settings()
     settings.methods = methods.methods
@@ -76,16 +75,18 @@ struct CompareCommand: ParsableCommand {
     settings.data = data
     settings.output = output
     settings.resume = resume
-    let job = try ComparisonJob(
-      configuration, settings, communicator: communicator,
-      observers: { configuration.run.tensorboard ? [TensorBoardLog()] : [] }, say: say)
-    switch try job.run() {
-    case .stopped: throw ExitCode(ExitStatus.stopped.rawValue)
-    case .finished(let comparison):
-      guard let comparison else { return }
-      print(try ComparisonTable.write(comparison, to: job.output), terminator: "")
-      say("written to \(job.output)/comparison.json, \(job.output)/comparison.md")
+    let isFinished = try WatchedRanks.run(configuration) { communicator in
+      let job = try ComparisonJob(
+        configuration, settings, communicator: communicator,
+        observers: { configuration.run.tensorboard ? [TensorBoardLog()] : [] }, say: say)
+      guard case .finished(let comparison) = try job.run() else { return false }
+      if let comparison {
+        print(try ComparisonTable.write(comparison, to: job.output), terminator: "")
+        say("written to \(job.output)/comparison.json, \(job.output)/comparison.md")
+      }
+      return true
     }
+    if !isFinished { throw ExitCode(ExitStatus.stopped.rawValue) }
   }
 }
 

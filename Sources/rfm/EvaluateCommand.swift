@@ -3,7 +3,7 @@ import FaceShards
 import MessagePassing
 import Training
 
-struct EvaluateCommand: ParsableCommand {
+struct EvaluateCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
     abstract: "Score the images of shards and measure detection.",
@@ -23,6 +23,7 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var detector: DetectorOptions
   @OptionGroup var data: DataOptions
+  @OptionGroup var watchdog: WatchdogOptions
 
   @Option(help: "Folder for metrics.json and scores.csv; made if it isn't there.")
   var output: String
@@ -36,8 +37,7 @@ struct EvaluateCommand: ParsableCommand {
       valueName: "kind=strength"))
   var degrade: [Degradation] = []
 
-  func run() throws {
-    let communicator = try Communicator.world()
+  func run(_ communicator: Communicator) throws {
     let report = try EvaluationJob.run(
       detector.load(), data: data.data, output: output, degradations: degrade,
       localises: localisation, batch: detector.workers.batch, communicator: communicator,

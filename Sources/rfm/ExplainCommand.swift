@@ -3,7 +3,7 @@ import MessagePassing
 import Reports
 import Training
 
-struct ExplainCommand: ParsableCommand {
+struct ExplainCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain",
     abstract: "Say of image files how likely they are fake, by which method, and show where.",
@@ -24,6 +24,7 @@ struct ExplainCommand: ParsableCommand {
       """)
 
   @OptionGroup var detector: DetectorOptions
+  @OptionGroup var watchdog: WatchdogOptions
 
   @Argument(
     help: ArgumentHelp(
@@ -59,8 +60,7 @@ struct ExplainCommand: ParsableCommand {
     guard !images.isEmpty else { throw ValidationError("give at least one image") }
   }
 
-  func run() throws {
-    let communicator = try Communicator.world()
+  func run(_ communicator: Communicator) throws {
     let loaded = try detector.load()
     if let size, size < loaded.crop {
       throw ValidationError("--size is \(size), less than the detector's crop of \(loaded.crop)")

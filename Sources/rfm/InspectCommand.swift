@@ -6,7 +6,7 @@ import Networks
 import Training
 
 /// `rfm inspect`: what files hold, and what is wrong with them.
-struct InspectCommand: ParsableCommand {
+struct InspectCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
     abstract: "Say what shards, prototypes, weights and checkpoints hold; verify their checksums.",
@@ -32,8 +32,10 @@ struct InspectCommand: ParsableCommand {
   @Flag(help: "Read everything, and verify all checksums and digests.")
   var verify = false
 
-  func run() throws {
-    let world = try Communicator.world()
+  @OptionGroup var watchdog: WatchdogOptions
+
+  func run(_ world: Communicator) throws {
+    Whereabouts.enter(.verifying)
     var status = ExitStatus.done
 
     for path in paths {
@@ -78,6 +80,7 @@ struct InspectCommand: ParsableCommand {
     init(isSpeaking: Bool) { self.isSpeaking = isSpeaking }
 
     func advance(_ unit: String, _ done: Int, _ total: Int) {
+      Whereabouts.progress()
       guard isSpeaking else { return }
       if meter == nil { meter = ProgressMeter(label: "verifying", unit: unit, total: total) }
       meter?.advance(to: done)

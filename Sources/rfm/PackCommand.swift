@@ -5,7 +5,7 @@ import MessagePassing
 import Synchronization
 import Training
 
-struct PackCommand: ParsableCommand {
+struct PackCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "pack",
     abstract: "Pack folders of face images into shards.",
@@ -72,6 +72,8 @@ struct PackCommand: ParsableCommand {
   @Flag(help: "Replace shards of the same splits that are there already.")
   var overwrite = false
 
+  @OptionGroup var watchdog: WatchdogOptions
+
   enum Layout: String, ExpressibleByArgument, CaseIterable {
     case folders
   }
@@ -91,8 +93,8 @@ struct PackCommand: ParsableCommand {
     }
   }
 
-  func run() throws {
-    let communicator = try Communicator.world(needing: .single)
+  func run(_ communicator: Communicator) throws {
+    Whereabouts.enter(.packing)
     var settings = PackSettings(input: input, output: output)
     settings.size = size
     settings.split = try split.map { try SplitShares(parsing: $0) }
@@ -112,6 +114,7 @@ struct PackCommand: ParsableCommand {
           style: communicator.isRoot ? .standard : .silent)
       }
       meter?.advance(to: done)
+      Whereabouts.progress()
     }
     StopSignal.watch()
     let report: PackReport

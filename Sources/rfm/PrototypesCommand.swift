@@ -5,7 +5,7 @@ import Networks
 import Reports
 import Training
 
-struct PrototypesCommand: ParsableCommand {
+struct PrototypesCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "prototypes",
     abstract: "Average the attention maps of each manipulation method.",
@@ -22,6 +22,7 @@ struct PrototypesCommand: ParsableCommand {
 
   @OptionGroup var detector: DetectorOptions
   @OptionGroup var data: DataOptions
+  @OptionGroup var watchdog: WatchdogOptions
 
   @Option(help: "The HDF5 file to write; the heatmaps go beside it.")
   var output: String
@@ -35,8 +36,7 @@ struct PrototypesCommand: ParsableCommand {
     }
   }
 
-  func run() throws {
-    let communicator = try Communicator.world()
+  func run(_ communicator: Communicator) throws {
     let file = try PrototypesJob.run(
       detector.load(), data: data.data, imagesPerMethod: imagesPerMethod, output: output,
       batch: detector.workers.batch, communicator: communicator,

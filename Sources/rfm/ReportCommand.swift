@@ -3,7 +3,7 @@ import MessagePassing
 import Reports
 import Training
 
-struct ReportCommand: ParsableCommand {
+struct ReportCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "report",
     abstract: "Show a run on one page: curves, detection, attribution, prototypes, examples.",
@@ -37,13 +37,13 @@ struct ReportCommand: ParsableCommand {
   var images = 4096
 
   @OptionGroup var workers: WorkerOptions
+  @OptionGroup var watchdog: WatchdogOptions
 
   func validate() throws {
     guard images >= 4 else { throw ValidationError("--images takes 4 or more, not \(images)") }
   }
 
-  func run() throws {
-    let communicator = try Communicator.world()
+  func run(_ communicator: Communicator) throws {
     var settings = ReportJob.Settings(run: folder)
     settings.checkpoint = checkpoint
     settings.data = data

@@ -63,6 +63,36 @@ struct WorkerOptions: ParsableArguments {
   }
 }
 
+/// How long ranks wait for one another, of a command without a configuration.
+struct WatchdogOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A rank that has waited so long for one that does nothing says which, and ends the job; 0: it "
+        + "waits for ever.", valueName: "seconds"))
+  var watchdogSeconds = Configuration().communication.watchdogSeconds
+
+  func validate() throws {
+    guard (0...1_000_000).contains(watchdogSeconds) else {
+      throw ValidationError("--watchdog-seconds takes 0 to 1000000, not \(watchdogSeconds)")
+    }
+  }
+}
+
+/// A command without a configuration that any number of ranks do together.
+protocol RankCommand: ParsableCommand {
+  var watchdog: WatchdogOptions { get }
+
+  /// This rank's part.
+  func run(_ communicator: Communicator) throws
+}
+
+extension RankCommand {
+  func run() throws {
+    try WatchedRanks.run(
+      seconds: watchdog.watchdogSeconds, setting: "--watchdog-seconds", run)
+  }
+}
+
 /// A line on standard error, from rank 0. It may quote what a file says.
 func say(_ line: String) {
   guard (MessagePassing.launcherRank ?? 0) == 0 else { return }

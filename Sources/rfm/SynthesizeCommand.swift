@@ -4,7 +4,7 @@ import MessagePassing
 import Training
 
 /// `rfm synthesize`: a data set of procedural faces and forgeries of them.
-struct SynthesizeCommand: ParsableCommand {
+struct SynthesizeCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "synthesize",
     abstract: "Make a data set of procedural faces and forgeries of them, with masks.",
@@ -54,6 +54,8 @@ struct SynthesizeCommand: ParsableCommand {
   @Flag(help: "Replace the shards of a data set that is already in the folder.")
   var overwrite = false
 
+  @OptionGroup var watchdog: WatchdogOptions
+
   func validate() throws {
     let fewest = SynthesisPlan.fewestImagesPerClass()
     guard (fewest...10_000_000).contains(imagesPerClass) else {
@@ -73,8 +75,8 @@ struct SynthesizeCommand: ParsableCommand {
     guard !output.isEmpty else { throw ValidationError("--output is empty, expected a folder.") }
   }
 
-  func run() throws {
-    let world = try Communicator.world()
+  func run(_ world: Communicator) throws {
+    Whereabouts.enter(.drawing)
     let plan = SynthesisPlan(imagesPerClass: imagesPerClass, imagesPerShard: imagesPerShard)
     let synthesis = ShardSynthesis(
       output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: size))
@@ -89,6 +91,7 @@ struct SynthesizeCommand: ParsableCommand {
         style: world.isRoot ? .standard : .silent)
       try synthesis.write(part: world.rank, of: world.size, threads: threads) { done, total in
         meter.advance(to: done * plan.count / max(total, 1))
+        Whereabouts.progress()
       }
       try world.barrier()
       if world.isRoot {

@@ -45,17 +45,21 @@ struct TrainCommand: ParsableCommand {
   var check = false
 
   func run() throws {
-    let communicator = try Communicator.world()
     let configuration = try Configuration.load(path: config, overrides: set)
     if check {
+      let communicator = try Communicator.world()
       let lines = try TrainingCheck.describe(configuration)
       if communicator.isRoot { print(lines.joined(separator: "\n")) }
       return
     }
-    switch try train(configuration, communicator) {
-    case .finished: ReportJob.finish(configuration, communicator: communicator, say: say)
-    case .stopped: throw ExitCode(ExitStatus.stopped.rawValue)
+    let outcome = try WatchedRanks.run(configuration) { communicator in
+      let outcome = try train(configuration, communicator)
+      if outcome == .finished {
+        ReportJob.finish(configuration, communicator: communicator, say: say)
+      }
+      return outcome
     }
+    if outcome == .stopped { throw ExitCode(ExitStatus.stopped.rawValue) }
   }
 
   /// The trainer and its memory are gone before the report is made.

@@ -156,6 +156,17 @@ final class Job {
     return ranks
   }
 
+  /// The files with this text in their paths that a rank has open now.
+  func openFiles(rank: Int, _ text: String) -> Set<String> {
+    guard let process = ranks()[rank] else { return [] }
+    let folder = "/proc/\(process)/fd/"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    let paths = names.compactMap {
+      try? FileManager.default.destinationOfSymbolicLink(atPath: folder + $0)
+    }
+    return Set(paths.filter { $0.contains(text) })
+  }
+
   /// The value that an environment variable has in some process of the job.
   func environment(_ name: String) -> String? {
     let settings = processes().lazy.flatMap { Job.environment(of: $0) }

@@ -88,20 +88,13 @@ extension Jobs {
       let metrics = runs.path("own") + "/metrics.jsonl"
       #expect(job.wait(until: { _ in (try? bytes(metrics).isEmpty) == false }), "\(job.wait())")
       // While it trains every shard is open in one rank alone.
-      let open = job.ranks().mapValues { process in
-        let folder = "/proc/\(process)/fd/"
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return Set(
-          names.compactMap {
-            try? FileManager.default.destinationOfSymbolicLink(atPath: folder + $0)
-          }
-          .filter { $0.contains("/train-") })
-      }
+      let first = job.openFiles(rank: 0, "/train-")
+      let second = job.openFiles(rank: 1, "/train-")
       let outcome = job.wait()
       #expect(outcome.succeeded, "\(outcome)")
       #expect(try runs.losses("own").count == 40)
-      let (first, second) = (try #require(open[0]), try #require(open[1]))
-      #expect(!first.isEmpty && !second.isEmpty && first.isDisjoint(with: second), "\(open)")
+      #expect(
+        !first.isEmpty && !second.isEmpty && first.isDisjoint(with: second), "\(first), \(second)")
       #expect(first.union(second) == Set(try FilePattern.expand([SharedData.train])))
     }
 

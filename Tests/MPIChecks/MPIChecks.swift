@@ -13,12 +13,19 @@ import MessagePassing
 ///     mpi-checks hang                rank 0 never comes to the barrier the others wait in
 ///     mpi-checks watch RANK          likewise RANK, under a watchdog of one second
 ///     mpi-checks watch-work RANK     RANK comes late, but works all the time
+///     mpi-checks watch-later RANK    RANK never comes to a collective of the tenth communicator
+///     mpi-checks watch-silent RANK   RANK is stopped, the others wait, but in no collective
+///     mpi-checks watch-begin RANK    RANK is stopped before it has called MPI, which is watched too
+///     mpi-checks watch-end RANK      likewise after its work
 @main
 struct MPIChecks {
   static func main() {
     let arguments = CommandLine.arguments.dropFirst()
     func status(of error: any Error) -> Int32 { (error as? Failure)?.status ?? 70 }
     MessagePassing.runRank(name: "mpi-checks", exitStatus: status) {
+      if let moment = arguments.first.flatMap(Moment.init) {
+        return try stop(Int(arguments.dropFirst().first ?? ""), moment)
+      }
       let world = try Communicator.world()
       let numbers = arguments.dropFirst().compactMap { Int($0) }
       switch arguments.first {
@@ -42,6 +49,16 @@ struct MPIChecks {
         _ = try Watchdog(world, limit: 1, setting: "the limit", exitStatus: 74)
         if world.rank == numbers[0] { while true { pause() } }
         try world.barrier()
+      case "watch-later":
+        _ = try Watchdog(world, limit: 1, setting: "the limit", exitStatus: 74)
+        let others = try (0..<10).map { _ in try world.duplicate() }
+        for other in others.dropLast() { try other.barrier() }
+        if world.rank == numbers[0] { while true { pause() } }
+        try others.last!.barrier()
+      case "watch-silent":
+        _ = try Watchdog(world, limit: 1, setting: "the limit", exitStatus: 74)
+        if world.rank == numbers[0] { raise(SIGSTOP) }
+        while true { pause() }
       case "watch-work":
         let watchdog = try Watchdog(world, limit: 1, setting: "the limit", exitStatus: 74)
         if world.rank == numbers[0] {
@@ -55,6 +72,20 @@ struct MPIChecks {
       default: throw Failure(text: "unknown argument", status: 64)
       }
     }
+  }
+
+  /// When a rank is stopped.
+  enum Moment: String {
+    case begin = "watch-begin"
+    case end = "watch-end"
+  }
+
+  /// Does nothing on all ranks, watched, but that one is stopped.
+  static func stop(_ rank: Int?, _ moment: Moment) throws {
+    let isVictim = MessagePassing.launcherRank == rank
+    if isVictim && moment == .begin { raise(SIGSTOP) }
+    try Watchdog.watching(limit: 1, setting: "the limit", exitStatus: 74) { try $0.barrier() }
+    if isVictim && moment == .end { raise(SIGSTOP) }
   }
 }
 

@@ -37,6 +37,7 @@ public struct AttentionJob {
       try file.setAttribute("kind", .string(kind.rawValue))
       try file.setAttribute("checkpoint", .string(loaded.source))
     }
+    Whereabouts.enter(.mapping)
     do {
       let progress = communicator.isRoot ? Progress("image", total: set.count) : nil
       for start in stride(from: 0, to: set.count, by: round) {

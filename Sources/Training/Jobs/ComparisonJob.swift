@@ -283,6 +283,7 @@ public final class ComparisonJob {
   ///
   /// - Returns: false if it was asked to stop before it was done.
   private func measure(_ variant: ComparisonPlan.Variant) throws -> Bool {
+    Whereabouts.enter(.scoring)
     let loaded = try load(variant)
     let pass = DatasetPass(
       loaded, batch: configuration.evaluation.batch, communicator: communicator, workers: workers)

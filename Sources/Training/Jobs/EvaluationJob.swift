@@ -58,6 +58,7 @@ public struct EvaluationJob {
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     pass.degradations = degradations
     let mine = pass.part(Array(0..<set.count)).count
+    Whereabouts.enter(.scoring)
     var progress = communicator.isRoot ? Progress("image", total: mine) : nil
     let logits = try pass.logits(set, Array(0..<set.count)) { progress?.update($0) }
     progress?.finish()
@@ -92,6 +93,7 @@ public struct EvaluationJob {
     _ kind: AttentionKind, _ pass: DatasetPass, _ set: ShardSet, _ samples: [Int],
     communicator: Communicator, progress: (Int) -> Void = { _ in }
   ) throws -> Localisation {
+    Whereabouts.enter(.mapping)
     var summaries = [LocalisationSummary](
       repeating: LocalisationSummary(), count: set.methodNames.count)
     let crop = pass.crop

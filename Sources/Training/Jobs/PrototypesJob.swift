@@ -16,6 +16,7 @@ public struct PrototypesJob {
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     var progress: Progress?
+    Whereabouts.enter(.mapping)
     let survey = try PrototypeSurvey(
       pass, set, imagesPerMethod: imagesPerMethod, communicator: communicator
     ) { done, total in

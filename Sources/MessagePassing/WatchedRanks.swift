@@ -1,0 +1,30 @@
+extension Watchdog {
+  /// Does this rank's part of a job, watched from the first call of MPI to the last: whatever rank
+  /// stalls, at whatever moment, the job ends.
+  ///
+  /// Nothing but the end of the process should follow.
+  ///
+  /// - Parameters:
+  ///   - limit: seconds; 0: nobody watches.
+  ///   - setting: the name of the limit, for the message.
+  ///   - exitStatus: of the job that is ended.
+  ///   - work: given ``Communicator/world(needing:)``.
+  /// - Throws: `MPIError`; what `work` throws, which must end the job: the watchdog stays.
+  public static func watching<Outcome>(
+    limit: Double, setting: String, exitStatus: Int32, _ work: (Communicator) throws -> Outcome
+  ) throws -> Outcome {
+    let beginning = CallLimit(
+      "MPI_Init_thread", limit: limit, setting: setting, exitStatus: exitStatus)
+    let communicator = try Communicator.world()
+    let watchdog = try Watchdog(
+      communicator, limit: limit, setting: setting, exitStatus: exitStatus)
+    beginning?.lift()
+    let outcome = try work(communicator)
+    // The last time that the watchdog is there to see who does not come.
+    Whereabouts.enter(.ending)
+    try communicator.barrier()
+    watchdog?.stop()
+    _ = CallLimit("MPI_Finalize", limit: limit, setting: setting, exitStatus: exitStatus)
+    return outcome
+  }
+}
