@@ -16,6 +16,15 @@ import Testing
     #expect(row.markup == "<tr><td>1</td><td>2&lt;</td></tr>")
   }
 
+  /// A combining mark makes one character of itself and what stands before it.
+  @Test func marksAboveAQuotationMarkDoNotHideIt() {
+    for sign in ["\"", "<", ">", "&", "'"] {
+      let escaped = HTML.escaped("a\(sign)\u{301}\u{308} onload=x")
+      #expect(!escaped.unicodeScalars.dropFirst(2).contains { "\"<>'".unicodeScalars.contains($0) })
+      #expect(Array(escaped.unicodeScalars)[1] == "&" && escaped.utf8.contains(UInt8(ascii: ";")))
+    }
+  }
+
   @Test func charactersThatCannotBeSeenAreSpelledOut() {
     #expect(HTML.escaped("\u{1B}[31mred\u{7}") == "\\u{1b}[31mred\\u{7}")
     #expect(HTML.escaped("a\u{202E}b\u{200F}\n\0") == "a\\u{202e}b\\u{200f}\\u{a}\\u{0}")

@@ -221,6 +221,20 @@ private func expectAgreement(
     #expect(kept.isSubset(of: Set(whole.points.map(\.threshold))))
   }
 
+  @Test func fieldsOfATableAreQuotedWhereTheyNeedIt() {
+    for plain in ["", "faces/a b.png", "Ä\u{301}"] {
+      #expect(EvaluationJob.field(plain) == plain)
+    }
+    for (text, quoted) in [
+      ("a,b", "\"a,b\""), ("say \"x\"", "\"say \"\"x\"\"\""), ("a\nb", "\"a\nb\""),
+      ("a\r\nb", "\"a\r\nb\""),
+      // One character to the eye: a quotation mark with an accent.
+      ("a\"\u{301}b", "\"a\"\"\u{301}b\""), (",\u{301}", "\",\u{301}\""),
+    ] {
+      #expect(Array(EvaluationJob.field(text).unicodeScalars) == Array(quoted.unicodeScalars))
+    }
+  }
+
   @Test func confidentLogitsStillRank() {
     let probabilities = [20, 25, 30].map { probabilityOfFake(logitReal: -1, logitFake: $0) }
     #expect(probabilities[0] < probabilities[1] && probabilities[1] < probabilities[2])

@@ -20,14 +20,15 @@ public struct HTML: Sendable, Equatable {
   /// be seen, or turn what follows around (escape sequences, marks of direction), are spelled out.
   public static func escaped(_ text: String) -> String {
     var shown = ""
-    for character in printable(text, limit: .max) {
-      switch character {
+    // Not by characters: a mark above a quotation mark makes another character of both.
+    for scalar in printable(text, limit: .max).unicodeScalars {
+      switch scalar {
       case "&": shown += "&amp;"
       case "<": shown += "&lt;"
       case ">": shown += "&gt;"
       case "\"": shown += "&quot;"
       case "'": shown += "&#39;"
-      default: shown.append(character)
+      default: shown.unicodeScalars.append(scalar)
       }
     }
     return shown
