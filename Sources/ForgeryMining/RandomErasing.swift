@@ -60,11 +60,15 @@ public func randomRectangle(
   for _ in 0..<settings.attempts {
     let area = uniform(in: settings.area, &generator) * Double(height * width)
     let aspectRatio = uniform(in: settings.aspectRatio, &generator)
-    let erasedHeight = Int((area * aspectRatio).squareRoot().rounded())
-    let erasedWidth = Int((area / aspectRatio).squareRoot().rounded())
-    guard erasedHeight >= 1, erasedHeight < height, erasedWidth >= 1, erasedWidth < width else {
-      continue
-    }
+    let sides = (
+      height: (area * aspectRatio).squareRoot().rounded(),
+      width: (area / aspectRatio).squareRoot().rounded()
+    )
+    // Before they are whole numbers, since an extreme ratio makes a side that none can hold.
+    guard sides.height >= 1, sides.height < Double(height), sides.width >= 1,
+      sides.width < Double(width)
+    else { continue }
+    let (erasedHeight, erasedWidth) = (Int(sides.height), Int(sides.width))
     return PixelRectangle(
       top: generator.below(height - erasedHeight + 1),
       left: generator.below(width - erasedWidth + 1),

@@ -274,6 +274,19 @@ private func rectangles(_ values: [[Int]]?) -> [PixelRectangle] {
     #expect(found > 490)
   }
 
+  /// Sides that no whole number holds are drawn anew like any that do not fit.
+  @Test func randomErasingBearsAnyAspectRatio() {
+    for least in [1e-9, 1e-40, Double.leastNonzeroMagnitude] {
+      let settings = RandomErasing(aspectRatio: least...(1 / least))
+      for sample in 0..<50 {
+        var streams = ErasingStreams(seed: 1, epoch: 0, sample: UInt64(sample))
+        let rectangle = randomRectangle(
+          height: 48, width: 48, settings: settings, generator: &streams.placement)
+        #expect(rectangle.map { $0.height < 48 && $0.width < 48 } ?? true)
+      }
+    }
+  }
+
   @Test func randomErasingLeavesAnImageTooSmallToEraseAlone() {
     var image: [Float] = [1, 2, 3]
     var streams = ErasingStreams(seed: 4, epoch: 0, sample: 0)
