@@ -101,6 +101,17 @@ import Testing
     }
   }
 
+  /// A name in the folder whose time no clock tells is not counted on from.
+  @Test func anotherFilesNameCannotStopTheLog() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("rfm-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try Data().write(to: folder.appendingPathComponent("events.out.tfevents.\(Int.max).odd"))
+    let file = try EventFile(in: folder.path, host: "a", time: Date(timeIntervalSince1970: 2e9))
+    #expect(file.path.hasSuffix("/events.out.tfevents.2000000000.a"))
+  }
+
   @Test func anExampleIsShownWithItsMapAndWhatIsLeft() {
     let image = RGBImage(width: 2, height: 2, pixels: Array(0..<12))
     let erased = RGBImage(width: 2, height: 2, pixels: [UInt8](repeating: 200, count: 12))

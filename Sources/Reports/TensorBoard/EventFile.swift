@@ -33,6 +33,7 @@ final class EventFile {
   private static func seconds(_ name: String) -> Int? {
     guard name.hasPrefix(prefix) else { return nil }
     return name.dropFirst(prefix.count).split(separator: ".").first.flatMap { Int($0) }
+      .flatMap { $0 < 1 << 40 ? $0 : nil }  // A later time is none.
   }
 
   /// - Throws: `FileError`.
