@@ -90,8 +90,8 @@ struct BenchmarkCommand: RankCommand {
     guard [inference, allreduce, scaling].count(where: { $0 }) < 2 else {
       throw ValidationError("--inference, --allreduce and --scaling exclude each other")
     }
-    guard largestMegabytes >= 0.001, largestMegabytes <= 1024 else {
-      throw ValidationError("--largest-megabytes takes 0.001 to 1024")
+    guard largestMegabytes >= 0.002, largestMegabytes <= 1024 else {
+      throw ValidationError("--largest-megabytes takes 0.002 to 1024: two sizes or more")
     }
     guard (1...1024).contains(ranksPerHost), (cores ?? 1) > 0,
       ranks.allSatisfy({ (1...1_000_000).contains($0) })
@@ -172,9 +172,11 @@ struct BenchmarkCommand: RankCommand {
             fixed(point.processorSeconds * 1e3, 3)))
       }
       let network = series.network
+      // Small sizes alone may tell nothing of it.
+      let bandwidth =
+        network.bandwidth < 1e15 ? "\(fixed(network.bandwidth / 1e6, 1)) MB/s" : "not measurable"
       print(
-        "latency \(fixed(network.latency * 1e6, 1)) us, bandwidth "
-          + "\(fixed(network.bandwidth / 1e6, 1)) MB/s, processor "
+        "latency \(fixed(network.latency * 1e6, 1)) us, bandwidth \(bandwidth), processor "
           + "\(fixed(network.processorPerByte * 1e9, 3)) ns a byte")
     }
   }

@@ -59,6 +59,7 @@ extension Jobs {
         "0",
       ],
       ["benchmark", "--steps", "-1"],
+      ["benchmark", "--allreduce", "--largest-megabytes", "0.001"],
       ["compare", "--config", "c", "--methods", "sfe,best"],
       ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "o", "--degrade", "jpeg=0"],
       ["explain", "--checkpoint", "c", "-", "-"],
@@ -156,6 +157,10 @@ extension Jobs {
       let swapped = try Job.run(
         "rfm", ["benchmark", "--scaling", "--step", folder.file("reduction.json")])
       #expect(swapped.isRefusal(65, folder.file("reduction.json"), "rfm benchmark"), "\(swapped)")
+      // A network that is slow to nothing: of sizes that cost but latency there is no bandwidth.
+      let least = try Job.run(
+        "rfm", ["benchmark", "--allreduce", "--largest-megabytes", "0.002"], ranks: 2)
+      #expect(least.succeeded && least.standardOutput.contains("bandwidth "), "\(least)")
       let lonely = try Job.run("rfm", ["benchmark", "--allreduce"])
       #expect(lonely.isRefusal(64, "two ranks"), "\(lonely)")
     }

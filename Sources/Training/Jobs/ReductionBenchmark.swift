@@ -49,7 +49,7 @@ public enum ReductionBenchmark {
   /// Collective.
   ///
   /// - Parameters:
-  ///   - sizes: bytes of float32, whole ones.
+  ///   - sizes: bytes of float32, whole ones; two or more.
   ///   - budget: seconds for the repetitions of one size. Where a single reduction takes longer, larger
   ///     sizes are left out.
   /// - Throws: ``LonelyError``, `MPIError`.
@@ -73,7 +73,8 @@ public enum ReductionBenchmark {
         let point = try measure(
           part, compression, communicator, sharing: sharing, budget: budget)
         points.append(point)
-        if point.seconds > budget { break }
+        // A latency and a bandwidth need two sizes.
+        if point.seconds > budget, points.count > 1 { break }
       }
       series.append(
         Series(
