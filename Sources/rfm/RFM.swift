@@ -13,11 +13,12 @@ struct RFM: ParsableCommand {
       over MPI: start any command that takes data under mpirun, and the work is split.
 
       A first run:
-        rfm synthesize --output d
-        mpirun -np 2 rfm train --config configs/smoke.yaml
-        rfm evaluate --checkpoint runs/smoke/checkpoints/best --data 'd/test-*.h5' --output out
+        rfm synthesize --output data/smoke --images-per-class 120 --size 72
+        mpirun -np 2 --bind-to none rfm train --config configs/smoke.yaml
+        rfm evaluate --checkpoint runs/smoke/checkpoints/best --data 'data/smoke/test-*.h5' \\
+          --output out
       """,
-    version: "0.1.0",
+    version: RunVersions.rfm,
     subcommands: [
       SynthesizeCommand.self, PackCommand.self, InspectCommand.self, TrainCommand.self,
       EvaluateCommand.self, AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self,
