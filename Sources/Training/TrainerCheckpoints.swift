@@ -11,7 +11,8 @@ extension Trainer {
     savedStep = steps
     guard let writer else { return }
     var figures: [JSON.Member] = []
-    var isBest = data.validation == nil
+    // As long as nothing tells them apart the newest is the best.
+    var isBest = data.validation == nil || bestAUC == nil
     if let lastValidation, lastValidation.step == steps {
       let auc = lastValidation.metrics.overall.auc
       figures = [.init("validation_auc", .optional(auc))]

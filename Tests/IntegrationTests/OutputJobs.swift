@@ -1,3 +1,4 @@
+import FaceShards
 import Foundation
 import Glibc
 import Testing
@@ -132,6 +133,20 @@ extension Jobs {
         outcome.isRefusal(74, metrics, "No such file or directory"),
         "\(outcome)")
       #expect(folder.names("runs").isEmpty)
+    }
+
+    /// Real images alone have no AUC: then the newest is the best, so that there is one.
+    @Test func withoutAnAUCTheNewestCheckpointIsTheBest() throws {
+      let path = folder.file("real.h5")
+      let writer = try ShardWriter(
+        path: path, height: 64, width: 64, methodNames: ["real"], hasSources: false)
+      for level in [40, 200] as [UInt8] {
+        try writer.append(image: [UInt8](repeating: level, count: 64 * 64 * 3), method: 0)
+      }
+      try writer.finish()
+      let outcome = try runs.train("x", ["data.validation=\(path)", "run.report=false"])
+      #expect(outcome.succeeded, "\(outcome)")
+      #expect(CheckpointStore(path: runs.path("x") + "/checkpoints").bestStep == 8)
     }
 
     @Test func aTrainingThatIsRefusedLeavesNoFolder() throws {
