@@ -13,7 +13,7 @@ public final class Batch {
   public let crop: Int
 
   private let capacity: Int
-  private let imageStorage: UnsafeMutableBufferPointer<Float>
+  private let imageMemory: AlignedMemory
   private let labelStorage: UnsafeMutableBufferPointer<UInt8>
   private let methodStorage: UnsafeMutableBufferPointer<UInt8>
   private let sampleStorage: UnsafeMutableBufferPointer<Int>
@@ -24,13 +24,7 @@ public final class Batch {
   init(capacity: Int, crop: Int) {
     self.capacity = capacity
     self.crop = crop
-    // Aligned to cache lines, as kernels like it.
-    let floats = capacity * crop * crop * 3
-    let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: floats * MemoryLayout<Float>.stride, alignment: 64)
-    let pointer = memory.bindMemory(to: Float.self, capacity: floats)
-    pointer.initialize(repeating: 0, count: floats)
-    imageStorage = UnsafeMutableBufferPointer(start: pointer, count: floats)
+    imageMemory = AlignedMemory(size: capacity * crop * crop * 3 * MemoryLayout<Float>.stride)
     labelStorage = .allocate(capacity: capacity)
     methodStorage = .allocate(capacity: capacity)
     sampleStorage = .allocate(capacity: capacity)
@@ -46,7 +40,6 @@ public final class Batch {
   }
 
   deinit {
-    UnsafeMutableRawPointer(imageStorage.baseAddress!).deallocate()
     labelStorage.deallocate()
     methodStorage.deallocate()
     sampleStorage.deallocate()
@@ -57,7 +50,7 @@ public final class Batch {
 
   /// float32 [count, crop, crop, 3], normalised. The consumer may change them (erase) in place.
   public var images: UnsafeMutableBufferPointer<Float> {
-    UnsafeMutableBufferPointer(rebasing: imageStorage[..<(count * crop * crop * 3)])
+    UnsafeMutableBufferPointer(start: imageMemory.floats(), count: count * crop * crop * 3)
   }
   /// 0 real, 1 fake; [count].
   public var labels: UnsafeBufferPointer<UInt8> {
@@ -97,7 +90,7 @@ public final class Batch {
 
   fileprivate func image(_ i: Int) -> UnsafeMutableBufferPointer<Float> {
     let size = crop * crop * 3
-    return UnsafeMutableBufferPointer(rebasing: imageStorage[i * size..<(i + 1) * size])
+    return UnsafeMutableBufferPointer(start: imageMemory.floats() + i * size, count: size)
   }
 }
 

@@ -16,9 +16,7 @@ public final class AlignedMemory: @unchecked Sendable {
     let rounded = max(64, (size + 63) / 64 * 64)
     var memory: UnsafeMutableRawPointer?
     let status = posix_memalign(&memory, rounded >= 1 << 21 ? 1 << 21 : 64, rounded)
-    guard status == 0, let memory else {
-      fatalError("out of memory: \(rounded >> 20) MiB were asked for")
-    }
+    guard status == 0, let memory else { Self.giveUp(bytes: rounded) }
     if rounded >= 1 << 22 {
       // Whole activations are streamed through: large pages spare the address translation.
       madvise(memory, rounded, MADV_HUGEPAGE)
@@ -29,6 +27,16 @@ public final class AlignedMemory: @unchecked Sendable {
   }
 
   deinit { free(address) }
+
+  /// Ends the process with one line and the status of a failed input or output: sizes come from the
+  /// settings, so this is no fault of the program that a stack would explain.
+  private static func giveUp(bytes: Int) -> Never {
+    let line =
+      "rfm: out of memory: \(bytes >> 20) MiB were asked for at once; smaller batches "
+      + "(training.batch_per_rank, --batch) or a smaller crop need less\n"
+    _ = line.utf8CString.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress!, $0.count - 1) }
+    exit(74)
+  }
 
   public func floats(at byteOffset: Int = 0) -> UnsafeMutablePointer<Float> {
     (address + byteOffset).assumingMemoryBound(to: Float.self)

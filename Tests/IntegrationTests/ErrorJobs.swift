@@ -219,6 +219,20 @@ extension Jobs {
       #expect(mixed.isRefusal(65, small, "32x32", "64x64"), "\(mixed)")
     }
 
+    /// Memory that is not there is no fault of the program: one line, no stack.
+    @Test func memoryThatIsNotThereIsAskedForInOneLine() throws {
+      let outcome = try Job.run(
+        "/bin/sh",
+        [
+          "-c", "ulimit -v 3000000 && exec \"$0\" \"$@\"", Job.product("rfm"), "explain",
+          "--model", "xception-tiny", "--checkpoint",
+          TinyRuns.checkpoint.get().path + "/model.safetensors", "--crop", "300", "--batch",
+          "4096",
+          "--threads", "1", folder.path,
+        ])
+      #expect(outcome.isRefusal(74, "out of memory", "MiB", "--batch"), "\(outcome)")
+    }
+
     @Test func aMissingClassIsRefusedWhereItIsNeeded() throws {
       let real = try shard("real.h5", methods: [0, 0, 0, 0])
       let balanced = try runs.train("x", ["data.train=\(real)"], ranks: 2)
