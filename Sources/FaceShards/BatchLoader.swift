@@ -176,12 +176,7 @@ public final class BatchLoader {
     depth: Int
   ) throws {
     precondition(batchSize > 0 && crop > 0 && depth > 0, "batch size, crop and depth are positive")
-    guard crop <= set.height, crop <= set.width else {
-      throw ShardError(
-        file: set.shards[0].path,
-        reason: "a crop of \(crop) pixels does not fit into images of \(set.height)x\(set.width); "
-          + "make data.crop smaller or the images larger")
-    }
+    try set.checkFits(crop: crop)
     self.batchSize = batchSize
     self.crop = crop
     // One more than is read ahead: the consumer holds one.

@@ -31,17 +31,22 @@ public struct ShardIdentity: Codable, Hashable, Sendable {
     try JSONDecoder().decode([ShardIdentity].self, from: Data(bytes))
   }
 
-  fileprivate static func precedes(_ a: ShardIdentity, _ b: ShardIdentity) -> Bool {
+  static func precedes(_ a: ShardIdentity, _ b: ShardIdentity) -> Bool {
     a.name == b.name
       ? a.digest < b.digest : a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
   }
 }
 
 /// FNV-1a of 64 bits (Fowler, Noll, Vo): tells files apart, guards against nothing.
-private struct Fingerprint {
+struct Fingerprint {
   var value: UInt64 = 0xCBF2_9CE4_8422_2325
   mutating func add(_ bytes: some Sequence<UInt8>) {
     for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
+  }
+  mutating func add(_ numbers: [Int]) {
+    for number in numbers {
+      withUnsafeBytes(of: number.littleEndian) { add($0) }
+    }
   }
 }
 

@@ -110,6 +110,16 @@ public final class ShardSet: Sendable {
   /// Whether every shard has masks.
   public var hasMasks: Bool { shards.allSatisfy { $0.hasMasks } }
 
+  /// Throws if a crop of so many pixels a side does not fit into the images.
+  public func checkFits(crop: Int) throws {
+    guard crop <= height, crop <= width else {
+      throw ShardError(
+        file: shards[0].path,
+        reason: "a crop of \(crop) pixels does not fit into images of \(height)x\(width); make "
+          + "data.crop smaller or the images larger")
+    }
+  }
+
   /// The shard and the row in it of a sample.
   public func place(of sample: Int) -> (shard: Int, row: Int) {
     precondition((0..<count).contains(sample), "sample \(sample) of \(count)")

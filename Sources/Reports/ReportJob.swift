@@ -93,7 +93,13 @@ public struct ReportJob {
   private mutating func evaluate(_ subject: EvaluationSubject, _ reading: RunReading?) throws {
     let opened: ShardSet
     do {
-      opened = try SharedOutcome.agreed(communicator) { try ShardSet(patterns: subject.data) }
+      let seen = try SharedOutcome.agreed(communicator) {
+        let set = try ShardSet(patterns: subject.data)
+        return (set: set, fingerprint: try set.fingerprint())
+      }
+      try SharedShards.agree(
+        on: seen.fingerprint, patterns: subject.data, communicator: communicator)
+      opened = seen.set
     } catch  where settings.data.isEmpty && !(error is MPIError) {
       contents?.missing[.detection] =
         "The run's validation images can't be read: \(error). Start rfm report in the folder that "

@@ -1,3 +1,4 @@
+import FaceShards
 import Networks
 
 /// A run goes on with the settings that it began with.
@@ -13,13 +14,14 @@ enum SettingsComparison {
     }
   }
 
-  /// Compares a configuration with that of the run so far, key by key. Differences that leave the
-  /// result alone are told, as are those in `forced`; others are refused.
+  /// Compares a configuration with that of the run so far, key by key, and the training shards with
+  /// those of then. Differences that leave the result alone are told, as are those in `forced`; others
+  /// are refused.
   ///
   /// - Throws: ``ChangedSettingsError`` with all that are refused.
   static func check(
-    _ configuration: Configuration, continuing checkpoint: Checkpoint, in folder: RunFolder,
-    forced: [String], say: (String) -> Void
+    _ configuration: Configuration, _ shards: ShardFingerprint, continuing checkpoint: Checkpoint,
+    in folder: RunFolder, forced: [String], say: (String) -> Void
   ) throws {
     let earlier: Configuration
     do {
@@ -33,7 +35,14 @@ enum SettingsComparison {
       say("warning: \(error); by its digest the run so far had the same settings")
       return
     }
-    let differences = configuration.differences(from: earlier)
+    var differences = configuration.differences(from: earlier)
+    // The same pattern may name other files than before.
+    if let before = JSON.object(checkpoint.state.details)["training_shards"]?.textValue,
+      before != shards.description, !differences.contains(where: { $0.key == "data.train" })
+    {
+      differences.append(
+        .init(key: "data.train", before: before, after: shards.description, isHarmless: false))
+    }
     let refused = differences.filter { !$0.isHarmless && !forced.contains($0.key) }
     guard refused.isEmpty else { throw ChangedSettingsError(differences: refused) }
     for difference in differences { say("changed since the run began: \(difference)") }

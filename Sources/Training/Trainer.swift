@@ -116,7 +116,8 @@ public final class Trainer {
     if resume, let folder { resumed = try folder.checkpoints.resume(report: self.say) }
     if let resumed {
       try SettingsComparison.check(
-        configuration, continuing: resumed, in: folder!, forced: forced, say: self.say)
+        configuration, data.shards, continuing: resumed, in: folder!, forced: forced,
+        say: self.say)
       steps = resumed.state.step
       metrics = try folder!.metrics(resumingAfter: steps)
     } else {
@@ -201,7 +202,7 @@ public final class Trainer {
       try writer?.check()
       let watch = Stopwatch()
       let rate = schedule.learningRate(step: steps)
-      gatherer?.begin(epoch: data.order.epoch(at: position))
+      gatherer?.begin(epoch: data.epoch(at: position))
       let result = try step.run(
         loader, step: steps + 1, learningRate: rate, stop: StopRequest.isMade)
       steps += 1
@@ -210,7 +211,7 @@ public final class Trainer {
       position += data.samplesPerStep
       var line: [JSON.Member] = [
         .init("step", .integer(steps)),
-        .init("epoch", .integer(data.order.epoch(at: position - 1))),
+        .init("epoch", .integer(data.epoch(at: position - 1))),
         .init("loss", result.loss.isFinite ? .number(result.loss) : .null),
         .init("learning_rate", .number(rate)),
         .init("images_per_second", .number(Double(data.globalBatch) / seconds)),

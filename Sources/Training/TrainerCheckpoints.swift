@@ -22,14 +22,15 @@ extension Trainer {
       }
     }
     try inform(prototypes)
-    let epoch = data.order.epoch(at: position)
+    let epoch = data.epoch(at: position)
     let (steps, metrics) = (steps, metrics)
     let state = CheckpointState(
-      step: steps, epoch: epoch, position: position - epoch * data.order.epochLength,
+      step: steps, epoch: epoch, position: position - epoch * data.epochLength,
       seed: configuration.run.seed, configurationDigest: configuration.digest,
       ranks: communicator.size, detector: .init(configuration), metrics: figures,
       details: [
         .init("best_validation_auc", .optional(bestAUC)),
+        .init("training_shards", .text(data.shards.description)),
         .init("skipped_steps", .integer(skipped.inAll)),
         .init("skipped_in_a_row", .integer(skipped.inARow)),
       ])
@@ -81,11 +82,18 @@ extension Trainer {
         gatherer?.resume(epoch)
       }
       let state = checkpoint.state
-      position = state.epoch * data.order.epochLength + state.position
+      let (earlier, isTooLarge) = state.epoch.multipliedReportingOverflow(by: data.epochLength)
       let details = JSON.object(state.details)
       bestAUC = details["best_validation_auc"]?.doubleValue
       skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
       skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
+      guard !isTooLarge, max(earlier, state.position) < 1 << 60, (0...steps).contains(skipped.inAll)
+      else {
+        throw CheckpointError(
+          path: "\(checkpoint.path)/\(Checkpoint.stateName)",
+          problem: "tells of an epoch, a position or skipped steps that can't be")
+      }
+      position = earlier + state.position
       if state.ranks != communicator.size {
         say(
           "changed since step \(steps): ranks: \(state.ranks) before, \(communicator.size) now; a step "

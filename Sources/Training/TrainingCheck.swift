@@ -18,6 +18,7 @@ public enum TrainingCheck {
       ("training", configuration.data.train), ("validation", configuration.data.validation),
     ] where !patterns.isEmpty {
       let set = try ShardSet(patterns: patterns)
+      try set.checkFits(crop: configuration.data.crop)
       let identities = try set.identities().map { "\($0.name) \($0.count) \($0.digest)\n" }
       if name == "training", configuration.data.assignment == .shard {
         lines.append("training images in shards of this host's own")

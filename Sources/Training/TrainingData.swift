@@ -4,10 +4,15 @@ import MessagePassing
 /// The shards of a training and the order in which it reads them.
 struct TrainingData {
   let training: ShardSet
+  /// Tells the training shards of all ranks from others.
+  let shards: ShardFingerprint
   let validation: ShardSet?
   /// Numbers of the validation images that are looked at.
   let validationSamples: [Int]
   let order: SampleOrder
+  /// Positions in an epoch, the same on every rank: the longest of the ranks' orders where they have
+  /// their own shards.
+  let epochLength: Int
   /// Samples of a global batch, accumulation included, as the order counts them: of all ranks, or of
   /// this one where ranks have their own shards and so their own orders.
   let samplesPerStep: Int
@@ -35,16 +40,26 @@ struct TrainingData {
     switch data.assignment {
     case .sample:
       training = all
+      shards = try all.fingerprint()
+      try SharedShards.agree(
+        on: shards, patterns: data.train,
+        advice: ", or let each have its own with data.assignment: shard",
+        communicator: communicator)
       (rank, ranks) = (communicator.rank, communicator.size)
       samplesPerStep = globalBatch
     case .shard:
       let seen = try communicator.allGatherUnequal(ShardIdentity.encode(all.identities()))
         .map(ShardIdentity.decode)
       training = try all.assigned(rank: communicator.rank, seen: seen)
+      shards = ShardIdentity.fingerprint(of: seen)
       (rank, ranks) = (0, 1)
       samplesPerStep = perRank
     }
-    let validation = data.validation.isEmpty ? nil : try ShardSet(patterns: data.validation)
+    let validation =
+      data.validation.isEmpty
+      ? nil : try SharedShards.open(data.validation, communicator: communicator)
+    // What would end the training at its first validation should not let it begin.
+    for set in [training, validation].compactMap(\.self) { try set.checkFits(crop: data.crop) }
     let excluded = try MethodExclusion(
       data.excludeMethods, among: training.methodNames + (validation?.methodNames ?? []))
     let images = training
@@ -54,12 +69,16 @@ struct TrainingData {
     order = try SampleOrder(labels: images.labels, kind: kind, seed: seed) {
       excluded.includes($0, of: images)
     }
+    epochLength = try communicator.allReduce(order.epochLength, .max)
     self.validation = validation
     validationSamples = validation.map(excluded.samples) ?? []
   }
 
   /// Updates in a pass over the data.
-  var stepsPerEpoch: Int { max(1, order.epochLength / samplesPerStep) }
+  var stepsPerEpoch: Int { max(1, epochLength / samplesPerStep) }
+
+  /// The epoch that a position in the order lies in.
+  func epoch(at position: Int) -> Int { position / epochLength }
 
   /// Batches from a step on.
   ///

@@ -110,6 +110,39 @@ import Testing
     #expect(parts[2].methods.map { parts[2].methodNames[Int($0)] }.prefix(2) == ["age", "age"])
   }
 
+  @Test func aFingerprintTellsSetsApartAndHeedsNoNamesOfFiles() throws {
+    func fingerprint(_ pattern: String) throws -> ShardFingerprint {
+      try ShardSet(patterns: [folder.file(pattern)]).fingerprint()
+    }
+    let names = ["real", "blend"]
+    try ShardFixtures.write(folder.file("a-1.h5"), methods: [0, 1, 0, 1], names: names)
+    try ShardFixtures.write(folder.file("a-2.h5"), methods: [], names: names)
+    try ShardFixtures.write(folder.file("a-3.h5"), methods: [1, 0], names: names, first: 4)
+    let first = try fingerprint("a-*.h5")
+    #expect(first.images == 6 && first.shards == 3)
+    #expect(first.description.hasPrefix("6 images in 3 shards ("))
+    for (from, to) in [("a-1", "b-1"), ("a-2", "b-2"), ("a-3", "b-3")] {
+      try FileManager.default.copyItem(
+        atPath: folder.file("\(from).h5"), toPath: folder.file("\(to).h5"))
+    }
+    #expect(try fingerprint("b-*.h5") == first)
+
+    // Other images, other labels, other methods, another division into shards.
+    try ShardFixtures.write(folder.file("c-1.h5"), methods: [0, 1, 0, 1], names: names, first: 1)
+    try ShardFixtures.write(folder.file("c-2.h5"), methods: [0, 1, 1, 0], names: names)
+    try ShardFixtures.write(folder.file("c-3.h5"), methods: [0, 1, 0, 1], names: ["real", "grid"])
+    let alone = try ["a-1.h5", "c-1.h5", "c-2.h5", "c-3.h5"].map { try fingerprint($0).digest }
+    #expect(Set(alone).count == 4)
+  }
+
+  @Test func aCropThatDoesNotFitIsRefused() throws {
+    try ShardFixtures.write(folder.file("a.h5"), methods: [0, 1])
+    let set = try ShardSet(patterns: [folder.file("a.h5")])
+    try set.checkFits(crop: 8)
+    let message = ShardFixtures.message { try set.checkFits(crop: 9) }
+    #expect(message?.contains("a crop of 9 pixels does not fit into images of 8x10") == true)
+  }
+
   @Test func aRankWithoutAShardIsNamed() throws {
     try ShardFixtures.write(folder.file("a.h5"), methods: [0, 1])
     let set = try ShardSet(patterns: [folder.file("a.h5")])

@@ -22,6 +22,11 @@ extension Jobs {
       try Job.run("rfm", arguments(name, more), ranks: 2, timeLimit: 240)
     }
 
+    @Test func seedsBeyondTheLargestNumberAreRefused() throws {
+      let outcome = try compare("x", ["--set", "run.seed=\(Int.max)"])
+      #expect(outcome.isRefusal(65, "run.seed", "\(Int.max)", "--seeds"), "\(outcome)")
+    }
+
     @Test func stoppedAndKilledItEndsWithTheSameComparison() throws {
       let whole = try compare("whole")
       #expect(whole.succeeded, "\(whole)")

@@ -219,6 +219,40 @@ extension Jobs {
       #expect(mixed.isRefusal(65, small, "32x32", "64x64"), "\(mixed)")
     }
 
+    /// Before the first step, not at the first validation hours later.
+    @Test func validationImagesSmallerThanTheCropAreRefusedAtTheStart() throws {
+      let small = try shard("small.h5", methods: [0, 1, 0, 1], side: 32)
+      let training = try runs.train("x", ["data.validation=\(small)"], ranks: 2)
+      #expect(training.isRefusal(65, small, "crop of 40", "32x32"), "\(training)")
+      #expect(!folder.everything.contains { $0.hasPrefix("runs") }, "\(folder.everything)")
+    }
+
+    /// Ranks whose disks hold other shards under the same names would each take part of something
+    /// else.
+    @Test func ranksThatSeeDifferentShardsAreNamed() throws {
+      let shards = try FilePattern.expand([SharedData.test, SharedData.validation])
+      for (rank, path) in [shards[0], shards[shards.count - 1]].enumerated() {
+        try FileManager.default.createDirectory(
+          atPath: folder.file("rank\(rank)"), withIntermediateDirectories: false)
+        try FileManager.default.copyItem(
+          atPath: path, toPath: folder.file("rank\(rank)/images.h5"))
+      }
+      for key in ["train", "validation"] {
+        let training = try RankFolders.run(
+          folder.path, runs.arguments("x", ["data.\(key)=images.h5"]))
+        #expect(training.isRefusal(65, "images.h5: rank 1 on ", " sees ", "rank 0 "), "\(training)")
+      }
+      for command in Applying.allCases {
+        let outcome = try RankFolders.run(
+          folder.path,
+          command.arguments(
+            checkpoint: TinyRuns.checkpoint.get().path, data: "images.h5",
+            output: folder.file(command.outputName)))
+        #expect(outcome.isRefusal(65, "images.h5: rank 1 on ", " sees ", "rank 0 "), "\(outcome)")
+      }
+      expectNothingHalfWritten()
+    }
+
     /// Memory that is not there is no fault of the program: one line, no stack.
     @Test func memoryThatIsNotThereIsAskedForInOneLine() throws {
       let outcome = try Job.run(

@@ -144,6 +144,18 @@ struct TinyRuns {
   nonisolated(unsafe) private static var cleanUp: String?
 }
 
+/// Two ranks that see different disks.
+enum RankFolders {
+  /// Runs rfm on two ranks, each in the folder `rank0` or `rank1` below `folder`.
+  static func run(_ folder: String, _ arguments: [String]) throws -> Job.Outcome {
+    try Job.run(
+      "/bin/sh",
+      [
+        "-c", "cd \"$0/rank$OMPI_COMM_WORLD_RANK\" && exec \"$@\"", folder, Job.product("rfm"),
+      ] + arguments, ranks: 2)
+  }
+}
+
 extension Job.Outcome {
   /// The program's own lines of error without the rank in them, each once: ranks that fail alike may
   /// all say so.

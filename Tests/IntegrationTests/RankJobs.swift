@@ -98,6 +98,37 @@ extension Jobs {
       #expect(first.union(second) == Set(try FilePattern.expand([SharedData.train])))
     }
 
+    /// One rank has a shard, the other all the rest: without an epoch in common one would end before
+    /// the other, with other learning rates on the way.
+    @Test func ranksWithShardsOfUnequalSizeAgreeOnEpochs() throws {
+      let runs = try TinyRuns()
+      let shards = try FilePattern.expand([SharedData.train])
+      for (rank, mine) in [shards.prefix(1), shards.dropFirst()].enumerated() {
+        let folder = runs.folder.file("rank\(rank)")
+        try FileManager.default.createDirectory(
+          atPath: folder, withIntermediateDirectories: false)
+        for (index, shard) in mine.enumerated() {
+          try FileManager.default.copyItem(
+            atPath: shard, toPath: "\(folder)/own-\(rank)-\(index).h5")
+        }
+      }
+      let outcome = try RankFolders.run(
+        runs.folder.path,
+        runs.arguments(
+          "unequal",
+          [
+            "data.train=own-*.h5", "data.assignment=shard", "data.sampling=uniform",
+            "training.epochs=2", "training.schedule.name=cosine",
+            "communication.digest_every_steps=1", "communication.watchdog_seconds=20",
+          ]))
+      #expect(outcome.succeeded, "\(outcome)")
+      let most = try shards.dropFirst().map { try Shard(reading: $0).count }.reduce(0, +)
+      let steps = try runs.steps("unequal")
+      #expect(steps.count == 2 * (most / 4))
+      // The second epoch begins in the last step of the first or after it.
+      #expect(steps.first?["epoch"] == 0 && steps.last?["epoch"]?.integerValue == 1)
+    }
+
     @Test func sequentialOrderWithoutFlipsIsReproducible() throws {
       let runs = try TinyRuns()
       for name in ["first", "second"] {

@@ -1,3 +1,4 @@
+import FaceShards
 import Foundation
 import Testing
 import Training
@@ -150,6 +151,54 @@ extension Jobs {
         #expect(forced.standardError.contains("changed since the run began: \(key)"), "\(forced)")
       }
       #expect(try runs.losses(Self.name).count == 10)
+    }
+
+    /// The pattern is the same, but what it names is not.
+    @Test func otherTrainingShardsAreRefusedLikeAnotherSetting() throws {
+      let runs = try TinyRuns()
+      let shards = try FilePattern.expand([SharedData.train])
+      let settings = ["data.train=\(runs.folder.file("own-*.h5"))"]
+      func copy(_ shard: Int) throws {
+        try FileManager.default.copyItem(
+          atPath: shards[shard], toPath: runs.folder.file("own-\(shard).h5"))
+      }
+      try copy(0)
+      let first = try runs.train(Self.name, settings)
+      #expect(first.succeeded, "\(first)")
+      try copy(1)
+      let more = settings + ["training.steps=10"]
+      let refused = try runs.train(Self.name, more, ranks: 2, more: ["--resume"])
+      #expect(
+        refused.isRefusal(
+          65, "data.train: ", "in 1 shard (", " before, ", "in 2 shards (", "--force data.train"),
+        "\(refused)")
+      let forced = try runs.train(
+        Self.name, more, more: ["--resume", "--force", "data.train"])
+      #expect(forced.succeeded, "\(forced)")
+      #expect(
+        forced.standardError.contains("changed since the run began: data.train"), "\(forced)")
+      #expect(try runs.losses(Self.name).count == 10)
+    }
+
+    /// Its digests are right, but no training can have written it.
+    @Test func aCheckpointWithNumbersThatCannotBeIsRefused() throws {
+      let runs = try TinyRuns()
+      let first = try runs.train(Self.name)
+      #expect(first.succeeded, "\(first)")
+      let store = CheckpointStore(path: runs.path(Self.name) + "/checkpoints")
+      let checkpoint = try Checkpoint(opening: store.folder(step: 8))
+      let skipped = JSON.Member("skipped_steps", .integer(.max))
+      for (epoch, position, details) in [
+        (Int.max, 0, []), (0, Int.max, []), (0, 0, [skipped]),
+      ] as [(Int, Int, [JSON.Member])] {
+        var state = checkpoint.state
+        (state.epoch, state.position, state.details) = (epoch, position, details)
+        try store.write(
+          state, model: checkpoint.model(), optimizer: checkpoint.optimizer(), isBest: false)
+        let outcome = try runs.train(
+          Self.name, ["training.steps=9"], ranks: 2, more: ["--resume"])
+        #expect(outcome.isRefusal(65, "state.json", "can't be"), "\(outcome)")
+      }
     }
 
     @Test func everySettingThatIsRefusedIsNamedAndOnlyKeysCanBeForced() throws {

@@ -20,7 +20,7 @@ public struct AttentionJob {
     _ loaded: LoadedDetector, data: [String], kind: AttentionKind, output: String, batch: Int,
     communicator: Communicator, workers: WorkerPool
   ) throws -> Int {
-    let set = try ShardSet(patterns: data)
+    let set = try SharedShards.open(data, communicator: communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     let crop = loaded.crop
     let pixels = crop * crop

@@ -46,7 +46,7 @@ public struct AttributionJob {
     guard prototypes.height == crop, prototypes.width == crop else {
       throw SizeError(path: path, size: "\(prototypes.height)x\(prototypes.width)", crop: crop)
     }
-    let set = try ShardSet(patterns: data)
+    let set = try SharedShards.open(data, communicator: communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     let fakes = (0..<set.count).filter { set.labels[$0] != 0 }
     guard !fakes.isEmpty else { throw PrototypeSurvey.NoForgeries(file: set.shards[0].path) }

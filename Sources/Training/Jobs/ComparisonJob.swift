@@ -46,6 +46,15 @@ public final class ComparisonJob {
     var exitStatus: ExitStatus { .badData }
   }
 
+  /// There are not so many seeds after the first.
+  struct NoMoreSeeds: ReportableError {
+    let seed: Int
+    var description: String {
+      "run.seed: there are too few whole numbers after \(seed) for --seeds; choose a smaller one"
+    }
+    var exitStatus: ExitStatus { .badData }
+  }
+
   /// No test image was made by the method that is to be left out.
   struct NotTested: ReportableError {
     let method: String
@@ -93,13 +102,14 @@ public final class ComparisonJob {
     output = settings.output ?? configuration.run.folder
     patterns = settings.data.isEmpty ? configuration.data.test : settings.data
     guard !patterns.isEmpty else { throw MissingData() }
-    test = try ShardSet(patterns: patterns)
+    guard configuration.run.seed <= Int.max - settings.seeds else {
+      throw NoMoreSeeds(seed: configuration.run.seed)
+    }
+    test = try SharedShards.open(patterns, communicator: communicator)
     testDigest = try Self.digest(of: test)
     workers = WorkerPool(
       threads: configuration.training.threads ?? ThreadShare.perRank(communicator))
-    // Refuses a crop that does not fit.
-    _ = try BatchLoader(
-      evaluating: test, samples: [], batchSize: 1, crop: configuration.data.crop)
+    try test.checkFits(crop: configuration.data.crop)
     plan = ComparisonPlan(
       configuration, methods: settings.methods, seeds: settings.seeds,
       leftOut: try Self.leftOut(settings, configuration, test, communicator), output: output)

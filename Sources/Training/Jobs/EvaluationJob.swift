@@ -53,7 +53,7 @@ public struct EvaluationJob {
     _ loaded: LoadedDetector, data: [String], output: String, degradations: [Degradation] = [],
     localises: Bool, batch: Int, communicator: Communicator, workers: WorkerPool
   ) throws -> Report? {
-    let set = try ShardSet(patterns: data)
+    let set = try SharedShards.open(data, communicator: communicator)
     try JobOutput.makeFolder(output, communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     pass.degradations = degradations

@@ -12,7 +12,7 @@ public struct PrototypesJob {
     _ loaded: LoadedDetector, data: [String], imagesPerMethod: Int, output: String, batch: Int,
     communicator: Communicator, workers: WorkerPool
   ) throws -> PrototypesFile? {
-    let set = try ShardSet(patterns: data)
+    let set = try SharedShards.open(data, communicator: communicator)
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     var progress: Progress?
