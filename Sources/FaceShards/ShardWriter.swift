@@ -145,6 +145,7 @@ public final class ShardWriter {
       try file.write("method_names", methodNames)
       if let sources { try file.write("sources", sources) }
       if let paths { try file.write("paths", paths) }
+      try file.flush()
       images = nil
       masks = nil
       try file.close()

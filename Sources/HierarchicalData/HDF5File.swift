@@ -72,7 +72,8 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   public var filePath: String { path }
   public var datasetName: String? { nil }
 
-  /// Hands everything written so far to the operating system.
+  /// Hands everything written so far to the operating system. A dataset that goes does that too, but
+  /// can't report what could not be written: call this before.
   public func flush() throws(HDF5Error) {
     try Shim.check(file: path, action: "cannot write") { rfm_h5_flush_file(handle, $0, $1) }
   }
@@ -171,6 +172,7 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     precondition(product(shape) == values.count, "\(name) has as many values as its shape says")
     let dataset = try createDataset(name, of: T.self, shape: shape, layout: layout)
     try dataset.writeAll(values)
+    try flush()
   }
 
   /// Creates a one-dimensional dataset of strings and writes all of it.
@@ -180,5 +182,6 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   ) throws(HDF5Error) {
     let dataset = try createDataset(name, of: type, shape: [strings.count], layout: layout)
     try dataset.writeStrings(strings)
+    try flush()
   }
 }

@@ -35,6 +35,17 @@ private final class SmallDisk {
     else { throw Failure(code: errno) }
   }
 
+  /// Leaves so much room.
+  func fill(leaving kilobytes: Int) throws {
+    let filler = open(path + "/filler", O_WRONLY | O_CREAT, 0o600)
+    defer { close(filler) }
+    let block = [UInt8](repeating: 1, count: 4096)
+    while write(filler, block, block.count) == block.count {}
+    let size = lseek(filler, 0, SEEK_END)
+    guard size > kilobytes << 10, ftruncate(filler, size - off_t(kilobytes << 10)) == 0
+    else { throw Failure(code: errno) }
+  }
+
   func protect() throws {
     guard mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT | MS_RDONLY), nil) == 0
     else { throw Failure(code: errno) }
@@ -88,11 +99,7 @@ extension Jobs {
       let job = try Job("rfm", runs.arguments("x", settings), ranks: 2, timeLimit: 120)
       let metrics = disk.path + "/x/metrics.jsonl"
       #expect(job.wait(until: { _ in (try? bytes(metrics).isEmpty) == false }))
-      let filler = try #require(fopen(disk.path + "/filler", "w"))
-      setvbuf(filler, nil, _IONBF, 0)
-      let block = [UInt8](repeating: 1, count: 4096)
-      while fwrite(block, 1, block.count, filler) == block.count {}
-      fclose(filler)
+      try disk.fill(leaving: 0)
       let outcome = job.wait()
       #expect(outcome.isRefusal(74, disk.path + "/x/", "No space left on device"), "\(outcome)")
       // What is there is whole.
@@ -102,13 +109,31 @@ extension Jobs {
     @Test(.enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"))
     func aDiskThatIsFullFromTheStartIsNamedAndStaysAsItWas() throws {
       let disk = try SmallDisk(megabytes: 1)
-      let filler = [UInt8](repeating: 1, count: 1 << 20)
-      let file = try #require(fopen(disk.path + "/filler", "w"))
-      fwrite(filler, 1, filler.count, file)
-      fclose(file)
+      try disk.fill(leaving: 0)
       let outcome = try runs.train("x", ["run.directory=\(disk.path)"], ranks: 2)
       #expect(outcome.isRefusal(74, "\(disk.path)/x/", "No space left on device"), "\(outcome)")
       #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path) == ["filler"])
+    }
+
+    /// With room for the beginning, too: HDF5 holds back what it writes until a file is closed.
+    @Test(
+      .enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"),
+      arguments: [
+        (Applying.evaluate, 0), (.attribute, 0), (.attention, 24),
+        (.prototypes, 24), (.prototypes, 0),
+      ])
+    func aFullDiskEndsEveryCommandThatWrites(command: Applying, kilobytes: Int) throws {
+      let disk = try SmallDisk(megabytes: 1)
+      try disk.fill(leaving: kilobytes)
+      let output = disk.path + "/" + command.outputName
+      let outcome = try Job.run(
+        "rfm",
+        command.arguments(
+          checkpoint: TinyRuns.checkpoint.get().path, data: SharedData.train, output: output),
+        ranks: 2)
+      #expect(outcome.isRefusal(74, output, "No space left on device"), "\(outcome)")
+      let left = try FileManager.default.subpathsOfDirectory(atPath: disk.path)
+      #expect(left.allSatisfy { $0 == "filler" || $0 == "results" }, "\(left)")
     }
 
     @Test(.enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"))

@@ -25,17 +25,19 @@ public struct AttentionJob {
     let crop = loaded.crop
     let pixels = crop * crop
     let beside = "\(output).\(getpid()).partial"
+    var file: HDF5File?
     var maps: HDF5Dataset?
     var logits: HDF5Dataset?
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
     if communicator.isRoot {
-      let file = try HDF5File.create(beside)
-      maps = try file.createDataset(
+      let created = try HDF5File.create(beside)
+      maps = try created.createDataset(
         "attention", of: Float.self, shape: [set.count, crop, crop],
         layout: HDF5Layout(chunk: [1, crop, crop], fletcher32: true))
-      logits = try file.createDataset("logits", of: Float.self, shape: [set.count, 2])
-      try file.setAttribute("kind", .string(kind.rawValue))
-      try file.setAttribute("checkpoint", .string(loaded.source))
+      logits = try created.createDataset("logits", of: Float.self, shape: [set.count, 2])
+      try created.setAttribute("kind", .string(kind.rawValue))
+      try created.setAttribute("checkpoint", .string(loaded.source))
+      file = consume created
     }
     Whereabouts.enter(.mapping)
     do {
@@ -66,9 +68,11 @@ public struct AttentionJob {
         progress?.update(range.upperBound)
       }
       progress?.finish()
-      maps = nil
-      logits = nil
-      if communicator.isRoot {
+      if let file = file.take() {
+        try file.flush()
+        maps = nil
+        logits = nil
+        try file.close()
         try DurableFile.synchroniseFile(beside)
         guard rename(beside, output) == 0 else {
           throw FileError(operation: "rename to", path: output)
