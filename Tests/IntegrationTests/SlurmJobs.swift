@@ -14,11 +14,14 @@ extension Jobs {
     /// Submits a training of two ranks, and ends when Slurm says that the job has.
     ///
     /// Standard output: the job's state and number of restarts at the end. Its log is in `log`.
-    private func submitted(_ name: String, _ settings: [String], tasks: Int = 2) throws -> Job {
+    private func submitted(
+      _ name: String, _ settings: [String], tasks: Int = 2, options: String = "",
+      environment: [String: String] = [:]
+    ) throws -> Job {
       try folder.write(
         """
         set -eu
-        job=$(sbatch --parsable --ntasks \(tasks) --cpus-per-task 1 --output log "$@")
+        job=$(sbatch --parsable --ntasks \(tasks) --cpus-per-task 1 --output log \(options) "$@")
         echo "$job" >number
         while :; do
           state=$(scontrol --oneliner show job "$job" | grep -o 'JobState=[A-Z]*')
@@ -34,7 +37,8 @@ extension Jobs {
         Facility.slurm.path,
         ["bash", "submit", repository.path + "/launch/slurm.sbatch"]
           + runs.arguments(name, settings).dropFirst(),
-        environment: ["RFM": Job.product("rfm"), "RFM_HOME": repository.path],
+        environment: ["RFM": Job.product("rfm"), "RFM_HOME": repository.path]
+          .merging(environment) { $1 },
         directory: folder.path, timeLimit: 120)
     }
 
@@ -90,6 +94,24 @@ extension Jobs {
       }
       #expect(try runs.endedAlike("run", "whole"), "\(log)")
       #expect(try runs.steps("run").map { $0["step"]?.integerValue } == Array(1...48))
+    }
+
+    /// Also after it was requeued, when Slurm's own signal does not come any more.
+    @Test func beforeEveryTimeLimitItSavesAndReturnsToTheQueue() throws {
+      let job = try submitted(
+        "run", ["training.steps=1000000", "checkpoint.every_steps=1000000"],
+        options: "--time 1 --signal B:USR1@1", environment: ["RFM_STOP_SECONDS": "57"])
+      #expect(job.wait(until: { _ in log.contains("2 ranks on node, start 3") }), "\(log)")
+      let asked = log.components(separatedBy: "asked to make room: saving").count - 1
+      #expect(asked == 2, "\(log)")
+      #expect(log.components(separatedBy: "stopped on request at step").count == 3, "\(log)")
+      #expect(log.contains("continuing "), "\(log)")
+      let number = try String(contentsOfFile: folder.file("number"), encoding: .utf8)
+        .trimmingCharacters(in: .whitespacesAndNewlines)
+      #expect(try slurm(job, "scancel", number).succeeded)
+      let outcome = job.wait()
+      #expect(outcome.standardOutput.hasPrefix("JobState=CANCELLED\nRestarts=2\n"), "\(outcome)")
+      #expect(outcome.leftovers.isEmpty, "\(outcome)")
     }
 
     /// What would fail again is not tried again.
