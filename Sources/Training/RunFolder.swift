@@ -65,6 +65,7 @@ public final class RunFolder: Sendable {
         description: "\(printable(path)) is in use by another training: wait for it to end, or "
           + "choose another run.name")
     }
+    Self.removeLeftovers(in: path)
     self.path = path
     self.made = made
     lock = descriptor
@@ -80,6 +81,16 @@ public final class RunFolder: Sendable {
   }
 
   deinit { close(lock) }
+
+  /// Removes what a process that was killed had begun to write (see `DurableFile`).
+  private static func removeLeftovers(in path: String) {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
+      guard name.hasSuffix(".partial"),
+        ["config.yaml.", "environment.json.", "report.html."].contains(where: name.hasPrefix)
+      else { continue }
+      unlink("\(path)/\(name)")
+    }
+  }
 
   /// Of `path` and the folders that it lies in, those that are not there, the outermost first.
   private static func missingFolders(_ path: String) -> [String] {

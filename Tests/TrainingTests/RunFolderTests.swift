@@ -42,6 +42,17 @@ import Testing
     }
   }
 
+  /// A kill may come while config.yaml is written, too.
+  @Test func whatAKilledTrainingHadBegunToWriteIsRemoved() throws {
+    do { _ = try RunFolder(opening: folder.path, resume: false) }
+    for name in ["config.yaml.12.partial", "environment.json.3.partial", "notes.partial"] {
+      try Data("run:".utf8).write(to: URL(fileURLWithPath: folder(name)))
+    }
+    do { _ = try RunFolder(opening: folder.path, resume: true) }
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+    #expect(names.filter { $0.hasSuffix(".partial") } == ["notes.partial"])
+  }
+
   @Test func configurationAndEnvironmentAreWritten() throws {
     let run = try RunFolder(opening: folder.path, resume: false)
     var configuration = Configuration()
