@@ -18,14 +18,16 @@ struct FolderListing {
 
   /// Lists everything but hidden files (names that start with a dot). Throws ``PackError`` if a
   /// folder can't be read.
-  init(of root: BytePath) throws {
+  ///
+  /// - Parameter found: called for every file.
+  init(of root: BytePath, found: () -> Void = {}) throws {
     self.root = root
     guard let real = Self.realPath(root) else {
       throw PackError.inputOutput(
         "\(root): can't be opened: \(String(cString: strerror(errno)))")
     }
     realRoot = real
-    try walk(BytePath(bytes: []), ancestors: [])
+    try walk(BytePath(bytes: []), ancestors: [], found)
     files.sort()
   }
 
@@ -33,7 +35,9 @@ struct FolderListing {
     relative.bytes.isEmpty ? root : root.appending(relative.bytes)
   }
 
-  private mutating func walk(_ folder: BytePath, ancestors: Set<Identity>) throws {
+  private mutating func walk(
+    _ folder: BytePath, ancestors: Set<Identity>, _ found: () -> Void
+  ) throws {
     let path = full(folder)
     guard let stream = path.withCString({ opendir($0) }) else {
       throw PackError.inputOutput(
@@ -79,11 +83,12 @@ struct FolderListing {
       switch status.st_mode & S_IFMT {
       case S_IFREG:
         files.append(relative)
+        found()
       case S_IFDIR:
         if chain.contains(Self.identity(status)) {
           notes.append("\(full(relative)): a link to a folder above itself; not followed")
         } else {
-          try walk(relative, ancestors: chain)
+          try walk(relative, ancestors: chain, found)
         }
       default:
         notes.append("\(full(relative)): neither a file nor a folder; passed over")

@@ -62,18 +62,19 @@ public enum Packer {
   /// - Parameters:
   ///   - isCancelled: asked now and then; if it answers yes on any rank, packing ends on all with
   ///     ``PackError/cancelled`` and leaves nothing.
+  ///   - found: called on rank 0 for every file while the input is listed, before everything else.
   ///   - progress: called with this rank's images done and in all.
   /// - Throws: ``PackError``, or whatever `ranks` throws; on all ranks if on one.
   public static func pack(
     _ settings: PackSettings, ranks: any PackingRanks = SingleRank(),
-    isCancelled: () -> Bool = { false },
+    isCancelled: () -> Bool = { false }, found: () -> Void = {},
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> PackReport {
     let staging = settings.output + "/.packing"
     var lock: FolderLock?
     defer { withExtendedLifetime(lock) {} }
     let bytes = try onRoot(ranks) {
-      let plan = try prepare(settings)
+      let plan = try prepare(settings, found)
       lock = try FolderLock(settings.output)
       try makeStaging(staging)
       return plan.encoded
@@ -108,8 +109,8 @@ public enum Packer {
 
   // MARK: Before
 
-  private static func prepare(_ settings: PackSettings) throws -> PackPlan {
-    let listing = try FolderListing(of: BytePath(settings.input))
+  private static func prepare(_ settings: PackSettings, _ found: () -> Void) throws -> PackPlan {
+    let listing = try FolderListing(of: BytePath(settings.input), found: found)
     let layout = try PackLayout(files: listing.files, folder: settings.input)
     var plan = try PackPlan(
       layout: layout, shares: settings.split, seed: settings.seed,

@@ -121,7 +121,7 @@ struct PackCommand: RankCommand {
     do {
       report = try Packer.pack(
         settings, ranks: PackingCommunicator(communicator),
-        isCancelled: { StopSignal.isReceived }, progress: show)
+        isCancelled: { StopSignal.isReceived }, found: Whereabouts.progress, progress: show)
     } catch {
       meter?.interrupt()
       if case PackError.cancelled = error { StopSignal.obey() }

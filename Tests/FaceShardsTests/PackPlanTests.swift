@@ -168,7 +168,9 @@ import Testing
         atPath: inside.path + "/" + link, withDestinationPath: target)
     }
     #expect(mkfifo(inside.path + "/real/pipe", 0o600) == 0)
-    let listing = try FolderListing(of: BytePath(inside.path))
+    var found = 0
+    let listing = try FolderListing(of: BytePath(inside.path)) { found += 1 }
+    #expect(found == listing.files.count)
     #expect(
       listing.files.map(\.description) == [
         "more/a.png", "more/same.png", "real/a.png", "real/same.png",
