@@ -97,6 +97,26 @@ extension Jobs {
       #expect(try Self.result(runs) == before)
     }
 
+    @Test func launchLocalStartsAKilledTrainingAnew() throws {
+      let runs = try TinyRuns()
+      let job = try Job(
+        repository.path + "/launch/local",
+        ["--ranks", "\(Self.ranks)", "--restarts", "2"]
+          + runs.arguments(Self.name, Self.settings),
+        environment: ["RFM": Job.product("rfm")], timeLimit: 240)
+      // After the first checkpoint, which the second waits for.
+      let isThere = job.wait(until: { _ in (try? runs.steps(Self.name).count) ?? 0 >= 16 })
+      #expect(isThere, "\(job.wait())")
+      kill(try #require(job.ranks()[1], "\(job.wait())"), SIGKILL)
+      let outcome = job.wait()
+      #expect(outcome.succeeded, "\(outcome)")
+      for words in ["restart 1 of 2", "continuing "] {
+        #expect(outcome.standardError.contains(words), "\(outcome)")
+      }
+      let isTheSame = try Self.result(runs) == Self.whole.get()
+      #expect(isTheSame, "other weights or moments than without the kill")
+    }
+
     @Test func anotherNumberOfRanksContinuesTheSameOrder() throws {
       let settings = ["training.batch_norm=synchronized"]
       let runs = try TinyRuns()
