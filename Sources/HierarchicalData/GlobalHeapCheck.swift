@@ -10,10 +10,6 @@ import Foundation
 struct GlobalHeapCheck {
   /// What is wrong with a heap near either end of the file, or `nil`.
   private(set) var problem: String?
-  /// Whether the superblock at the file's beginning says that addresses and lengths have 8 bytes, as
-  /// in all usual files. Others are left to the library.
-  private(set) var hasUsualSizes = false
-
   /// Bytes that are searched at either end.
   private static let window = 1 << 20
 
@@ -25,8 +21,6 @@ struct GlobalHeapCheck {
     guard fstat(descriptor, &status) == 0 else { return }
     let size = Int(status.st_size)
     let head = Self.read(descriptor, from: 0, count: min(Self.window, size))
-    hasUsualSizes = Self.hasUsualSizes(head)
-    guard hasUsualSizes else { return }
     problem = Self.problem(in: head, at: 0, fileSize: size)
     // Heaps begin at multiples of 8.
     let start = max(head.count, size - Self.window) / 8 * 8
@@ -47,12 +41,6 @@ struct GlobalHeapCheck {
     }
   }
 
-  private static func hasUsualSizes(_ head: [UInt8]) -> Bool {
-    guard head.count >= 16, head.starts(with: [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A])
-    else { return false }
-    return head[8] < 2 ? head[13] == 8 && head[14] == 8 : head[9] == 8 && head[10] == 8
-  }
-
   private static func problem(in bytes: [UInt8], at start: Int, fileSize: Int) -> String? {
     bytes.withUnsafeBytes { bytes in
       let signature: [UInt8] = [0x47, 0x43, 0x4F, 0x4C, 1, 0, 0, 0]  // "GCOL", version 1
@@ -67,8 +55,10 @@ struct GlobalHeapCheck {
     }
   }
 
+  /// What is wrong with one heap, or `nil`.
+  ///
   /// - Parameter room: bytes from the heap's beginning to the end of the file.
-  private static func problem(
+  static func problem(
     ofHeapAt place: Int, in bytes: UnsafeRawBufferPointer, room: Int
   ) -> String? {
     func number(_ offset: Int) -> UInt64 {

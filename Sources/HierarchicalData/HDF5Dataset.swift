@@ -101,15 +101,15 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
   public let type: HDF5Type
   private let handle: Int64
   /// Whether addresses and lengths in the file have 8 bytes and its HDF5 part begins at 0.
-  private let hasUsualSizes: Bool
+  private let isPlain: Bool
   private let extent: Mutex<[Int]>
 
   /// Takes over `handle`.
   init(
-    handle: Int64, filePath: String, name: String, hasUsualSizes: Bool = false
+    handle: Int64, filePath: String, name: String, isPlain: Bool = false
   ) throws(HDF5Error) {
     self.handle = handle
-    self.hasUsualSizes = hasUsualSizes
+    self.isPlain = isPlain
     self.filePath = filePath
     self.name = name
     var d = rfm_h5_description()
@@ -279,7 +279,7 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
     }
     // A Swift string takes 16 bytes beside its text, a pointer 8.
     let count = try boundedCount(elementSize: (string.fixedLength ?? 0) + 24, limit: limit)
-    if string.fixedLength == nil, hasUsualSizes,
+    if string.fixedLength == nil, isPlain,
       let strings = try readReferencedStrings(count: count, limit: limit)
     {
       return strings

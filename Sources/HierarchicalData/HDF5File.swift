@@ -13,13 +13,13 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   public let path: String
   /// Negative once it is closed.
   private var handle: Int64
-  /// See ``GlobalHeapCheck``; false for files that are written.
-  private let hasUsualSizes: Bool
+  /// See ``StructureCheck``; false for files that are written.
+  private let isPlain: Bool
 
   private init(path: String, handle: Int64) {
     self.path = path
     self.handle = handle
-    hasUsualSizes = false
+    isPlain = false
   }
 
   /// Opens an existing file for reading only, without a file lock.
@@ -32,12 +32,18 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     if let reason = heaps.problem {
       throw HDF5Error(file: path, action: "cannot open", reason: reason)
     }
+    let structure: StructureCheck
+    do throws(StructureDamage) { structure = try StructureCheck(of: path) } catch {
+      throw HDF5Error(
+        file: path, action: "cannot open", reason: error.reason,
+        isInputOutput: error.isInputOutput)
+    }
     let handle = try Shim.check(file: path, action: "cannot open") {
       rfm_h5_open_file(path, $0, $1)
     }
     self.path = path
     self.handle = handle
-    hasUsualSizes = heaps.hasUsualSizes
+    isPlain = structure.isPlain
   }
 
   /// Creates a file, replacing one of the same name.
@@ -109,7 +115,7 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
       rfm_h5_open_dataset(handle, name, $0, $1)
     }
     return try HDF5Dataset(
-      handle: dataset, filePath: path, name: name, hasUsualSizes: hasUsualSizes)
+      handle: dataset, filePath: path, name: name, isPlain: isPlain)
   }
 
   /// Creates a dataset of numbers.
