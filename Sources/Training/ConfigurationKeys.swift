@@ -126,7 +126,7 @@ extension Configuration {
       "Where a loss or gradient is infinite or no number: stop, and say on which rank and in which "
         + "layer; or skip the update, which stops after ten in a row."),
     .optionalInteger(
-      "training.threads", \.training.threads, 1...4096, effect: .harmless,
+      "training.threads", \.training.threads, ThreadShare.range, effect: .harmless,
       "Threads of a rank; null: its share of the machine's cores."),
     .choice("training.optimizer.name", \.training.optimizer.name, "The update rule."),
     .number(

@@ -86,7 +86,10 @@ struct BenchmarkCommand: RankCommand {
     }
     guard (1...1024).contains(batch), (1...100_000).contains(steps), (0...100_000).contains(warmup),
       (1...1024).contains(threads ?? 1)
-    else { throw ValidationError("--batch, --steps and --threads take 1 or more") }
+    else {
+      throw ValidationError(
+        "--batch and --threads take 1 to 1024, --steps 1 to 100000, --warmup 0 to 100000")
+    }
     guard [inference, allreduce, scaling].count(where: { $0 }) < 2 else {
       throw ValidationError("--inference, --allreduce and --scaling exclude each other")
     }

@@ -85,8 +85,8 @@ struct PackCommand: RankCommand {
     guard imagesPerShard >= 1 else {
       throw ValidationError("--images-per-shard \(imagesPerShard): must be at least 1")
     }
-    guard (threads ?? 1) >= 1 else {
-      throw ValidationError("--threads \(threads ?? 0): must be at least 1")
+    guard ThreadShare.range.contains(threads ?? 1) else {
+      throw ValidationError("--threads \(threads ?? 0): must be \(ThreadShare.limits)")
     }
     guard (0...9).contains(gzip ?? 0) else {
       throw ValidationError("--gzip \(gzip ?? 0): must be 0 to 9")

@@ -54,7 +54,9 @@ struct WorkerOptions: ParsableArguments {
   var batch = 32
 
   func validate() throws {
-    if let threads, threads < 1 { throw ValidationError("--threads takes 1 or more") }
+    guard ThreadShare.range.contains(threads ?? 1) else {
+      throw ValidationError("--threads takes \(ThreadShare.limits), not \(threads ?? 0)")
+    }
     guard (1...4096).contains(batch) else { throw ValidationError("--batch takes 1 to 4096") }
   }
 

@@ -69,8 +69,8 @@ struct SynthesizeCommand: RankCommand {
     guard imagesPerShard >= 1 else {
       throw ValidationError("--images-per-shard is \(imagesPerShard), expected at least 1.")
     }
-    guard threads ?? 1 >= 1 else {
-      throw ValidationError("--threads is \(threads ?? 0), expected at least 1.")
+    guard ThreadShare.range.contains(threads ?? 1) else {
+      throw ValidationError("--threads is \(threads ?? 0), expected \(ThreadShare.limits).")
     }
     guard !output.isEmpty else { throw ValidationError("--output is empty, expected a folder.") }
   }

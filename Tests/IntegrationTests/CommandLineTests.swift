@@ -52,6 +52,9 @@ extension Jobs {
     @Test(arguments: [
       ["bogus"], ["train"], ["train", "--config"], ["evaluate", "--bogus"],
       ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "o", "--threads", "0"],
+      ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "o", "--threads", "1000000000"],
+      ["pack", "--input", "i", "--output", "o", "--threads", "9223372036854775807"],
+      ["synthesize", "--output", "o", "--threads", "4097"],
       ["attention", "--checkpoint", "c", "--data", "d", "--output", "o", "--kind", "map"],
       ["synthesize", "--output", "o", "--size", "7"], ["pack", "--input", "i"],
       [
