@@ -150,10 +150,9 @@ struct StructureCheck {
   }
 
   private func requireWhole(_ end: UInt64) throws(StructureDamage) {
-    // The library takes it as counted from the beginning of the file's HDF5 part.
-    guard end <= UInt64(fileSize - base) else {
+    guard end <= UInt64(fileSize) else {
       throw StructureDamage(
-        reason: "truncated file: it has \(fileSize - base) bytes, but says it has \(end)")
+        reason: "truncated file: it has \(fileSize) bytes, but says it has \(end)")
     }
   }
 
@@ -451,7 +450,8 @@ struct StructureCheck {
       let length = try table.number(4)
       let address = try table.word()
       let index = try table.number(4)
-      if length == 0 { continue }
+      // The library follows references to empty texts too.
+      if address == 0 { continue }
       let heap: [UInt64: UInt64]
       if let known = heaps[address] {
         heap = known

@@ -77,6 +77,8 @@ import Testing
     let name = try place(of: Array("format\0".utf8))
     let reference = try place(of: words(heap), after: name)
     #expect(number(reference - 4, 4) == 9)
+    // Found by fuzzing: the library looks for empty texts as well.
+    #expect(try refusal(reference - 4, [0, 0, 0, 0] + words(heap + 8)) == "there is no GCOL")
     #expect(try refusal(reference + 8, [99]) == "a text refers to what is not there")
     #expect(try refusal(reference - 4, [200]) == "a text refers to what is not there")
     #expect(try refusal(reference, words(heap + 8)) == "there is no GCOL")
@@ -140,6 +142,21 @@ import Testing
     #expect(try refusal(list + 8, words(size)) == "a name lies outside its heap")
     #expect(try refusal(list + 6, [255]).hasSuffix("is damaged"))
     #expect(try refusal(list + 16, words(1 << 50)).contains("an object at byte"))
+  }
+
+  @Test func typesWithinTypesAreFollowedOnlySoFar() throws {
+    // Arrays of one array of one array of … one byte.
+    func nested(_ depth: Int) -> [UInt8] {
+      (0..<depth).flatMap { _ in [0x3A, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0] as [UInt8] }
+        + [0x30, 0, 0, 0, 1, 0, 0, 0, 0, 0, 8, 0]
+    }
+    var good = FieldReader(nested(7), origin: 0)
+    #expect(try ElementType(&good).bytes == 1)
+    for depth in [8, 100_000] {
+      var deep = FieldReader(nested(depth), origin: 0)
+      let error = #expect(throws: StructureDamage.self) { try ElementType(&deep) }
+      #expect(error?.reason.contains("8 others around it") == true)
+    }
   }
 
   @Test func otherWidthsOfAddressesAreRefused() throws {

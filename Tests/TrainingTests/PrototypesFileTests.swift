@@ -193,6 +193,35 @@ import Testing
     #expect(throws: HDF5Error.self) { try PrototypesFile(reading: folder("prototypes.h5")) }
   }
 
+  @Test func aFileCutShortAnywhereIsRefused() throws {
+    try example.write(to: folder("whole.h5"))
+    let whole = try Data(contentsOf: folder.url.appendingPathComponent("whole.h5"))
+    for count in stride(from: 0, to: whole.count, by: 131) {
+      try whole.prefix(count).write(to: folder.url.appendingPathComponent("cut.h5"))
+      let error = #expect(throws: HDF5Error.self) { try PrototypesFile(reading: folder("cut.h5")) }
+      #expect(error.map { ExitStatus(ending: $0) } == .badData, "\(count) bytes")
+    }
+  }
+
+  @Test func mapsThatNoMemoryHoldsAreRefusedBeforeItIsTaken() throws {
+    for side in [1 << 12, 1 << 20] {
+      let path = folder("huge-\(side).h5")
+      do {
+        let file = try HDF5File.create(path)
+        try file.setAttribute("format", .string("rfm-prototypes"))
+        try file.setAttribute("version", .integer(1))
+        _ = try file.createDataset(
+          "prototypes", of: Float.self, shape: [99, side, side],
+          layout: HDF5Layout(chunk: [1, 1, side]))
+        try file.write("counts", [Int64](repeating: 1, count: 99))
+        try file.write("method_names", (0..<99).map { "m\($0)" })
+      }
+      let error = #expect(throws: (any Error).self) { try PrototypesFile(reading: path) }
+      let text = error.map { "\($0)" } ?? ""
+      #expect(text.hasPrefix(path) && (text.contains("impossible") || text.contains("allowed")))
+    }
+  }
+
   @Test func whatStoodThereStaysWhenWritingFails() throws {
     let path = folder("missing-folder") + "/prototypes.h5"
     #expect(throws: (any Error).self) { try example.write(to: path) }
