@@ -20,6 +20,9 @@ AI void NAME(slide_forward)(const ACT *p0, const ACT *p1, const ACT *p2, const A
   vf l0 = 0.0f, c0 = 0.0f, r0, l1 = 0.0f, c1 = 0.0f, r1 = 0.0f;
   for (ptrdiff_t x = 0; x < W; x++) {
     const ptrdiff_t at = x * ld;
+    // What the next two rows of outputs will need.
+    prefetch(p3 + W * ld + at);
+    if (two) prefetch(p3 + 2 * W * ld + at);
     vf z1 = NAME(load)(p1 + at) * scale + shift;
     vf v1 = NAME(rectify)(z1, floor);
     if (want_bits) bits0[x * bits_ld] = NAME(bits)(z1 > floor);
@@ -136,6 +139,8 @@ AI void NAME(slide_backward)(const ACT *above, const ACT *at, const ACT *below, 
       m2 = NAME(load)(at + p + ld);
       if (bottom) b2 = NAME(load)(below + p + ld);
     }
+    prefetch(y + p + W * ld);  // the next row's
+    prefetch_to_write(dz + p + W * ld);
     const vf value = NAME(load)(y + p);
     const vf z = value * scale + shift;
     const vf a = NAME(rectify)(z, floor);

@@ -9,7 +9,6 @@ static const rfm_kernel_table NAME(table) = {
     .residual_sum = NAME(residual_sum),
     .pool_forward = NAME(pool_forward),
     .pool_backward = NAME(pool_backward),
-    .pool_gradient_sums = NAME(pool_gradient_sums),
     .gather_strided = NAME(gather_strided),
     .patches = NAME(patches),
     .unpatch = NAME(unpatch),

@@ -185,7 +185,7 @@ final class FrozenPass: @unchecked Sendable {
         .advanced(by: image * outPixels, precision)
       table.pool_forward(
         &y, &skip, out + image * outPixels * element, winner(index, image: firstImage + image),
-        Int32(size.height), Int32(size.width))
+        nil, Int32(size.height), Int32(size.width))
     }
   }
 

@@ -81,19 +81,16 @@ extension TrainingProgram {
     let size = geometry.blocks[index]
     let element = precision.size
     let stride = paddedChannels(layers.blocks[index].units.last!.outputs)
-    let y = kept.units.last! + image * size.pixels * stride * element
+    func add(_ y: UnsafeRawPointer, _ pixels: Int, to sums: UnsafeMutablePointer<Double>) {
+      let at = image * pixels * stride * element
+      table.gradient_sums(dx + at, y + at, Int32(pixels), Int32(stride), sums)
+    }
     if let shortcut = kept.shortcut {
-      let half = size.halved.pixels * stride
-      let gradient = dx + image * half * element
-      table.pool_gradient_sums(
-        gradient, kept.winners! + image * half, y, sums, Int32(stride), Int32(size.height),
-        Int32(size.width))
-      table.gradient_sums(
-        gradient, shortcut + image * half * element, Int32(size.halved.pixels), Int32(stride),
-        otherSums)
+      // Pooling hands dx on to its maxima alone.
+      add(kept.maxima!, size.halved.pixels, to: sums)
+      add(shortcut, size.halved.pixels, to: otherSums)
     } else {
-      table.gradient_sums(
-        dx + image * size.pixels * stride * element, y, Int32(size.pixels), Int32(stride), sums)
+      add(kept.units.last!, size.pixels, to: sums)
     }
   }
 

@@ -4,7 +4,7 @@ import Tensors
 /// Everything that a training pass writes, planned before the first step.
 ///
 /// Kept from forward to backward: each convolution's raw output, each block's output, and where the
-/// pooling found its maxima. Depthwise outputs and patches are computed again tile by tile.
+/// pooling found its maxima and what they were. Depthwise outputs and patches are computed again tile by tile.
 final class TrainingBuffers: @unchecked Sendable {
   /// One block's kept activations.
   struct BlockActivations {
@@ -12,6 +12,9 @@ final class TrainingBuffers: @unchecked Sendable {
     var units: [UnsafeMutableRawPointer]
     var shortcut: UnsafeMutableRawPointer?
     var winners: UnsafeMutablePointer<UInt8>?
+    /// The last unit's raw output where the pooling found its maxima, (batch, pooled pixels, padded
+    /// channels).
+    var maxima: UnsafeMutableRawPointer?
     /// The block's output.
     var output: UnsafeMutableRawPointer
   }
@@ -101,6 +104,7 @@ final class TrainingBuffers: @unchecked Sendable {
       var units: [Int]
       var shortcut: Int?
       var winners: Int?
+      var maxima: Int?
       var output: Int
     }
     var offsets: [Offsets] = []
@@ -129,6 +133,7 @@ final class TrainingBuffers: @unchecked Sendable {
           units: block.units.map { plan.take(map(size, $0.outputs)) },
           shortcut: block.shortcut.map { plan.take(map(size.halved, $0.outputs)) },
           winners: block.shortcut.map { plan.take(map(size.halved, $0.outputs) / element) },
+          maxima: block.shortcut.map { plan.take(map(size.halved, $0.outputs)) },
           output: plan.take(map(block.shortcut == nil ? size : size.halved, outputs))))
     }
     for unit in [layers.conv3, layers.conv4] {
@@ -164,6 +169,7 @@ final class TrainingBuffers: @unchecked Sendable {
         units: offset.units.map { base + $0 },
         shortcut: offset.shortcut.map { base + $0 },
         winners: offset.winners.map { (base + $0).assumingMemoryBound(to: UInt8.self) },
+        maxima: offset.maxima.map { base + $0 },
         output: base + offset.output)
     }
     conv3 = base + conv3At

@@ -112,7 +112,8 @@ extension TrainingProgram {
         .advanced(by: image * outPixels, precision)
       table.pool_forward(
         &y, &skip, kept.output + image * outPixels * precision.size,
-        kept.winners! + image * outPixels, Int32(size.height), Int32(size.width))
+        kept.winners! + image * outPixels, kept.maxima! + image * outPixels * precision.size,
+        Int32(size.height), Int32(size.width))
     } else {
       let at = image * size.pixels * stride * precision.size
       table.residual_sum(

@@ -102,15 +102,15 @@ extension TrainingProgram {
       planLaneSum(plan.parameter, count: outputs * inputs, tasks: tasks)
       return
     }
-    // Slices of some 128 output channels: long enough to multiply at full rate, enough of them to
-    // go round.
+    // Slices of some 128 output channels, in whole vectors and as equal as these allow: long enough
+    // to multiply at full rate, enough of them to go round.
     let slices = max(1, (outputs + 127) / 128)
-    let width = paddedChannels((outputs + slices - 1) / slices)
+    let (each, more) = (paddedChannels(outputs) / 16).quotientAndRemainder(dividingBy: slices)
     let gradient = detector.gradient(plan.parameter)
     let total = plan.totalPairs
-    planParallel((outputs + width - 1) / width) { [unowned self] slice in
-      let start = slice * width
-      let count = min(width, outputs - start)
+    planParallel(slices) { [unowned self] slice in
+      let start = 16 * (slice * each + min(slice, more))
+      let count = min(16 * (slice < more ? each + 1 : each), outputs - start)
       guard plan.isPacked else {
         MatrixMultiply.multiply(
           precision, transposeA: true, m: count, n: inputs, k: plan.images * plan.pixels,

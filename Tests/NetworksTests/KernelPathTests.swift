@@ -133,7 +133,11 @@ import Testing
     }
     var winners = [UInt8](repeating: 0, count: half * halfWidth * ld)
     stored("pool_forward", half * halfWidth * ld) {
-      table.pool_forward(&activation, &skipActivation, $0, &winners, h, w)
+      table.pool_forward(&activation, &skipActivation, $0, &winners, nil, h, w)
+    }
+    stored("pool_forward's maxima", half * halfWidth * ld) {
+      let out = Elements(count: half * halfWidth * ld, path.precision)
+      table.pool_forward(&activation, &skipActivation, out.address, &winners, $0, h, w)
     }
     results.append(
       Result(kernel: "pool_forward's winners", values: winners.map { Float($0) }, isStored: false))
@@ -142,10 +146,6 @@ import Testing
         halfGradient.address, winners, input.data.address, coefficients.floats, $0, stride, h, w,
         0, h)
     }
-    total = [Double](repeating: 0, count: 2 * ld)
-    table.pool_gradient_sums(
-      halfGradient.address, winners, input.data.address, &total, stride, h, w)
-    sums("pool_gradient_sums", total)
     stored("gather_strided", half * halfWidth * ld) {
       table.gather_strided(&activation, $0, h, w)
     }

@@ -2,7 +2,7 @@ import CKernels
 import Tensors
 import Testing
 
-/// 3×3 max pooling with stride 2 and padding 1, forward, backward and sums, exactly; inputs on a
+/// 3×3 max pooling with stride 2 and padding 1, forward and backward, exactly; inputs on a
 /// coarse grid, so that many windows have several equal largest elements.
 @Suite struct PoolingKernelTests {
   private struct Pooled {
@@ -42,8 +42,8 @@ import Testing
     }
   }
 
-  @Test(arguments: KernelPath.runnable)
-  func forwardTakesTheLargestAndAddsTheShortcut(path: KernelPath) {
+  @Test(arguments: KernelPath.runnable, [true, false])
+  func forwardTakesTheLargestAndAddsTheShortcut(path: KernelPath, keeps: Bool) {
     for (height, width) in kernelMaps {
       for ld in [16, 48] {
         var draws = Draws(11)
@@ -51,19 +51,25 @@ import Testing
         let out = Elements(count: pooled.skip.pixels * ld, path.precision)
         var winners = [UInt8](repeating: 255, count: pooled.skip.pixels * ld)
         var (input, skip) = (pooled.input.activation, pooled.skip.activation)
+        let kept = Elements(count: pooled.skip.pixels * ld, path.precision)
         path.table.pool_forward(
-          &input, &skip, out.address, &winners, Int32(height), Int32(width))
+          &input, &skip, out.address, &winners, keeps ? kept.address : nil, Int32(height),
+          Int32(width))
         var exact: [Double] = []
+        var maxima: [Double] = []
         for o in 0..<pooled.height {
           for q in 0..<pooled.width {
             for c in 0..<ld {
-              exact.append(pooled.largest(o, q, c).value + pooled.skip.z(o, q, c))
+              let (value, place) = pooled.largest(o, q, c)
+              exact.append(value + pooled.skip.z(o, q, c))
+              maxima.append(pooled.input.y(2 * o + place / 3 - 1, 2 * q + place % 3 - 1, c))
             }
           }
         }
         expectEqual(out.values, exact, path, "\(height)x\(width), \(ld) channels")
         #expect(winners == pooled.winners, "\(height)x\(width), \(ld) channels")
-        #expect(out.guardsAreWhole)
+        if keeps { expectEqual(kept.values, maxima, path, "\(height)x\(width), \(ld) channels") }
+        #expect(out.guardsAreWhole && kept.guardsAreWhole)
       }
     }
   }
@@ -80,7 +86,7 @@ import Testing
     input.data = UnsafeRawPointer(data.address)
     let out = Elements(count: plain.skip.pixels * 16, path.precision)
     var winners = [UInt8](repeating: 255, count: plain.skip.pixels * 16)
-    path.table.pool_forward(&input, &skip, out.address, &winners, 5, 5)
+    path.table.pool_forward(&input, &skip, out.address, &winners, nil, 5, 5)
     // Pixel (2, 3) lies in the windows around (2, 2) and (2, 4).
     let poisoned = Set([(1 * 3 + 1) * 16 + 7, (1 * 3 + 2) * 16 + 7])
     for (i, value) in out.values.enumerated() {
@@ -121,30 +127,6 @@ import Testing
           #expect(out.guardsAreWhole)
         }
       }
-    }
-  }
-
-  @Test(arguments: KernelPath.runnable)
-  func sumsAreOverTheWinners(path: KernelPath) {
-    for (height, width) in kernelMaps {
-      var draws = Draws(14)
-      let ld = 32
-      let pooled = Pooled(path, height: height, width: width, ld: ld, &draws)
-      let winners = pooled.winners
-      let dx = Elements(draws.dyadic(pooled.skip.pixels * ld), path.precision)
-      var sums = draws.dyadic(2 * ld).map(Double.init)
-      var exact = sums
-      for (i, place) in winners.enumerated() {
-        let (pixel, c) = i.quotientAndRemainder(dividingBy: ld)
-        let r = 2 * (pixel / pooled.width) + Int(place) / 3 - 1
-        let x = 2 * (pixel % pooled.width) + Int(place) % 3 - 1
-        exact[c] += Double(dx[i])
-        exact[ld + c] += Double(dx[i]) * pooled.input.y(r, x, c)
-      }
-      path.table.pool_gradient_sums(
-        dx.address, winners, pooled.input.data.address, &sums, Int32(ld), Int32(height),
-        Int32(width))
-      expectEqual(sums, exact, "\(height)x\(width)")
     }
   }
 

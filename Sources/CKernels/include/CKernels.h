@@ -75,16 +75,14 @@ typedef struct {
   /// out = scale·y + shift + x: a residual block's output.
   void (*residual_sum)(const rfm_activation *y, const void *x, void *out, int rows);
   /// 3×3 max pooling, stride 2, padding 1, of the normalised y, plus the normalised shortcut:
-  /// out(o) = max z(window) + skip(o); winner (Ho·Wo, ld) is the window position, first of equals.
+  /// out(o) = max z(window) + skip(o); winner (Ho·Wo, ld) is the window position, first of equals;
+  /// kept (Ho·Wo, ld), if not null, receives y there.
   void (*pool_forward)(const rfm_activation *y, const rfm_activation *skip, void *out,
-                       uint8_t *winner, int H, int W);
+                       uint8_t *winner, void *_Nullable kept, int H, int W);
   /// Through the pooling and its batch norm: rows [r0, r1) of
   /// out = a·dz + b·y + c with dz(p) = Σ of dx over the windows that p won. y may be null.
   void (*pool_backward)(const void *dx, const uint8_t *winner, const void *_Nullable y,
                         const float *coefficients, void *out, int ld, int H, int W, int r0, int r1);
-  /// sums (2, ld) += (Σ dx, Σ dx·y(winner)).
-  void (*pool_gradient_sums)(const void *dx, const uint8_t *winner, const void *y, double *sums,
-                             int ld, int H, int W);
   /// out (Ho·Wo, ld) = a at even rows and columns: a strided 1×1 shortcut's input.
   void (*gather_strided)(const rfm_activation *in, void *out, int H, int W);
   /// Rows [r0, r1) of the patches of a 3×3 convolution without padding: out((r1-r0)·Wo, 9·C),
