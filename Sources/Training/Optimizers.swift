@@ -1,4 +1,5 @@
 import CKernels
+import Tensors
 
 /// An update rule with its state: one number, or two, for every weight, in the order of the weights.
 ///
@@ -23,6 +24,7 @@ public final class Optimizer {
   public struct Slot: @unchecked Sendable {
     public let name: String
     public let values: UnsafeMutableBufferPointer<Float>
+    fileprivate let memory: AlignedMemory
   }
 
   /// - Parameters:
@@ -38,18 +40,12 @@ public final class Optimizer {
       case .sgd: ["momentum_buffer"]
       }
     slots = names.map { name in
-      let memory = UnsafeMutableRawPointer.allocate(
-        byteCount: Swift.max(count, 1) * MemoryLayout<Float>.stride, alignment: 64)
-      let values = UnsafeMutableBufferPointer(
-        start: memory.bindMemory(to: Float.self, capacity: count), count: count)
-      values.initialize(repeating: 0)
-      return Slot(name: name, values: values)
+      let memory = AlignedMemory(size: count * MemoryLayout<Float>.stride)
+      return Slot(
+        name: name, values: UnsafeMutableBufferPointer(start: memory.floats(), count: count),
+        memory: memory)
     }
     slotValues = slots.map(\.values)
-  }
-
-  deinit {
-    for slot in slots { UnsafeMutableRawPointer(slot.values.baseAddress)?.deallocate() }
   }
 
   /// Continues a training: sets the number of updates made. The slots are filled by the caller.
