@@ -73,7 +73,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "cluster", "compare", "container", "install-dependencies", "local", "quickstart", "smoke",
+    "cluster", "compare", "container", "fuzz", "install-dependencies", "local", "quickstart",
+    "smoke",
     "test",
   ])
   func everyScriptExplainsItself(name: String) throws {
