@@ -250,7 +250,7 @@ public struct ReportJob {
   /// Only where there is something to wait for.
   private func progress(_ label: String, _ total: Int) -> Progress? {
     communicator.isRoot && total > 8 * settings.batch
-      ? Progress("\(label): image", total: total) : nil
+      ? Progress("\(label): image", total: total, items: ("images", 1)) : nil
   }
 
   private func checkForStop() throws {

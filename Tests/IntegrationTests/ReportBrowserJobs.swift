@@ -165,6 +165,38 @@ extension Jobs {
       }
     }
 
+    /// On paper too, with every picture and without a page for each.
+    @Test(.enabled(if: Browser.path != nil, Browser.absence))
+    func theReportIsPrintedWithEveryPictureOnAFewPages() throws {
+      let tiny = try TinyRuns.checkpoint.get()
+      let folder = try TestFolder()
+      let made = try Job.run(
+        "rfm",
+        [
+          "report", tiny.runs.path("tiny"), "--data", try SharedData.test, "--output",
+          folder.file("report.html"),
+        ])
+      #expect(made.succeeded, "\(made)")
+      let page = String(decoding: try bytes(folder.file("report.html")), as: UTF8.self)
+      let printing = try Job.run(
+        Browser.path!,
+        [
+          "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+          "--no-first-run", "--disable-background-networking", "--disable-component-update",
+          "--user-data-dir=\(folder.file("profile"))", "--no-pdf-header-footer",
+          // Dark on the screen, never on paper.
+          "--blink-settings=preferredColorScheme=0",
+          "--print-to-pdf=\(folder.file("report.pdf"))", "file://\(folder.file("report.html"))",
+        ])
+      #expect(printing.status == 0 && !printing.timedOut, "\(printing)")
+      let document = String(decoding: try bytes(folder.file("report.pdf")), as: UTF8.self)
+      let pictures = page.ranges(of: "<img ").count
+      #expect(pictures > 20)
+      #expect(document.ranges(of: "/Subtype /Image").count >= pictures)
+      let pages = document.matches(of: /\/Type \/Page\b/).count
+      #expect((5...14).contains(pages), "\(pages) pages")
+    }
+
     /// The check above would see what it looks for.
     @Test(.enabled(if: Browser.path != nil, Browser.absence))
     func whatAPageFetchesAndComplainsOfIsNoticed() throws {

@@ -35,7 +35,7 @@ enum StyleSheet {
     :root[data-theme="light"] { color-scheme: light; \(light.variables) }
     :root[data-theme="dark"] { color-scheme: dark; \(dark.variables) }
     @media print {
-      :root, :root[data-theme="dark"] { color-scheme: light; \(light.variables) }
+      :root, :root[data-theme="dark"] { color-scheme: light; \(light.variables) --paper: #fff; }
     }
     \(rules)
     \(lineRules)
@@ -215,20 +215,39 @@ enum StyleSheet {
     }
     """
 
+  /// A page of paper is about 720 pixels wide.
   private static let printing = """
     @media print {
       body { max-width: none; padding: 0; font-size: 10pt; }
+      header { padding-top: 0; }
       .skip, nav, button, .tip { display: none; }
       .scroll { overflow: visible; }
-      .chart, .prototype, .example, .card, tr { break-inside: avoid; }
-      h2, h3 { break-after: avoid; }
-      section { margin-top: 28px; padding-top: 16px; }
+      .chart, .prototype, .example, .card, .matrices > div, tr { break-inside: avoid; }
+      h2, h3, caption, thead, .scale, section > p { break-after: avoid; }
+      p { break-inside: avoid; }
+      section { margin-top: 24px; padding-top: 16px; }
+      .summary { margin-top: 16px; padding-top: 0; }
       .card, .absent, pre { border: 1px solid var(--hairline); }
-      .matrix td, .plot .band, .tag, .card { print-color-adjust: exact;
+      .card, .absent, pre, .matrix td, .plot .band, .tag { print-color-adjust: exact;
         -webkit-print-color-adjust: exact; }
-      pre { white-space: pre-wrap; }
-      .charts { grid-template-columns: 1fr 1fr; gap: 20px; }
+      .cards { grid-template-columns: repeat(4, 1fr); gap: 8px; }
+      .card { padding: 10px 12px; }
+      .card strong { font-size: 1.4rem; }
+      .charts { grid-template-columns: 1fr 1fr; gap: 20px 24px; }
+      .charts.full { grid-template-columns: repeat(6, 1fr); }
+      .charts.full .chart { grid-column: span 3; }
+      .charts.full .small { grid-column: span 2; }
+      .charts.detection { grid-template-columns: 2fr 1fr; }
+      .plot text { font-size: 15px; }
+      .plot .band-label { font-size: 13px; }
+      .legend { font-size: 8pt; }
       .figures { font-size: 8.5pt; }
+      .figures th, .figures td { padding: 5px 10px 5px 0; }
+      .matrices { display: flex; flex-wrap: wrap; gap: 20px 32px; }
+      .matrix, .matrix .corner { font-size: 8.5pt; }
+      .matrix td { min-width: 40px; height: 30px; padding: 2px; }
+      .gallery, .examples { grid-template-columns: 1fr 1fr; gap: 20px 28px; }
+      pre { white-space: pre-wrap; font-size: 7.5pt; }
     }
     """
 }
