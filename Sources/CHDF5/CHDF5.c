@@ -834,3 +834,13 @@ int rfm_h5_write_attribute(
   leave();
   return result;
 }
+
+void rfm_h5_library_version(uint32_t *major, uint32_t *minor, uint32_t *release) {
+  unsigned int numbers[3] = {0, 0, 0};
+  enter();
+  H5get_libversion(&numbers[0], &numbers[1], &numbers[2]);
+  leave();
+  *major = numbers[0];
+  *minor = numbers[1];
+  *release = numbers[2];
+}

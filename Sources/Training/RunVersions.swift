@@ -1,3 +1,4 @@
+import HierarchicalData
 import Networks
 import Tensors
 
@@ -10,6 +11,7 @@ public enum RunVersions {
       .init("rfm", .text(rfm)), .init("onednn", .text(MatrixMultiply.oneDNNVersion)),
       .init("openblas", .text(MatrixMultiply.openBLASConfiguration)),
       .init("float32_multiply", .text(MatrixMultiply.library)),
+      .init("hdf5", .text(HDF5Library.version)),
       .init("kernels", .text(KernelSelection.instructionSet)),
     ]
   }

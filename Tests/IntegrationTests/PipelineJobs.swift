@@ -174,7 +174,10 @@ extension Jobs {
       let resolved = try Configuration.load(path: run + "/config.yaml")
       #expect(resolved.data.crop == 40 && resolved.augmentation.maxHeight == 21)
       let environment = try json(run + "/environment.json")
-      #expect(environment.members?.isEmpty == false)
+      for library in ["rfm", "onednn", "openblas", "hdf5", "mpi"] {
+        let version = environment["versions"]?[library]?.textValue ?? ""
+        #expect(version.contains(/[0-9]+\.[0-9]+/), "\(library): \(version)")
+      }
     }
 
     // MARK: Applying

@@ -153,6 +153,9 @@ int rfm_h5_write_fixed_strings(
     int64_t dataset, uint64_t first, uint64_t count, const char *bytes, uint64_t capacity,
     char *error, size_t size);
 
+/// The version of the library that runs.
+void rfm_h5_library_version(uint32_t *major, uint32_t *minor, uint32_t *release);
+
 // Attributes of a file's root or of a dataset.
 
 /// 1 if the object has the attribute, 0 if not, -1 on failure.

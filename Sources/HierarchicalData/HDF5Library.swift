@@ -1,0 +1,11 @@
+import CHDF5
+
+/// The HDF5 library in use.
+public enum HDF5Library {
+  /// Its version, such as "1.10.8": that of the running library, not of the headers.
+  public static var version: String {
+    var numbers: (UInt32, UInt32, UInt32) = (0, 0, 0)
+    rfm_h5_library_version(&numbers.0, &numbers.1, &numbers.2)
+    return "\(numbers.0).\(numbers.1).\(numbers.2)"
+  }
+}
