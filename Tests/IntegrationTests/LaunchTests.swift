@@ -31,6 +31,8 @@ import Testing
     #expect(compare.standardOutput.contains("compare --set training.threads=1"), "\(compare)")
     let other = try local("--ranks", "1", "--threads", "1", "evaluate")
     #expect(other.standardOutput.contains("evaluate --threads 1"), "\(other)")
+    let inspect = try local("--ranks", "1", "--threads", "1", "inspect", "x.h5")
+    #expect(inspect.standardOutput.contains("inspect x.h5"), "\(inspect)")
   }
 
   @Test func aFailedTrainingIsResumed() throws {
