@@ -19,7 +19,8 @@ extension Configuration {
         + "run's folder too."),
     .boolean(
       "run.report", \.run.report, effect: .harmless,
-      "Write report.html into the run's folder when the training ends."),
+      "Write report.html into the run's folder when rfm train ends; rfm compare writes none, rfm "
+        + "report does."),
 
     .texts(
       "data.train", \.data.train,
@@ -51,8 +52,8 @@ extension Configuration {
         + "often."),
     .choice(
       "data.assignment", \.data.assignment,
-      "sample: any rank reads any shard; or shard: a rank reads only its own files, for disks "
-        + "that belong to a node."),
+      "sample: any rank reads any training shard; or shard: a rank reads only its own files, for "
+        + "disks that belong to a node."),
     .integer(
       "data.prefetch", \.data.prefetch, 1...64, effect: .harmless,
       "Batches that are read ahead of the step."),

@@ -15,8 +15,8 @@ struct CompareCommand: ParsableCommand {
       differences of SFE to each other method paired by seed, in Markdown.
 
       The folder (--output; default that of the configuration's run) holds comparison.json, \
-      comparison.md, and every training as an ordinary run below runs/. --leave-out also trains \
-      everything without one manipulation method and tests on it.
+      comparison.md, and every training as an ordinary run below runs/, of which rfm report makes a \
+      page. --leave-out also trains everything without one manipulation method and tests on it.
 
       SIGTERM or SIGUSR1 ends it after saving, with status 75; --resume goes on where it stopped, \
       however it did.
