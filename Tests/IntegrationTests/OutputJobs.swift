@@ -119,7 +119,7 @@ extension Jobs {
     @Test(
       .enabled(if: SmallDisk.isAllowed, "needs a user who may mount a file system"),
       arguments: [
-        (Applying.evaluate, 0), (.attribute, 0), (.attention, 24),
+        (Applying.evaluate, 0), (.attribute, 0), (.attention, 24), (.attention, 0),
         (.prototypes, 24), (.prototypes, 0),
       ])
     func aFullDiskEndsEveryCommandThatWrites(command: Applying, kilobytes: Int) throws {

@@ -29,18 +29,18 @@ public struct AttentionJob {
     var maps: HDF5Dataset?
     var logits: HDF5Dataset?
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
-    if communicator.isRoot {
-      let created = try HDF5File.create(beside)
-      maps = try created.createDataset(
-        "attention", of: Float.self, shape: [set.count, crop, crop],
-        layout: HDF5Layout(chunk: [1, crop, crop], fletcher32: true))
-      logits = try created.createDataset("logits", of: Float.self, shape: [set.count, 2])
-      try created.setAttribute("kind", .string(kind.rawValue))
-      try created.setAttribute("checkpoint", .string(loaded.source))
-      file = consume created
-    }
     Whereabouts.enter(.mapping)
     do {
+      if communicator.isRoot {
+        let created = try HDF5File.create(beside)
+        maps = try created.createDataset(
+          "attention", of: Float.self, shape: [set.count, crop, crop],
+          layout: HDF5Layout(chunk: [1, crop, crop], fletcher32: true))
+        logits = try created.createDataset("logits", of: Float.self, shape: [set.count, 2])
+        try created.setAttribute("kind", .string(kind.rawValue))
+        try created.setAttribute("checkpoint", .string(loaded.source))
+        file = consume created
+      }
       let progress = communicator.isRoot ? Progress("image", total: set.count) : nil
       for start in stride(from: 0, to: set.count, by: round) {
         let range = start..<min(set.count, start + round)
