@@ -12,11 +12,15 @@ public enum StandardInput: Sendable, Equatable {
   static let limit = 1 << 30
 
   /// Everything that standard input holds.
+  ///
+  /// - Parameter waiting: called before each piece, and every second as long as none comes.
   /// - Throws: ``ImageError``.
-  public static func read() throws -> [UInt8] {
+  public static func read(waiting: () -> Void = {}) throws -> [UInt8] {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
+      var input = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+      repeat { waiting() } while poll(&input, 1, 1000) == 0
       let count = Foundation.read(STDIN_FILENO, &buffer, buffer.count)
       if count < 0 && errno == EINTR { continue }
       guard count >= 0 else {

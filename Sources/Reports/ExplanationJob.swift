@@ -87,10 +87,11 @@ public struct ExplanationJob {
     emit: (JSON) throws -> Void
   ) throws -> Summary {
     let job = try ExplanationJob(loaded, settings, workers: workers)
-    // Under mpirun only rank 0 has the standard input.
+    // Under mpirun only rank 0 has the standard input. Whoever writes to it may take its time.
     let standardInput =
       settings.inputs.contains("-")
-      ? try communicator.broadcast(communicator.isRoot ? StandardInput.read() : []) : []
+      ? try communicator.broadcast(
+        communicator.isRoot ? StandardInput.read(waiting: Whereabouts.progress) : []) : []
     let stream = try ImageStream(
       inputs: settings.inputs, standardInput: standardInput, rank: communicator.rank,
       rankCount: communicator.size)

@@ -87,6 +87,21 @@ extension Jobs {
       }
     }
 
+    /// Who writes to a pipe is no rank, and may think for longer than the limit.
+    @Test func standardInputIsWaitedFor() throws {
+      let folder = try TestFolder()
+      try folder.write("P6 2 2 255 000000000000", to: "face.ppm")
+      let script = #"(sleep 4; echo "$0") | mpirun -np 2 --oversubscribe --bind-to none "$@""#
+      let outcome = try Job.run(
+        "/bin/sh",
+        [
+          "-c", script, folder.file("face.ppm"), Job.product("rfm"), "explain", "--checkpoint",
+          TinyRuns.checkpoint.get().path, "--watchdog-seconds", "1", "-",
+        ], timeLimit: 60)
+      #expect(outcome.succeeded, "\(outcome)")
+      #expect(outcome.standardOutput.contains("probability_fake"), "\(outcome)")
+    }
+
     /// A command without a configuration, long enough to be met in its midst.
     private func work(_ command: String, _ folder: TestFolder) throws -> [String] {
       let limit = ["--watchdog-seconds", "2", "--threads", "1"]
