@@ -104,7 +104,7 @@ extension Jobs {
 
     /// A command without a configuration, long enough to be met in its midst.
     private func work(_ command: String, _ folder: TestFolder) throws -> [String] {
-      let limit = ["--watchdog-seconds", "2", "--threads", "1"]
+      let limit = ["--watchdog-seconds", "4", "--threads", "1"]
       switch command {
       case "evaluate":
         let checkpoint = try TinyRuns.checkpoint.get().path
