@@ -44,7 +44,7 @@ PEERS = {
 ORDER = [
     "rfm-float32", "channels-last", "published", "compiled",
     "rfm-bfloat16", "bfloat16", "bfloat16-compiled",
-    "rfm-ranks", "distributed", "rfm-one-thread", "one-thread",
+    "rfm-one-thread", "rfm-ranks", "distributed", "one-thread",
     "rfm-inference", "inference", "inference-compiled",
     "rfm-inference-bfloat16", "inference-bfloat16",
 ]  # fmt: skip
@@ -128,42 +128,50 @@ def quotient(above, below):
     return above / below if above is not None and below else None
 
 
-def largest(*values):
-    known = [value for value in values if value is not None]
-    return max(known) if known else None
+def fastest(runs, *keys):
+    """The measurement with the highest median, or None."""
+    known = [key for key in keys if runs.get(key)]
+    return max(known, key=lambda key: median(runs, key, "images_per_second"), default=None)
+
+
+def ratio(runs, key, peer, times=1):
+    """The median over rounds of a round's rate over `times` its peer's.
+
+    A shared machine is now faster and now slower; within a round both had the same one.
+    """
+    pairs = zip(runs.get(key, []), runs.get(peer, []))
+    ratios = [ours["images_per_second"] / (times * theirs["images_per_second"])
+              for ours, theirs in pairs]  # fmt: skip
+    return statistics.median(ratios) if ratios else None
+
+
+FLOAT32_PEERS = ("published", "channels-last", "compiled")
 
 
 def targets(runs, ranks):
     """(what, value, bound, whether the bound is the least or the most)."""
 
-    def rate(key):
-        return median(runs, key, "images_per_second")
-
     def percent(key):
         return quotient(median(runs, key, "percent_of_gemm"), 100)
 
-    eager = rate("channels-last")
-    fastest = largest(rate("published"), eager, rate("compiled"))
-    fastest_bfloat16 = largest(rate("bfloat16"), rate("bfloat16-compiled"))
-    one = rate("rfm-one-thread")
     memories = [median(runs, key, "peak_memory_bytes") for key in ("channels-last", "compiled")]
     memory = min((value for value in memories if value), default=None)
     waits = median(runs, "rfm-float32", "data_wait_fraction")
     return [
         ("float32 over the fastest PyTorch float32",
-         quotient(rate("rfm-float32"), fastest), 1.5, "least"),
+         ratio(runs, "rfm-float32", fastest(runs, *FLOAT32_PEERS)), 1.5, "least"),
         ("float32 over the algorithm as published",
-         quotient(rate("rfm-float32"), rate("published")), 2.2, "least"),
+         ratio(runs, "rfm-float32", "published"), 2.2, "least"),
         ("bfloat16 over the fastest PyTorch bfloat16",
-         quotient(rate("rfm-bfloat16"), fastest_bfloat16), 1.5, "least"),
+         ratio(runs, "rfm-bfloat16", fastest(runs, "bfloat16", "bfloat16-compiled")), 1.5, "least"),
         (f"{ranks} ranks of one thread over {ranks} times one",
-         quotient(rate("rfm-ranks"), ranks * one if one else None), 0.97, "least"),
+         ratio(runs, "rfm-ranks", "rfm-one-thread", times=ranks), 0.97, "least"),
         (f"{ranks} ranks over PyTorch DDP on {ranks} ranks",
-         quotient(rate("rfm-ranks"), rate("distributed")), 1.5, "least"),
+         ratio(runs, "rfm-ranks", "distributed"), 1.5, "least"),
         ("float32 arithmetic over the GEMM rate", percent("rfm-float32"), 0.85, "least"),
         ("bfloat16 arithmetic over the GEMM rate", percent("rfm-bfloat16"), 0.70, "least"),
         ("inference over PyTorch channels-last inference",
-         quotient(rate("rfm-inference"), rate("inference")), 1.5, "least"),
+         ratio(runs, "rfm-inference", "inference"), 1.5, "least"),
         ("peak memory over the leanest PyTorch float32",
          quotient(median(runs, "rfm-float32", "peak_memory_bytes"), memory), 0.5, "most"),
         ("share of the step spent waiting for data", waits, 0.01, "most"),
@@ -178,8 +186,7 @@ def title(key, ranks):
 
 def report(runs, options):
     ranks = options.threads
-    fastest = largest(*(median(runs, key, "images_per_second")
-                        for key in ("published", "channels-last", "compiled")))  # fmt: skip
+    peer = fastest(runs, *FLOAT32_PEERS)
     print(f"\n{'images per second':<50}{'median':>9}{'range':>15}{'memory':>10}")
     for key in ORDER:
         rates = [run["images_per_second"] for run in runs.get(key, [])]
@@ -191,8 +198,10 @@ def report(runs, options):
         spread = f"{min(rates):.2f}-{max(rates):.2f}"
         size = f"{memory / 1e9:.2f} GB" if memory else ""
         print(f"{title(key, ranks):<50}{statistics.median(rates):>9.2f}{spread:>15}{size:>10}")
-    if fastest:
-        print(f"\nFastest PyTorch float32 step: {fastest:.2f} images per second.")
+    if peer:
+        print(f"\nFastest PyTorch float32 step: {median(runs, peer, 'images_per_second'):.2f} "
+              "images per second.")  # fmt: skip
+    print("\nRatios of rates are medians of each round's own.")
     print(f"\n{'figure':<55}{'value':>8}{'target':>10}")
     rows = []
     for name, value, bound, kind in targets(runs, ranks):
