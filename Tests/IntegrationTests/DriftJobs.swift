@@ -85,8 +85,8 @@ extension Jobs {
   let rows = try String(contentsOf: page, encoding: .utf8).split(separator: "\n")
     .filter { $0.hasPrefix("| ") }.dropFirst(2)
   #expect(rows.count > 10)
-  let folder = repository.appending(path: "Tests/IntegrationTests")
-  let sources = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+  let folder = repository.appending(path: "Tests")
+  let sources = try FileManager.default.subpathsOfDirectory(atPath: folder.path)
     .filter { $0.hasSuffix(".swift") }
     .map { try String(contentsOf: folder.appending(path: $0), encoding: .utf8) }.joined()
   for row in rows {
