@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import MessagePassing
 import Networks
 import Training
@@ -50,7 +51,12 @@ struct RFM: ParsableCommand {
   }
 
   private static func leave(with error: any Error) -> Never {
-    if (MessagePassing.launcherRank ?? 0) == 0 { exit(withError: error) }
+    if (MessagePassing.launcherRank ?? 0) == 0 {
+      if exitCode(for: error).isSuccess { exit(withError: error) }
+      // The parser would write it byte by byte, and mpirun's own words come between.
+      let message = fullMessage(for: error)
+      if !message.isEmpty { FileHandle.standardError.write(Data((message + "\n").utf8)) }
+    }
     Self.exit(withError: ExitCode(exitCode(for: error).rawValue))
   }
 }
