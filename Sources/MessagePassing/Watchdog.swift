@@ -170,6 +170,7 @@ public final class Watchdog: @unchecked Sendable {
     var now: Double
 
     func idle(_ rank: Int) -> Double { now - known[rank].advanced }
+    func silence(_ rank: Int) -> Double { now - known[rank].heard }
   }
 
   /// - Parameter isMissing: whether a rank has not come.
@@ -226,21 +227,23 @@ public final class Watchdog: @unchecked Sendable {
       let step = word.step > 0 ? "step \(word.step), " : ""
       return "rank \(rank) on \(hosts[rank]): \(step)\(phase)"
     }
+    // Who speaks but has not come may be held up in an earlier collective by those who are silent.
+    let silent = findings.missing.filter { findings.silence($0) >= limit / 2 }
+    let missing = silent.isEmpty ? findings.missing : silent
     let whose =
-      findings.missing.isEmpty
-      ? "all ranks have come, but it does not end"
-      : "rank \(Self.list(findings.missing)) is missing"
+      missing.isEmpty
+      ? "all ranks have come, but it does not end" : "rank \(Self.list(missing)) is missing"
     var text =
       "rfm: rank \(rank): waited \(shown(seconds: waited)) \(place) (\(setting)): \(whose); the "
       + "job ends here\n"
     let arrived = hosts.indices.filter { !findings.missing.contains($0) }
     text += "rfm: watchdog: arrived: rank \(Self.list(arrived))\n"
     text += "rfm: watchdog: \(describe(rank))\n"
-    for rank in findings.missing.prefix(Self.mostDescribed) {
-      let known = findings.known[rank]
+    let behind = findings.missing.filter { !missing.contains($0) }
+    for rank in (missing + behind).prefix(Self.mostDescribed) {
       text +=
-        "rfm: watchdog: missing: \(describe(rank)); last heard of "
-        + "\(shown(seconds: findings.now - known.heard)) ago, last got on "
+        "rfm: watchdog: \(missing.contains(rank) ? "missing" : "behind"): \(describe(rank)); "
+        + "last heard of \(shown(seconds: findings.silence(rank))) ago, last got on "
         + "\(shown(seconds: findings.idle(rank))) ago\n"
     }
     sayAtOnce(text)
