@@ -295,9 +295,8 @@ private final class ReductionWorker: @unchecked Sendable {
 
   /// Waits for a reduction. MPI moves data only when it is asked, and would spin if it were asked
   /// to wait; so look now and then. Every look takes a core from its worker, and reductions are
-  /// under way most of backward: looking each 50 µs cost 5 % of the step, each millisecond nothing
-  /// that could be seen. Once the workers are done, look without rest, but not for long: where ranks
-  /// share cores, the one that is waited for needs them.
+  /// under way most of backward, so looks are far apart there. Once the workers are done, look
+  /// without rest, but not for long: where ranks share cores, the one that is waited for needs them.
   private func complete(_ request: inout Request) throws(MPIError) {
     var looks = 0
     while try !request.test() {
