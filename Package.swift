@@ -32,8 +32,9 @@ let package = Package(
     .target(name: "CPNG", dependencies: ["PNG"]),
     .target(name: "CKernels"),
     .target(name: "CAllocations"),
+    .target(name: "CHostMemory"),
 
-    .target(name: "MessagePassing", dependencies: ["COpenMPI"]),
+    .target(name: "MessagePassing", dependencies: ["COpenMPI", "CHostMemory"]),
     .target(name: "HierarchicalData", dependencies: ["CHDF5"]),
     .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
     .target(name: "Networks", dependencies: ["Tensors", "CKernels"]),
@@ -88,7 +89,8 @@ let package = Package(
       swiftSettings: testSettings),
     // Every collective and the gradient reduction, checked; IntegrationTests starts it under mpirun.
     .executableTarget(
-      name: "mpi-checks", dependencies: ["MessagePassing", "Training"], path: "Tests/MPIChecks"),
+      name: "mpi-checks", dependencies: ["MessagePassing", "Tensors", "Training"],
+      path: "Tests/MPIChecks"),
     .testTarget(
       name: "IntegrationTests",
       dependencies: [

@@ -13,7 +13,7 @@ public final class Detector: @unchecked Sendable {
   /// Master weights, float32.
   public let values: UnsafeMutableBufferPointer<Float>
   /// Gradients of the weights, laid out like `values`.
-  public let gradients: UnsafeMutableBufferPointer<Float>
+  public private(set) var gradients: UnsafeMutableBufferPointer<Float>
   /// Running means and variances.
   public let runningStatistics: UnsafeMutableBufferPointer<Float>
 
@@ -22,7 +22,7 @@ public final class Detector: @unchecked Sendable {
   public var norms: [BatchNorm] { layers.norms }
 
   private let valueMemory: AlignedMemory
-  private let gradientMemory: AlignedMemory
+  private var gradientMemory: AnyObject
   private let runningMemory: AlignedMemory
 
   /// All weights zero: call `initialise` or `load`.
@@ -31,13 +31,26 @@ public final class Detector: @unchecked Sendable {
     layers = XceptionLayers(name)
     let count = layers.parameters.reduce(0) { $0 + $1.extent }
     valueMemory = AlignedMemory(size: count * 4)
-    gradientMemory = AlignedMemory(size: count * 4)
+    let gradientMemory = AlignedMemory(size: count * 4)
+    self.gradientMemory = gradientMemory
     runningMemory = AlignedMemory(size: layers.runningCount * 4)
     values = UnsafeMutableBufferPointer(start: valueMemory.floats(), count: count)
     gradients = UnsafeMutableBufferPointer(start: gradientMemory.floats(), count: count)
     runningStatistics = UnsafeMutableBufferPointer(
       start: runningMemory.floats(), count: layers.runningCount)
     resetRunningStatistics()
+  }
+
+  /// Keeps the gradients in other memory from now on, such as some that ranks share. Call before any
+  /// program is made of the detector.
+  ///
+  /// - Parameters:
+  ///   - address: room for as many float32, aligned to a cache line.
+  ///   - owner: keeps the memory.
+  public func placeGradients(at address: UnsafeMutableRawPointer, of owner: AnyObject) {
+    gradients = UnsafeMutableBufferPointer(
+      start: address.assumingMemoryBound(to: Float.self), count: gradients.count)
+    gradientMemory = owner
   }
 
   /// Trainable elements as published.

@@ -187,6 +187,8 @@ public struct Configuration: Sendable, Equatable {
   public struct Communication: Sendable, Equatable {
     public var bucketMegabytes = 8.0
     public var compression = Compression.none
+    /// Ranks that are all on one host add up gradients in memory that they share.
+    public var hostMemory = true
     /// How often the replicas' digests are compared; 0: never.
     public var digestEverySteps = 1000
     /// How long a rank waits for another that does nothing; 0: for ever.

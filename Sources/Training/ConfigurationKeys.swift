@@ -200,6 +200,10 @@ extension Configuration {
     .choice(
       "communication.compression", \.communication.compression,
       "Type in which gradients travel between ranks; bfloat16 halves the traffic and rounds."),
+    .boolean(
+      "communication.host_memory", \.communication.hostMemory, effect: .harmless,
+      "Ranks that are all on one host add up gradients in memory that they share; false: by messages, "
+        + "as between hosts."),
     .integer(
       "communication.digest_every_steps", \.communication.digestEverySteps, 0...1_000_000_000,
       effect: .harmless,

@@ -1,37 +1,42 @@
-// Summing gradients over ranks while the backward pass goes on.
+// Summing gradients over ranks.
 //
 // Backward finishes the gradients of the last layer first and those of the first layer last. They lie
-// in one arena in that order, so at any moment what is finished is a prefix of the arena. The arena
-// is cut into buckets. As soon as the prefix covers a bucket, a thread of its own reduces it over the
-// ranks, in place, while the workers compute the next ones.
+// in one arena in that order, so at any moment what is finished is a prefix of the arena.
+//
+// Between hosts the arena travels in buckets. As soon as the prefix covers one, a thread of its own
+// reduces it over the ranks, in place, while the workers compute the next ones (`BucketReduction`).
 //
 // Why buckets, and not one reduction per tensor or one in all: every reduction has a latency that
 // does not depend on its size, so hundreds of small ones would cost more than the data; a single
 // one could not begin before the end. Why the last buckets are smaller: when backward ends, only
 // what is left of the last bucket is exposed, and the step has to wait for it.
 //
+// Where all ranks are on one host, nothing has to travel and there is no wait to hide: messages would
+// be copies by the same cores that compute, and the thread that asks for them takes a core from its
+// worker. There the arenas are in memory that the ranks share, and when backward has ended everybody's
+// workers add up an equal part of them (`HostReduction`).
+//
 // What is guaranteed:
 //  - Buckets depend on the arena's length and the setting alone, and are reduced one after the other
 //    in arena order. So every rank calls the same collectives in the same order, whatever their
 //    speeds, and the same ranks give the same bits in every run.
+//  - Both ways add in the same order, so float32 sums do not depend on how ranks are spread over hosts.
 //  - After `finish()` every rank has the same bits.
 //  - Nothing is allocated in a step by this code.
-//  - The thread sleeps while there is nothing to reduce, and briefly between looks at a reduction
-//    that is under way: the cores belong to the workers. Once backward has ended it looks without
-//    rest for a moment first.
+//  - Whoever waits sleeps: the thread while there is nothing to reduce, and between looks at a
+//    reduction that is under way. The cores belong to the workers.
 //
 // With `compression: bfloat16` what travels is rounded to bfloat16, which halves the traffic. Every
 // rank hands each other rank its share of a bucket, adds up in float32 the shares it gets (in rank
 // order), and hands the rounded sum to all. A value is rounded twice, however many ranks there are:
 // the error of a sum is at most 2⁻⁸ (Σᵣ |gᵣ| + |Σᵣ gᵣ|), up to float32 rounding. (A reduction by MPI
-// in bfloat16 would round at every addition, so its error would grow with the ranks.)
+// in bfloat16 would round at every addition, so its error would grow with the ranks.) It is always by
+// messages.
 
-import CKernels
-import Glibc
 import MessagePassing
-import Synchronization
+import Tensors
 
-/// Sums an arena of gradients over ranks, bucket by bucket, on a thread of its own.
+/// Sums an arena of gradients over ranks: while backward goes on, or after it within a host.
 ///
 ///     reducer.begin()
 ///     // … backward: reducer.markReady(upTo: offset) whenever a prefix of the arena is finished …
@@ -55,14 +60,24 @@ public final class GradientReducer {
     public var reducing = 0.0
   }
 
-  private let worker: ReductionWorker?
+  /// Whether the last ``finish()`` saw only finite sums in this rank's share of the places; nil where
+  /// nobody has looked at them.
+  public private(set) var shareIsFinite: Bool?
+
+  private enum Path {
+    case alone
+    case messages(BucketReduction)
+    case memory(HostReduction)
+  }
+
+  private let path: Path
   private let count: Int
   private var isUnderWay = false
   private var watch = Stopwatch()
   /// Buckets that are ready.
   private var readyBuckets = 0
 
-  /// Starts the thread. Collective over the communicator, which is duplicated.
+  /// By messages. Starts the thread. Collective over the communicator, which is duplicated.
   ///
   /// - Parameters:
   ///   - arena: the gradients; must stay where they are as long as the reducer lives.
@@ -75,15 +90,38 @@ public final class GradientReducer {
     buckets = Self.buckets(count: arena.count, bucketBytes: bucketBytes)
     readiness = Array(repeating: 0, count: buckets.count)
     count = arena.count
-    worker =
+    path =
       communicator.size == 1
-      ? nil
-      : ReductionWorker(
-        communicator: try communicator.duplicate(), arena: arena, buckets: buckets,
-        compression: compression)
+      ? .alone
+      : .messages(
+        BucketReduction(
+          communicator: try communicator.duplicate(), arena: arena, buckets: buckets,
+          compression: compression))
   }
 
-  deinit { worker?.stop() }
+  /// In memory that the ranks of the communicator share.
+  ///
+  /// - Parameters:
+  ///   - memory: its parts are the ranks' arenas.
+  ///   - count: length of an arena.
+  ///   - bucketBytes: size of a bucket, of which only ``readiness`` tells then.
+  ///   - workers: who adds up, in ``finish()``.
+  public init(
+    communicator: Communicator, memory: HostMemory, count: Int, bucketBytes: Int,
+    workers: WorkerPool
+  ) {
+    precondition(
+      memory.size >= count * MemoryLayout<Float>.stride && memory.parts.count == communicator.size,
+      "memory for \(count) gradients of \(communicator.size) ranks was expected")
+    buckets = Self.buckets(count: count, bucketBytes: bucketBytes)
+    readiness = Array(repeating: 0, count: buckets.count)
+    self.count = count
+    path = .memory(HostReduction(memory, rank: communicator.rank, count: count, workers: workers))
+  }
+
+  deinit {
+    if case .messages(let reduction) = path { reduction.stop() }
+  }
 
   /// Cuts 0..<count so that buckets begin at whole cache lines, have at most `bucketBytes`, and the
   /// last three (an eighth, a quarter and a half of that) grow smaller towards the end.
@@ -110,14 +148,14 @@ public final class GradientReducer {
     isUnderWay = true
     watch = Stopwatch()
     readyBuckets = 0
-    worker?.begin()
+    if case .messages(let reduction) = path { reduction.begin() }
   }
 
   /// Says that the gradients before `offset` are finished. Never waits for a reduction. What has
   /// been marked belongs to the reducer until ``finish()``.
   public func markReady(upTo offset: Int) {
     precondition(isUnderWay, "begin() was expected before markReady(upTo:)")
-    worker?.markReady(upTo: offset)
+    if case .messages(let reduction) = path { reduction.markReady(upTo: offset) }
     noteReady(upTo: offset)
   }
 
@@ -137,207 +175,14 @@ public final class GradientReducer {
     precondition(isUnderWay, "begin() was expected before finish()")
     isUnderWay = false
     noteReady(upTo: count)
-    guard let worker else { return }
-    timing = try worker.finish()
-  }
-}
-
-/// The thread, and what it shares with the one that drives the step.
-private final class ReductionWorker: @unchecked Sendable {
-  private let communicator: Communicator
-  private let arena: UnsafeMutableBufferPointer<Float>
-  private let buckets: [Range<Int>]
-  private let compression: CompressionBuffers?
-
-  // Guarded by `mutex`.
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let changed: UnsafeMutablePointer<pthread_cond_t>
-  private var ready = 0
-  /// The bucket that is reduced next; as many as there are when the step is done.
-  private var next: Int
-  private var mayStop = false
-  private var reducing = 0.0
-  private var failure: MPIError?
-
-  /// Backward has ended: nobody needs the core more than the reduction.
-  private let isHurried = Atomic<Bool>(false)
-  private var thread = pthread_t()
-
-  init(
-    communicator: Communicator, arena: UnsafeMutableBufferPointer<Float>, buckets: [Range<Int>],
-    compression: Configuration.Communication.Compression
-  ) {
-    self.communicator = communicator
-    self.arena = arena
-    self.buckets = buckets
-    self.compression =
-      compression == .none
-      ? nil
-      : CompressionBuffers(
-        ranks: communicator.size, longest: buckets.map(\.count).max() ?? 0)
-    next = buckets.count
-    mutex = .allocate(capacity: 1)
-    changed = .allocate(capacity: 1)
-    pthread_mutex_init(mutex, nil)
-    pthread_cond_init(changed, nil)
-    let created = pthread_create(
-      &thread, nil,
-      { argument in
-        Unmanaged<ReductionWorker>.fromOpaque(argument!).takeUnretainedValue().run()
-        return nil
-      }, Unmanaged.passUnretained(self).toOpaque())
-    precondition(
-      created == 0, "the system refuses another thread: \(String(cString: strerror(created)))")
-  }
-
-  deinit {
-    pthread_cond_destroy(changed)
-    pthread_mutex_destroy(mutex)
-    changed.deallocate()
-    mutex.deallocate()
-  }
-
-  /// Ends the thread, after the reduction that it is at.
-  func stop() {
-    pthread_mutex_lock(mutex)
-    mayStop = true
-    pthread_cond_broadcast(changed)
-    pthread_mutex_unlock(mutex)
-    pthread_join(thread, nil)
-  }
-
-  func begin() {
-    pthread_mutex_lock(mutex)
-    ready = 0
-    next = 0
-    reducing = 0
-    failure = nil
-    isHurried.store(false, ordering: .relaxed)
-    pthread_mutex_unlock(mutex)
-  }
-
-  func markReady(upTo offset: Int) {
-    pthread_mutex_lock(mutex)
-    precondition(
-      offset >= ready && offset <= arena.count,
-      "an offset from \(ready) to \(arena.count) was expected, got \(offset)")
-    ready = offset
-    if hasWork { pthread_cond_broadcast(changed) }
-    pthread_mutex_unlock(mutex)
-  }
-
-  func finish() throws(MPIError) -> GradientReducer.Timing {
-    isHurried.store(true, ordering: .relaxed)
-    markReady(upTo: arena.count)
-    let start = ContinuousClock.now
-    pthread_mutex_lock(mutex)
-    while next < buckets.count, failure == nil { pthread_cond_wait(changed, mutex) }
-    let error = failure
-    let timing = GradientReducer.Timing(
-      exposed: (ContinuousClock.now - start).seconds, reducing: reducing)
-    pthread_mutex_unlock(mutex)
-    if let error { throw error }
-    return timing
-  }
-
-  /// Whether the next bucket can be reduced. Call with the mutex held.
-  private var hasWork: Bool {
-    next < buckets.count && failure == nil && ready >= buckets[next].upperBound
-  }
-
-  private func run() {
-    pthread_mutex_lock(mutex)
-    while true {
-      while !mayStop, !hasWork { pthread_cond_wait(changed, mutex) }
-      if mayStop { break }
-      let bucket = buckets[next]
-      pthread_mutex_unlock(mutex)
-      let start = ContinuousClock.now
-      var error: MPIError?
-      do throws(MPIError) {
-        try reduce(UnsafeMutableBufferPointer(rebasing: arena[bucket]))
-      } catch let thrown {
-        error = thrown
-      }
-      let seconds = (ContinuousClock.now - start).seconds
-      pthread_mutex_lock(mutex)
-      reducing += seconds
-      failure = error
-      next += 1
-      if failure != nil || next == buckets.count { pthread_cond_broadcast(changed) }
+    switch path {
+    case .alone: break
+    case .messages(let reduction): timing = try reduction.finish()
+    case .memory(let reduction):
+      let watch = Stopwatch()
+      shareIsFinite = reduction.sum()
+      timing = Timing(exposed: watch.seconds, reducing: watch.seconds)
     }
-    pthread_mutex_unlock(mutex)
-  }
-
-  private func reduce(_ bucket: UnsafeMutableBufferPointer<Float>) throws(MPIError) {
-    guard let compression else {
-      var request = try communicator.startAllReduce(bucket, .sum)
-      return try complete(&request)
-    }
-    // Equal shares, the last one filled up with zeros.
-    let ranks = communicator.size
-    let share = (bucket.count + ranks - 1) / ranks
-    let count = share * ranks
-    rfm_gradients_pack(bucket.baseAddress, compression.outgoing.baseAddress, bucket.count)
-    for index in bucket.count..<count { compression.outgoing[index] = 0 }
-    var exchange = try communicator.startAllToAll(
-      compression.bytes(of: compression.outgoing, count: count),
-      into: compression.mutableBytes(of: compression.incoming, count: count))
-    try complete(&exchange)
-    rfm_gradients_sum(
-      compression.incoming.baseAddress, ranks, share, compression.sum.baseAddress, share)
-    var collection = try communicator.startAllGather(
-      compression.bytes(of: compression.sum, count: share),
-      into: compression.mutableBytes(of: compression.incoming, count: count))
-    try complete(&collection)
-    rfm_gradients_unpack(compression.incoming.baseAddress, bucket.baseAddress, bucket.count)
-  }
-
-  /// Waits for a reduction. MPI moves data only when it is asked, and would spin if it were asked
-  /// to wait; so look now and then. Every look takes a core from its worker, and reductions are
-  /// under way most of backward, so looks are far apart there. Once the workers are done, look
-  /// without rest, but not for long: where ranks share cores, the one that is waited for needs them.
-  private func complete(_ request: inout Request) throws(MPIError) {
-    var looks = 0
-    while try !request.test() {
-      if !isHurried.load(ordering: .relaxed) {
-        usleep(1000)
-      } else if looks < 200 {
-        looks += 1
-      } else {
-        usleep(50)
-      }
-    }
-  }
-}
-
-/// Room for a bucket on its way.
-private final class CompressionBuffers {
-  let outgoing: UnsafeMutableBufferPointer<UInt16>
-  let incoming: UnsafeMutableBufferPointer<UInt16>
-  let sum: UnsafeMutableBufferPointer<UInt16>
-
-  init(ranks: Int, longest: Int) {
-    let share = (longest + ranks - 1) / ranks
-    outgoing = .allocate(capacity: share * ranks)
-    incoming = .allocate(capacity: share * ranks)
-    sum = .allocate(capacity: share)
-    for buffer in [outgoing, incoming, sum] { buffer.initialize(repeating: 0) }
-  }
-
-  deinit { for buffer in [outgoing, incoming, sum] { buffer.deallocate() } }
-
-  func bytes(
-    of buffer: UnsafeMutableBufferPointer<UInt16>, count: Int
-  ) -> UnsafeBufferPointer<UInt8> {
-    UnsafeBufferPointer(mutableBytes(of: buffer, count: count))
-  }
-
-  func mutableBytes(
-    of buffer: UnsafeMutableBufferPointer<UInt16>, count: Int
-  ) -> UnsafeMutableBufferPointer<UInt8> {
-    UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<(2 * count)])
-      .assumingMemoryBound(to: UInt8.self)
   }
 }
 

@@ -78,6 +78,15 @@ public final class TrainingStep {
     flooding = training.flooding
     accumulate = training.accumulate
     let synchronized = training.batchNorm == .synchronized
+    // Before the program, which keeps the gradients' address. Sums in double precision and compressed
+    // ones go by messages.
+    let communication = configuration.communication
+    let memory =
+      communication.hostMemory && communication.compression == .none && !synchronized
+        && communicator.size > 1
+      ? try communicator.shareMemory(
+        bytes: detector.gradients.count * MemoryLayout<Float>.stride) : nil
+    if let memory { detector.placeGradients(at: memory.parts[communicator.rank], of: memory) }
     averagesStatistics = !synchronized && communicator.size > 1
     program = TrainingProgram(
       detector, crop: configuration.data.crop, batch: training.batchPerRank,
@@ -89,11 +98,18 @@ public final class TrainingStep {
     erasing = BatchErasing(
       configuration, detector, batch: training.batchPerRank, workers: workers, sharing: program)
     optimizer = Optimizer(training.optimizer, count: detector.values.count)
-    reducer = try GradientReducer(
-      communicator: communicator, arena: detector.gradients,
-      bucketBytes: Int(configuration.communication.bucketMegabytes * 1024 * 1024),
-      compression: configuration.communication.compression)
-    exchange = .allocate(capacity: 2)
+    let bucketBytes = Int(communication.bucketMegabytes * 1024 * 1024)
+    reducer =
+      if let memory {
+        GradientReducer(
+          communicator: communicator, memory: memory, count: detector.gradients.count,
+          bucketBytes: bucketBytes, workers: workers)
+      } else {
+        try GradientReducer(
+          communicator: communicator, arena: detector.gradients, bucketBytes: bucketBytes,
+          compression: communication.compression)
+      }
+    exchange = .allocate(capacity: 3)
     exchange.initialize(repeating: 0)
     earlierStatistics = .allocate(capacity: detector.runningStatistics.count)
     earlierStatistics.initialize(repeating: 0)
@@ -173,6 +189,7 @@ public final class TrainingStep {
     if program.reducesGradients { try program.finishGradients() } else { try reducer.finish() }
     exchange[0] = loss / Double(accumulate)
     exchange[1] = stop ? 1 : 0
+    exchange[2] = reducer.shareIsFinite == false ? 1 : 0
     if communicator.size > 1 { try communicator.allReduce(exchange, .sum) }
     result.loss = exchange[0] / Double(communicator.size)
     result.stops = exchange[1] > 0
@@ -181,7 +198,7 @@ public final class TrainingStep {
 
     watch = Stopwatch()
     Whereabouts.enter(.updating)
-    result.isFinite = result.loss.isFinite && sumsAreFinite
+    result.isFinite = result.loss.isFinite && exchange[2] == 0 && sumsAreFinite
     guard result.isFinite else {
       _ = detector.runningStatistics.update(fromContentsOf: earlierStatistics)
       return result
@@ -217,10 +234,13 @@ public final class TrainingStep {
     _ = detector.runningStatistics.update(fromContentsOf: earlierStatistics)
   }
 
-  /// Whether what the ranks have added up are numbers: one pass over the gradients.
+  /// Whether what the ranks have added up are numbers: one pass over the gradients, unless the ranks
+  /// have looked at their shares of them.
   private var sumsAreFinite: Bool {
     isPoisoned.store(false, ordering: .relaxed)
-    workers.run((detector.gradients.count + Self.chunk - 1) / Self.chunk, examineChunk)
+    if reducer.shareIsFinite == nil {
+      workers.run((detector.gradients.count + Self.chunk - 1) / Self.chunk, examineChunk)
+    }
     let statistics = detector.runningStatistics
     return !isPoisoned.load(ordering: .relaxed)
       && rfm_all_finite(statistics.baseAddress!, statistics.count) != 0

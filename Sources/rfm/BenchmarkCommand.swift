@@ -45,6 +45,11 @@ struct BenchmarkCommand: RankCommand {
   var warmup = 2
   @Flag(help: "Measure inference (evaluate) instead of the step.")
   var inference = false
+  @Flag(
+    help: ArgumentHelp(
+      "Let ranks of one host add up gradients by messages, as between hosts, instead of in memory that "
+        + "they share."))
+  var messages = false
   @Flag(help: "Measure the reduction of gradients over ranks instead, by size.")
   var allreduce = false
   @Option(
@@ -127,6 +132,7 @@ struct BenchmarkCommand: RankCommand {
     settings.steps = steps
     settings.warmup = warmup
     settings.inference = inference
+    settings.hostMemory = !messages
     return try BenchmarkJob.run(settings, communicator: communicator)
   }
 

@@ -54,6 +54,21 @@ extension Jobs {
       }
     }
 
+    /// Gradients that are added in memory and by messages have the same bits, and so have the weights.
+    @Test(arguments: [2, 3]) func sharedMemoryAndMessagesGiveTheSameWeights(ranks: Int) throws {
+      let runs = try TinyRuns()
+      var weights: [[UInt8]] = []
+      for inMemory in [true, false] {
+        let outcome = try runs.train(
+          "memory-\(inMemory)",
+          ["training.batch_norm=local", "communication.host_memory=\(inMemory)"], ranks: ranks)
+        #expect(outcome.succeeded, "\(outcome)")
+        weights.append(try bytes(runs.latest("memory-\(inMemory)", "model.safetensors")))
+      }
+      #expect(weights[0].count > 100_000)
+      #expect(weights[0] == weights[1])
+    }
+
     @Test(arguments: [1, 2, 4]) func eachRanksOwnBatchStatisticsTrainToTheEnd(ranks: Int) throws {
       let runs = try TinyRuns()
       let outcome = try runs.train(

@@ -129,6 +129,7 @@ struct Checks {
     try groupsAreApart()
     try errorsCarryTheTextOfMPI()
     try gradientReductions()
+    try hostMemories()
     try world.barrier()
     if world.isRoot { print("ok, \(count.value) checks on \(world.size) ranks") }
   }

@@ -90,4 +90,64 @@ import Testing
     }
     #expect(sum[count] == 0xabcd)
   }
+
+  /// The order of Rabenseifner's algorithm, written as the tree that it is.
+  private func sum(_ values: [Float]) -> Float {
+    let leaves = 1 << (Int.bitWidth - 1 - values.count.leadingZeroBitCount)
+    let pairs = values.count - leaves
+    var sums = (0..<leaves).map {
+      $0 < pairs ? values[2 * $0] + values[2 * $0 + 1] : values[$0 + pairs]
+    }
+    while sums.count > 1 {
+      sums = stride(from: 0, to: sums.count, by: 2).map { sums[$0] + sums[$0 + 1] }
+    }
+    return sums[0]
+  }
+
+  @Test(arguments: 1...17, [0, 1, 1023, 1024, 2500])
+  func arenasOfAHostBecomeTheirSumWithinTheShareOnly(ranks: Int, count: Int) {
+    let (length, start) = (count + 7, 3)
+    let values: [[Float]] = (0..<ranks).map { rank in
+      (0..<length).map { index -> Float in
+        let mixed = (rank * 7919 + index * 31) % 2003 - 1001
+        return Float(mixed) * 1.0001e-3 * Float(index % 89)
+      }
+    }
+    let arenas = values.map { values in
+      let arena = UnsafeMutablePointer<Float>.allocate(capacity: length)
+      arena.initialize(from: values, count: length)
+      return arena
+    }
+    defer { for arena in arenas { arena.deallocate() } }
+    #expect(rfm_gradients_share(arenas, ranks, start, count) == 1)
+    for index in 0..<length {
+      let isShared = (start..<start + count).contains(index)
+      let expected = isShared ? sum(values.map { $0[index] }) : nil
+      for (rank, arena) in arenas.enumerated() {
+        #expect(arena[index].bitPattern == (expected ?? values[rank][index]).bitPattern)
+      }
+    }
+  }
+
+  @Test(arguments: [0, 1022, 1023, 1024, 2499], [Float.infinity, -.infinity, .nan])
+  func aSumThatIsNotFiniteIsSeen(place: Int, value: Float) {
+    var (first, second) = ([Float](repeating: 1, count: 2500), [Float](repeating: 2, count: 2500))
+    second[place] = value
+    let isFinite = first.withUnsafeMutableBufferPointer { first in
+      second.withUnsafeMutableBufferPointer { second in
+        rfm_gradients_share([first.baseAddress!, second.baseAddress!], 2, 0, 2500)
+      }
+    }
+    #expect(isFinite == 0)
+    #expect(!first[place].isFinite)
+    // Finite gradients with a sum that is not.
+    first = Array(repeating: .greatestFiniteMagnitude, count: 2)
+    second = first
+    let overflows = first.withUnsafeMutableBufferPointer { first in
+      second.withUnsafeMutableBufferPointer { second in
+        rfm_gradients_share([first.baseAddress!, second.baseAddress!], 2, 0, 2)
+      }
+    }
+    #expect(overflows == 0)
+  }
 }

@@ -17,6 +17,7 @@
 #include "bfloat16_multiply.h"
 #include "finite.h"
 #include "gradient_compression.h"
+#include "gradient_sum.h"
 #include "optimizers.h"
 #include "sha256.h"
 #include "system.h"

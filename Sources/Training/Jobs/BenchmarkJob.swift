@@ -20,6 +20,8 @@ public struct BenchmarkSettings: Sendable {
   public var warmup = 2
   /// Measure inference instead of the training step.
   public var inference = false
+  /// Ranks of one host add up gradients in memory that they share.
+  public var hostMemory = true
 
   public init() {}
 }
@@ -105,6 +107,7 @@ public struct BenchmarkJob {
     configuration.training.batchPerRank = settings.batch
     configuration.training.threads = settings.threads
     let element = Configuration.Training.Precision.Element(rawValue: settings.precision.rawValue)!
+    configuration.communication.hostMemory = settings.hostMemory
     configuration.training.precision.attention = element
     configuration.training.precision.training = element
     let folder = try NoiseShards(crop: settings.crop, images: 4 * settings.batch, communicator)

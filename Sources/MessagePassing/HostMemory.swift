@@ -1,0 +1,158 @@
+import CHostMemory
+import Glibc
+
+/// Memory that the ranks of a host share: one part of each rank, which all of them read and write.
+///
+/// Who writes what, and when the others may read it, is for the ranks to agree on, with ``barrier()``.
+/// The parts live as long as some rank holds them, and leave nothing behind however ranks end.
+public final class HostMemory: @unchecked Sendable {
+  /// Every rank's part in rank order, at a page's start.
+  public let parts: [UnsafeMutableRawPointer]
+  /// Bytes of a part.
+  public let size: Int
+
+  private let pages: [UnsafeMutableRawPointer]
+  private let rank: Int
+  private let arrivals: Arrivals
+  private var barriers: UInt64 = 0
+
+  /// Before each part, a page for what keeps the ranks together.
+  fileprivate static let headerSize = 4096
+  fileprivate static let tokenOffset = 0
+  private static let countOffset = 64
+
+  fileprivate init(pages: [UnsafeMutableRawPointer], size: Int, rank: Int, arrivals: Arrivals) {
+    self.pages = pages
+    parts = pages.map { $0 + Self.headerSize }
+    self.size = size
+    self.rank = rank
+    self.arrivals = arrivals
+  }
+
+  deinit { for page in pages { munmap(page, Self.headerSize + size) } }
+
+  /// Returns when every rank has come here. What a rank wrote before, every rank sees after.
+  ///
+  /// Collective, from one thread at a time, and without a message: it allocates nothing. Ranks may
+  /// have less than a core each, so whoever has to wait for long sleeps between looks.
+  public func barrier() {
+    arrivals.arrive(at: "a barrier in shared memory")
+    barriers += 1
+    rfm_host_raise(count(of: rank))
+    for other in pages.indices where other != rank {
+      var looks = 0
+      while rfm_host_count(count(of: other)) < barriers {
+        looks += 1
+        if looks > 4000 { usleep(20) }
+      }
+    }
+    arrivals.leave()
+  }
+
+  private func count(of rank: Int) -> UnsafeMutablePointer<UInt64> {
+    (pages[rank] + Self.countOffset).assumingMemoryBound(to: UInt64.self)
+  }
+}
+
+extension Communicator {
+  /// Memory that all ranks share, zeroed. Collective.
+  ///
+  /// - Parameter bytes: of each rank's part, above 0, the same on every rank.
+  /// - Returns: nil on every rank if they are not all on one host, or if the system refuses some of
+  ///   them the memory or the sight of each other's: what they wanted to share has to travel.
+  public func shareMemory(bytes: Int) throws(MPIError) -> HostMemory? {
+    precondition(bytes > 0, "a size above 0 was expected, got \(bytes)")
+    guard nodeSize == size else { return nil }
+    let whole = HostMemory.headerSize + bytes
+    let own = OwnPages(bytes: whole)
+    let tickets = try allGather(own.ticket?.words ?? Ticket.none)
+    var pages: [UnsafeMutableRawPointer] = []
+    for rank in 0..<size {
+      let length = Ticket.none.count
+      guard let ticket = Ticket(tickets[rank * length..<(rank + 1) * length]),
+        let page = ticket.map(whole)
+      else { break }
+      pages.append(page)
+    }
+    // Descriptors stay open until everybody has found what he looked for.
+    let isWhole = try all(pages.count == size)
+    _ = consume own
+    let memory = HostMemory(pages: pages, size: bytes, rank: rank, arrivals: arrivals)
+    return isWhole ? memory : nil
+  }
+}
+
+/// What a rank tells the others, so that they find its memory and know that it is the right one.
+private struct Ticket {
+  var process: Int64
+  var file: Int64
+  var device: Int64
+  var inode: Int64
+  /// Stands in the memory itself.
+  var token: Int64
+
+  static let none = [Int64](repeating: -1, count: 5)
+
+  var words: [Int64] { [process, file, device, inode, token] }
+
+  init(process: Int64, file: Int64, status: stat, token: Int64) {
+    self.process = process
+    self.file = file
+    device = Int64(bitPattern: UInt64(status.st_dev))
+    inode = Int64(bitPattern: UInt64(status.st_ino))
+    self.token = token
+  }
+
+  init?(_ words: ArraySlice<Int64>) {
+    guard words != Ticket.none[...] else { return nil }
+    let words = Array(words)
+    (process, file, device, inode, token) = (words[0], words[1], words[2], words[3], words[4])
+  }
+
+  /// Maps `bytes` of the memory. nil where it can't be seen, as from another container, or is not what it was
+  /// taken for: the numbers of processes and files mean something within one system only.
+  func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
+    let path = "/proc/\(process)/fd/\(file)"
+    var status = stat()
+    guard stat(path, &status) == 0, Int64(bitPattern: UInt64(status.st_dev)) == device,
+      Int64(bitPattern: UInt64(status.st_ino)) == inode, status.st_size >= bytes
+    else { return nil }
+    let opened = open(path, O_RDWR | O_CLOEXEC)
+    guard opened >= 0 else { return nil }
+    defer { close(opened) }
+    guard
+      let page = mmap(
+        nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, opened, 0),
+      page != MAP_FAILED
+    else { return nil }
+    guard page.load(fromByteOffset: HostMemory.tokenOffset, as: Int64.self) == token else {
+      munmap(page, bytes)
+      return nil
+    }
+    return page
+  }
+}
+
+/// This rank's memory, as long as others may still look for it.
+private struct OwnPages: ~Copyable {
+  /// nil where the system gives no memory.
+  let ticket: Ticket?
+  private let file: Int32
+
+  init(bytes: Int) {
+    let file = rfm_host_memory_create(bytes)
+    self.file = file
+    let token = Int64.random(in: .min ... .max)
+    var status = stat()
+    let isReady =
+      file >= 0 && fstat(file, &status) == 0
+      && withUnsafeBytes(of: token) {
+        pwrite(file, $0.baseAddress, $0.count, off_t(HostMemory.tokenOffset)) == $0.count
+      }
+    ticket =
+      isReady
+      ? Ticket(process: Int64(getpid()), file: Int64(file), status: status, token: token) : nil
+  }
+
+  deinit { if file >= 0 { close(file) } }
+}

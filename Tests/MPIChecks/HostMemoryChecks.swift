@@ -1,0 +1,121 @@
+import Glibc
+import MessagePassing
+import Tensors
+import Training
+
+extension Checks {
+  func hostMemories() throws {
+    for bytes in [1, 4096, 100_000] { try everyRankSeesWhatTheOthersWrote(bytes: bytes) }
+    try aRankThatGetsNoMemoryLeavesAllWithoutSharing()
+    for (count, bucketBytes) in [(5, 64), (1000, 4096), (50_021, 1 << 20), (1 << 18, 1 << 16)] {
+      for threads in [1, 3] { try sumsInMemory(count, bucketBytes: bucketBytes, threads: threads) }
+    }
+    try oneRankSeesTheSumThatIsNotFinite()
+  }
+
+  private func shared(bytes: Int) throws -> HostMemory {
+    try expect(world.nodeSize == world.size, "these checks run on one host")
+    let memory = try world.shareMemory(bytes: bytes)
+    try expect(memory != nil, "ranks of one host share memory")
+    return memory!
+  }
+
+  private func everyRankSeesWhatTheOthersWrote(bytes: Int) throws {
+    let memory = try shared(bytes: bytes)
+    let parts = memory.parts.map {
+      UnsafeMutableBufferPointer(start: $0.assumingMemoryBound(to: UInt8.self), count: bytes)
+    }
+    try expect(memory.size == bytes && parts.count == world.size, "a part of each rank")
+    try expect(memory.parts.allSatisfy { UInt(bitPattern: $0) % 4096 == 0 }, "at whole pages")
+    try expect(parts.allSatisfy { $0.allSatisfy { $0 == 0 } }, "memory begins with zeros")
+    memory.barrier()
+    for round in 1...20 {
+      // Ranks are late in turn, and each writes into the part of the next one.
+      if round % world.size == world.rank { usleep(500) }
+      let target = parts[(world.rank + 1) % world.size]
+      for index in target.indices {
+        target[index] = UInt8(truncatingIfNeeded: world.rank + 7 * round + index)
+      }
+      memory.barrier()
+      for (rank, part) in parts.enumerated() {
+        let writer = (rank + world.size - 1) % world.size
+        let isThere = part.indices.allSatisfy {
+          part[$0] == UInt8(truncatingIfNeeded: writer + 7 * round + $0)
+        }
+        try expect(isThere, "what rank \(writer) wrote in round \(round)")
+      }
+      memory.barrier()
+    }
+  }
+
+  private func aRankThatGetsNoMemoryLeavesAllWithoutSharing() throws {
+    for poor in 0..<world.size {
+      var before = rlimit()
+      getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before)
+      // Memory that others can map counts as a file; what is too long for one is refused.
+      let handler = signal(SIGXFSZ, SIG_IGN)
+      if world.rank == poor {
+        var limit = rlimit(rlim_cur: 1 << 16, rlim_max: before.rlim_max)
+        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+      }
+      let memory = try world.shareMemory(bytes: 1 << 20)
+      setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before)
+      signal(SIGXFSZ, handler)
+      try expect(memory == nil, "no rank shares memory if rank \(poor) has none")
+    }
+  }
+
+  /// Sums in memory have the bits of sums by messages.
+  private func sumsInMemory(_ count: Int, bucketBytes: Int, threads: Int) throws {
+    let memory = try shared(bytes: count * MemoryLayout<Float>.stride)
+    let arena = UnsafeMutableBufferPointer(
+      start: memory.parts[world.rank].assumingMemoryBound(to: Float.self), count: count)
+    let copy = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    copy.initialize(repeating: 0)
+    defer { copy.deallocate() }
+    let inMemory = GradientReducer(
+      communicator: world, memory: memory, count: count, bucketBytes: bucketBytes,
+      workers: WorkerPool(threads: threads))
+    let byMessages = try GradientReducer(
+      communicator: world, arena: copy, bucketBytes: bucketBytes)
+    try expect(inMemory.buckets == byMessages.buckets, "the same buckets")
+    for step in 0..<3 {
+      if step % world.size == world.rank { usleep(2000) }
+      for index in 0..<count {
+        // No two orders of adding these up agree in every bit.
+        let mixed = (world.rank * 7919 + step * 104_729 + index * 31) % 2003 - 1001
+        arena[index] = Float(mixed) * 0.001 * Float(1 + index % 97)
+        copy[index] = arena[index]
+      }
+      for reducer in [inMemory, byMessages] {
+        reducer.begin()
+        reducer.markReady(upTo: count / 2)
+        try reducer.finish()
+      }
+      let isSame = arena.indices.allSatisfy { arena[$0].bitPattern == copy[$0].bitPattern }
+      try expect(
+        isSame, "\(count) gradients in memory and by messages, \(threads) threads, step \(step)")
+      try expect(inMemory.shareIsFinite == true, "finite sums are")
+      memory.barrier()
+    }
+  }
+
+  private func oneRankSeesTheSumThatIsNotFinite() throws {
+    let count = 1000
+    let memory = try shared(bytes: count * MemoryLayout<Float>.stride)
+    let arena = memory.parts[world.rank].assumingMemoryBound(to: Float.self)
+    let reducer = GradientReducer(
+      communicator: world, memory: memory, count: count, bucketBytes: 4096,
+      workers: WorkerPool(threads: 2))
+    for (place, value) in [(0, Float.infinity), (count - 1, .nan), (count / 2, -.infinity)] {
+      arena.update(repeating: 1, count: count)
+      if world.rank == world.size - 1 { arena[place] = value }
+      reducer.begin()
+      try reducer.finish()
+      let seen = try world.allReduce(reducer.shareIsFinite == false ? 1 : 0, .sum)
+      try expect(seen == 1, "one rank sees \(value) at \(place)")
+      try expect(!arena[place].isFinite && arena[1] == Float(world.size), "all have the sums")
+      memory.barrier()
+    }
+  }
+}
