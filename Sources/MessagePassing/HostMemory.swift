@@ -16,10 +16,13 @@ public final class HostMemory: @unchecked Sendable {
   private let arrivals: Arrivals
   private var barriers: UInt64 = 0
 
-  /// Before each part, a page for what keeps the ranks together.
+  /// Before each part, a page for what keeps the ranks together: a line for the token, then one for
+  /// each count.
   fileprivate static let headerSize = 4096
   fileprivate static let tokenOffset = 0
-  private static let countOffset = 64
+  private static let line = 64
+  /// Counts of a rank that are free for use.
+  public static let counts = 8
 
   fileprivate init(pages: [UnsafeMutableRawPointer], size: Int, rank: Int, arrivals: Arrivals) {
     self.pages = pages
@@ -31,26 +34,64 @@ public final class HostMemory: @unchecked Sendable {
 
   deinit { for page in pages { munmap(page, Self.headerSize + size) } }
 
-  /// Returns when every rank has come here. What a rank wrote before, every rank sees after.
-  ///
-  /// Collective, from one thread at a time, and without a message: it allocates nothing. Ranks may
-  /// have less than a core each, so whoever has to wait for long sleeps between looks.
-  public func barrier() {
-    arrivals.arrive(at: "a barrier in shared memory")
-    barriers += 1
-    rfm_host_raise(count(of: rank))
-    for other in pages.indices where other != rank {
-      var looks = 0
-      while rfm_host_count(count(of: other)) < barriers {
-        looks += 1
-        if looks > 4000 { usleep(20) }
-      }
-    }
-    arrivals.leave()
+  /// A number that all ranks see and change, 0 at first; each rank's part has ``counts`` of them.
+  public func count(_ index: Int, of rank: Int) -> HostCount {
+    precondition((0..<Self.counts).contains(index), "a count below \(Self.counts) was expected")
+    return hostCount(index, of: rank)
   }
 
-  private func count(of rank: Int) -> UnsafeMutablePointer<UInt64> {
-    (pages[rank] + Self.countOffset).assumingMemoryBound(to: UInt64.self)
+  private func hostCount(_ index: Int, of rank: Int) -> HostCount {
+    let address = pages[rank] + (index + 1) * Self.line
+    return HostCount(address: address.assumingMemoryBound(to: UInt64.self))
+  }
+
+  /// Returns when every rank has come here. What a rank wrote before, every rank sees after.
+  ///
+  /// Collective, from one thread at a time, and without a message: it allocates nothing.
+  public func barrier() {
+    together("a barrier in shared memory") {
+      barriers += 1
+      hostCount(Self.counts, of: rank).raise()
+      for other in pages.indices { hostCount(Self.counts, of: other).wait(for: barriers) }
+    }
+  }
+
+  /// Does work in which this rank waits for others, who do the same: to a watchdog one collective.
+  public func together(_ name: StaticString, _ work: () -> Void) {
+    arrivals.arrive(at: name)
+    work()
+    arrivals.leave()
+  }
+}
+
+/// A number in memory that several processes see. What one wrote before it changed the number is seen
+/// by whoever has read that.
+public struct HostCount: @unchecked Sendable {
+  fileprivate let address: UnsafeMutablePointer<UInt64>
+
+  public var value: UInt64 { rfm_host_load(address) }
+
+  /// Only one rank at a time may store, and none may raise meanwhile.
+  public func store(_ value: UInt64) { rfm_host_store(address, value) }
+
+  public func raise() { rfm_host_raise(address) }
+
+  /// Raises the number if it is below `limit`.
+  ///
+  /// - Returns: what it was; nil if it had reached the limit.
+  public func claim(below limit: UInt64) -> UInt64? {
+    let value = rfm_host_claim(address, limit)
+    return value < limit ? value : nil
+  }
+
+  /// Returns when the number is `value` or more. Ranks may have less than a core each, so whoever has
+  /// to wait for long sleeps between looks.
+  public func wait(for value: UInt64) {
+    var looks = 0
+    while self.value < value {
+      looks += 1
+      if looks > 4000 { usleep(20) }
+    }
   }
 }
 

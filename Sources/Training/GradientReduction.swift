@@ -13,8 +13,8 @@
 //
 // Where all ranks are on one host, nothing has to travel and there is no wait to hide: messages would
 // be copies by the same cores that compute, and the thread that asks for them takes a core from its
-// worker. There the arenas are in memory that the ranks share, and when backward has ended everybody's
-// workers add up an equal part of them (`HostReduction`).
+// worker. There the arenas are in memory that the ranks share, and whoever has ended backward adds up
+// chunk after chunk for all (`HostReduction`).
 //
 // What is guaranteed:
 //  - Buckets depend on the arena's length and the setting alone, and are reduced one after the other
@@ -60,7 +60,7 @@ public final class GradientReducer {
     public var reducing = 0.0
   }
 
-  /// Whether the last ``finish()`` saw only finite sums in this rank's share of the places; nil where
+  /// Whether the last ``finish()`` saw only finite sums in what this rank added up itself; nil where
   /// nobody has looked at them.
   public private(set) var shareIsFinite: Bool?
 
@@ -148,14 +148,22 @@ public final class GradientReducer {
     isUnderWay = true
     watch = Stopwatch()
     readyBuckets = 0
-    if case .messages(let reduction) = path { reduction.begin() }
+    switch path {
+    case .alone: break
+    case .messages(let reduction): reduction.begin()
+    case .memory(let reduction): reduction.begin()
+    }
   }
 
   /// Says that the gradients before `offset` are finished. Never waits for a reduction. What has
   /// been marked belongs to the reducer until ``finish()``.
   public func markReady(upTo offset: Int) {
     precondition(isUnderWay, "begin() was expected before markReady(upTo:)")
-    if case .messages(let reduction) = path { reduction.markReady(upTo: offset) }
+    switch path {
+    case .alone: break
+    case .messages(let reduction): reduction.markReady(upTo: offset)
+    case .memory(let reduction): reduction.markReady(upTo: offset)
+    }
     noteReady(upTo: offset)
   }
 
