@@ -7,11 +7,11 @@ import Tensors
 /// that is all that backward needs.
 public final class AttentionProgram: @unchecked Sendable {
   private let network: FrozenNetwork
-  private let passes: [FrozenPass]
+  private let team: FrozenTeam
   public let crop: Int
   private var job: Job?
   /// Runs a group of the job; made once, so that `run` allocates nothing.
-  private var runGroup: (Int, Int) -> Void = { _, _ in }
+  private var runGroup: (FrozenPass, Int) -> Void = { _, _ in }
 
   private struct Job {
     let images: UnsafePointer<Float>
@@ -33,9 +33,8 @@ public final class AttentionProgram: @unchecked Sendable {
     network = FrozenNetwork(
       detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
       shared: training?.weights(for: detector, precision))
-    let network = network
-    passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: true) }
-    runGroup = { [unowned self] task, worker in run(group: task, worker) }
+    team = FrozenTeam(network, forBackward: true)
+    runGroup = { [unowned self] pass, group in run(group, pass) }
   }
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.
@@ -54,14 +53,13 @@ public final class AttentionProgram: @unchecked Sendable {
   ) {
     job = Job(images: images, selected: selected, logits: logits, gradients: gradients)
     let group = network.groupSize
-    network.workers.run((selected.count + group - 1) / group, runGroup)
+    team.run((selected.count + group - 1) / group, runGroup)
   }
 
-  private func run(group task: Int, _ worker: Int) {
+  private func run(_ group: Int, _ pass: FrozenPass) {
     let job = job!
     let imageSize = crop * crop * 3
-    let pass = passes[worker]
-    let start = task * network.groupSize
+    let start = group * network.groupSize
     let count = min(network.groupSize, job.selected.count - start)
     pass.forward(count) { job.images + job.selected[start + $0] * imageSize }
     if let logits = job.logits {
@@ -69,14 +67,16 @@ public final class AttentionProgram: @unchecked Sendable {
         (logits[2 * (start + i)], logits[2 * (start + i) + 1]) = pass.logits(i)
       }
     }
-    pass.inputGradients(count) { job.gradients + (start + $0) * imageSize }
+    pass.backwardJoined(count)
+    team.letOthersCatchUp(with: pass)
+    pass.backwardEntries(count) { job.gradients + (start + $0) * imageSize }
   }
 }
 
 /// Forward with running statistics: logits, and class activation maps if asked for.
 public final class InferenceProgram: @unchecked Sendable {
   private let network: FrozenNetwork
-  private let passes: [FrozenPass]
+  private let team: FrozenTeam
   public let crop: Int
 
   /// Height and width of the last feature map, and so of the class activation maps.
@@ -92,8 +92,7 @@ public final class InferenceProgram: @unchecked Sendable {
     network = FrozenNetwork(
       detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
       shared: training?.weights(for: detector, precision))
-    let network = network
-    passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: false) }
+    team = FrozenTeam(network, forBackward: false)
   }
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.
@@ -110,8 +109,7 @@ public final class InferenceProgram: @unchecked Sendable {
     let group = network.groupSize
     let imageSize = crop * crop * 3
     let mapSize = 2 * featureHeight * featureWidth
-    network.workers.run((count + group - 1) / group) { [self] task, worker in
-      let pass = passes[worker]
+    team.run((count + group - 1) / group) { pass, task in
       let start = task * group
       let images = images + start * imageSize
       let count = min(group, count - start)

@@ -37,6 +37,34 @@ import Testing
     #expect(attention[0].logits == logits[0])
   }
 
+  /// Maps from 10×10, which workers without a group take off the others, image by image: some groups
+  /// are not full, and there are more threads than groups.
+  @Test(arguments: precisions, [1, 5, 7])
+  func helpChangesNothing(precision: Precision, count: Int) throws {
+    let crop = 165
+    let detector = try Fixture.detector("xception-tiny")
+    let (images, _) = Fixture.batch(Array(Self.numbers[..<count]), crop: crop)
+    var attention: [AttentionResult] = []
+    var logits: [[Float]] = []
+    for threads in [1, 2, 5] {
+      let workers = WorkerPool(threads: threads)
+      let program = AttentionProgram(
+        detector, crop: crop, precision: precision, groupSize: 4, workers: workers)
+      program.refresh()
+      let inference = InferenceProgram(
+        detector, crop: crop, precision: precision, groupSize: 4, workers: workers)
+      inference.refresh()
+      // Who helps whom is another thing each time.
+      for _ in 0..<(threads == 1 ? 1 : 4) {
+        attention.append(AttentionResult.of(program, images, selected: Array(0..<count)))
+        logits.append(inference.logits(images, count: count))
+      }
+    }
+    #expect(!attention[0].gradients.contains { !$0.isFinite })
+    #expect(attention.allSatisfy { $0 == attention[0] })
+    #expect(logits.allSatisfy { $0 == attention[0].logits })
+  }
+
   @Test(arguments: precisions, [false, true])
   func trainingDoesNotDependOnTheThreads(precision: Precision, synchronized: Bool) throws {
     let (images, labels) = Fixture.batch(Self.numbers, crop: Self.crop)

@@ -1,0 +1,71 @@
+import CKernels
+import Glibc
+import Synchronization
+import Tensors
+
+/// The workers that take groups of images through a ``FrozenNetwork``, a group each at a time.
+///
+/// Whoever finds no group left helps those who are still at theirs, image by image. So a batch of few
+/// groups keeps all workers busy, and one that the system has disturbed does not keep the others waiting
+/// for long. What is computed for an image does not depend on who does it.
+final class FrozenTeam: @unchecked Sendable {
+  private let workers: WorkerPool
+  private let passes: [FrozenPass]
+  private let nextGroup = Atomic<Int>(0)
+  private let finishedGroups = Atomic<Int>(0)
+  private nonisolated(unsafe) var groups = 0
+  private nonisolated(unsafe) var body: (FrozenPass, _ group: Int) -> Void = { _, _ in }
+  /// Made once, so that `run` allocates nothing.
+  private var takeGroups: (Int, Int) -> Void = { _, _ in }
+
+  init(_ network: FrozenNetwork, forBackward: Bool) {
+    workers = network.workers
+    passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: forBackward) }
+    takeGroups = { [unowned self] _, worker in work(passes[worker]) }
+  }
+
+  /// Runs `body(pass, group)` for every group in 0..<groups and returns when all are done.
+  func run(_ groups: Int, _ body: @escaping (FrozenPass, _ group: Int) -> Void) {
+    self.groups = groups
+    self.body = body
+    nextGroup.store(0, ordering: .relaxed)
+    finishedGroups.store(0, ordering: .relaxed)
+    workers.run(groups == 0 ? 0 : workers.count, takeGroups)
+  }
+
+  private func work(_ own: FrozenPass) {
+    while true {
+      let group = nextGroup.wrappingAdd(1, ordering: .relaxed).oldValue
+      if group >= groups { break }
+      own.isBehind.store(true, ordering: .relaxed)
+      body(own, group)
+      own.isBehind.store(false, ordering: .relaxed)
+      finishedGroups.wrappingAdd(1, ordering: .releasing)
+    }
+    var looks = 0
+    while finishedGroups.load(ordering: .acquiring) < groups {
+      if passes.contains(where: { $0 !== own && $0.help(own.scratch) }) {
+        looks = 0
+        continue
+      }
+      looks += 1
+      if looks < 20_000 { rfm_pause() } else { sched_yield() }
+    }
+  }
+
+  /// Before the last stage of a group, whose images take long each: helps those who have not come so far
+  /// yet, if nobody else will, so that all come to the end together.
+  func letOthersCatchUp(with own: FrozenPass) {
+    own.isBehind.store(false, ordering: .relaxed)
+    if nextGroup.load(ordering: .relaxed) < groups { return }
+    // Between two loops of theirs there is a moment without an image to take.
+    var looks = 0
+    while looks < 2000, passes.contains(where: { $0.isBehind.load(ordering: .relaxed) }) {
+      let helped = passes.contains {
+        $0.isBehind.load(ordering: .relaxed) && $0.help(own.scratch)
+      }
+      looks = helped ? 0 : looks + 1
+      rfm_pause()
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import Synchronization
+import Tensors
+import Testing
+
+@testable import Networks
+
+/// Loops over images that several workers share.
+@Suite struct SharedImagesTests {
+  /// The owner runs loops of many lengths; the others help until it has ended.
+  @Test(arguments: 1...4) func everyImageIsDoneOnceBeforeItsLoopEnds(threads: Int) {
+    let loops = 3000
+    let counts = (0..<loops).map { ($0 * 7) % 6 }
+    let shared = SharedImages(0)
+    let sums = Atomic<Int>(0)
+    let wrong = Atomic<Int>(0)
+    let isOver = Atomic<Bool>(false)
+    let current = Atomic<Int>(-1)
+    let work: (Int, Int) -> Void = { loop, image in
+      // Work belongs to the loop under way, and to one of its images.
+      if loop != current.load(ordering: .relaxed) || image >= counts[loop] {
+        wrong.wrappingAdd(1, ordering: .relaxed)
+      }
+      sums.wrappingAdd(1 << (8 * image), ordering: .relaxed)
+    }
+    WorkerPool(threads: threads).run(threads) { task, _ in
+      if task > 0 {
+        while !isOver.load(ordering: .relaxed) { _ = shared.help(work) }
+        return
+      }
+      for loop in 0..<loops {
+        current.store(loop, ordering: .relaxed)
+        sums.store(0, ordering: .relaxed)
+        shared.run(counts[loop], loop, work)
+        let expected = (0..<counts[loop]).reduce(0) { $0 + 1 << (8 * $1) }
+        if sums.load(ordering: .relaxed) != expected { wrong.wrappingAdd(1, ordering: .relaxed) }
+      }
+      isOver.store(true, ordering: .relaxed)
+    }
+    #expect(wrong.load(ordering: .relaxed) == 0)
+    #expect(!shared.help(work))
+  }
+}
