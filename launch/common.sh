@@ -101,8 +101,11 @@ prepare_mpi() {
 launcher=()
 # The process that was started, while it runs, and whether it was asked to stop.
 job='' asked=no
+# Whether a trapped signal has come: every handler sets it.
+interrupted=no
 # shellcheck disable=SC2317  # called by trap
 stop_job() {
+  interrupted=yes
   [[ -n $job ]] || exit 75
   if [[ $asked == no ]]; then
     asked=yes
@@ -111,6 +114,19 @@ stop_job() {
   else
     kill -TERM "$job" 2>/dev/null || true
   fi
+}
+
+# Waits for the end of `job`, and sets `status` to the job's own. A trapped signal ends bash's wait with
+# a status that tells of the signal, and the job may go on or end while the signal is handled: so bash
+# is asked again, which knows how a job ended for as long as it is asked.
+wait_for_job() {
+  while :; do
+    status=0 interrupted=no
+    # Bash itself remarks on a job that was killed; the status says so too.
+    wait "$job" 2>/dev/null || status=$?
+    [[ $interrupted == yes ]] || break
+  done
+  job=''
 }
 
 # Runs `launcher` (mpirun and its options) with rfm and the arguments, once, in a session of its own,
@@ -122,13 +138,7 @@ run_job() {
   setsid "${launcher[@]}" "$rfm" "$@" <&"$input" {input}<&- &
   job=$!
   exec {input}<&-
-  while :; do
-    status=0
-    # Bash itself remarks on a job that was killed; the status says so too.
-    wait "$job" 2>/dev/null || status=$?
-    kill -0 "$job" 2>/dev/null || break # a trapped signal interrupts wait; the job may go on
-  done
-  job=''
+  wait_for_job
 }
 
 # What has to happen before a restart: a script may define it anew. Given the arguments.

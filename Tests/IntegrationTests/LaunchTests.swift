@@ -65,6 +65,25 @@ import Testing
     #expect(!outcome.timedOut && outcome.seconds < 20, "\(outcome)")
   }
 
+  /// A job may end while the signal that asked it to is still being handled.
+  @Test(arguments: [("local", SIGTERM), ("slurm.sbatch", SIGUSR1)])
+  func aJobThatEndsDuringAHandlerIsToldByItsOwnStatus(script: String, signal: Int32) throws {
+    let job = try Job(
+      repository.path + "/launch/" + script,
+      script == "local" ? ["--ranks", "1", "train", "slow"] : ["--resume", "slow"],
+      environment: [
+        "RFM": program.path, "RFM_HOME": repository.path, "SLURM_JOB_ID": "1",
+        // The handler takes its time after it has handed the signal on.
+        "BASH_FUNC_kill%%": #"() { builtin kill "$@" || return; sleep 4; }"#,
+        "BASH_FUNC_squeue%%": "() { return 1; }", "BASH_FUNC_scontrol%%": "() { return 0; }",
+      ], directory: "/", timeLimit: 60)
+    #expect(job.wait(until: { $0.standardOutput.contains("rank 0") }), "\(job.wait())")
+    job.signal(signal)
+    let outcome = job.wait()
+    #expect(outcome.status == 75 && outcome.leftovers.isEmpty, "\(outcome)")
+    #expect(!outcome.timedOut, "\(outcome)")
+  }
+
   @Test func wrongArgumentsAreNamed() throws {
     for arguments in [["--ranks", "x", "train"], ["--ranks"], ["--what", "train"], []] {
       let outcome = try Job.run(repository.path + "/launch/local", arguments)
