@@ -121,11 +121,13 @@ public struct ReportJob {
       }
     }
     progress?.finish()
-    var scores: SampleScores?
-    if let logits = try communicator.gather(part) {
-      scores = SampleScores(samples, logits: logits.flatMap { $0 })
+    let scores = try communicator.gather(part).map {
+      SampleScores(samples, logits: $0.flatMap { $0 })
+    }
+    try SharedOutcome.agreed(communicator) {
+      guard let scores else { return }
       do {
-        contents?.evaluation = try scores!.evaluation(
+        contents?.evaluation = try scores.evaluation(
           set, data: subject.data.joined(separator: ", "))
       } catch let error as MetricsError {
         contents?.missing[.detection] = "The scores can't be used: \(error)."
@@ -148,7 +150,8 @@ public struct ReportJob {
     if file == nil && subject.imagesPerMethod > 0 && set.labels.contains(1) {
       isOwn = false
       let survey = try PrototypeSurvey(
-        pass, set, imagesPerMethod: subject.imagesPerMethod, communicator: communicator)
+        pass, set, imagesPerMethod: subject.imagesPerMethod, communicator: communicator,
+        ownWork: { [communicator] work in try SharedOutcome.agreed(communicator) { try work() } })
       file = PrototypesFile(
         survey.prototypes,
         origin: .init(

@@ -22,11 +22,15 @@ public struct PrototypeSurvey {
   ///   - samples: numbers of the images that may be taken; nil: all.
   ///   - imagesPerMethod: K.
   ///   - progress: told how many images this rank has done, and of how many.
+  ///   - ownWork: does what is given to it: the work of this rank alone, which reads shards and may
+  ///     fail where the others do not. By default such an error leaves the others in a collective, and
+  ///     so must end the job. A caller who means to go on lets all ranks throw together.
   /// - Throws: ``PrototypeSurvey/NoForgeries``, what reading shards throws, `MPIError`.
   public init(
     _ pass: DatasetPass, _ set: ShardSet, samples: [Int]? = nil, imagesPerMethod: Int,
     communicator: Communicator,
-    progress: (Int, Int) -> Void = { _, _ in }
+    progress: (Int, Int) -> Void = { _, _ in },
+    ownWork: @escaping (() throws -> Void) throws -> Void = { try $0() }
   ) throws {
     var forMeans: [Int] = []
     var forCalibration: [Int] = []
@@ -56,19 +60,21 @@ public struct PrototypeSurvey {
     var face = [UInt8](repeating: 0, count: set.imageSize)
     let centre = CropGeometry.centre(height: set.height, width: set.width, side: crop)
     var done = 0
-    try pass.maps(.fam, set, mine) { image in
-      normalised.withUnsafeMutableBufferPointer {
-        normaliseAttention(image.map, height: crop, width: crop, into: $0)
+    try ownWork {
+      try pass.maps(.fam, set, mine) { image in
+        normalised.withUnsafeMutableBufferPointer {
+          normaliseAttention(image.map, height: crop, width: crop, into: $0)
+        }
+        let method = place[Int(set.methods[image.sample])]
+        accumulator.add(normalised, method: method)
+        try face.withUnsafeMutableBufferPointer { try set.readImage(image.sample, into: $0) }
+        face.withUnsafeBufferPointer {
+          faces.add(
+            $0, imageWidth: set.width, top: centre.top, left: centre.left, method: method)
+        }
+        done += 1
+        progress(done, work)
       }
-      let method = place[Int(set.methods[image.sample])]
-      accumulator.add(normalised, method: method)
-      try face.withUnsafeMutableBufferPointer { try set.readImage(image.sample, into: $0) }
-      face.withUnsafeBufferPointer {
-        faces.add(
-          $0, imageWidth: set.width, top: centre.top, left: centre.left, method: method)
-      }
-      done += 1
-      progress(done, work)
     }
     try communicator.allReduce(&accumulator.sums, .sum)
     try communicator.allReduce(&accumulator.counts, .sum)
@@ -79,13 +85,15 @@ public struct PrototypeSurvey {
     self.prototypes = prototypes
 
     var trial = AttributionTrial(prototypes)
-    try pass.maps(.fam, set, mineToo) { image in
-      normalised.withUnsafeMutableBufferPointer {
-        normaliseAttention(image.map, height: crop, width: crop, into: $0)
+    try ownWork {
+      try pass.maps(.fam, set, mineToo) { image in
+        normalised.withUnsafeMutableBufferPointer {
+          normaliseAttention(image.map, height: crop, width: crop, into: $0)
+        }
+        trial.add(normalised, method: names[place[Int(set.methods[image.sample])]])
+        done += 1
+        progress(done, work)
       }
-      trial.add(normalised, method: names[place[Int(set.methods[image.sample])]])
-      done += 1
-      progress(done, work)
     }
     trial.rows = try communicator.allGatherUnequal(trial.rows).flatMap { $0 }
     calibrated = trial.images

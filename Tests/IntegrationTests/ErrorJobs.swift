@@ -61,32 +61,6 @@ extension Jobs {
       }
     }
 
-    /// A shard of noise; methods are "real" and "blend".
-    private func shard(_ name: String, methods: [Int], side: Int = 64) throws -> String {
-      let path = folder.file(name)
-      let writer = try ShardWriter(
-        path: path, height: side, width: side, methodNames: ["real", "blend"])
-      for (row, method) in methods.enumerated() {
-        let image = (0..<side * side * 3).map { UInt8(truncatingIfNeeded: $0 &* (31 + row)) }
-        try image.withUnsafeBufferPointer {
-          try writer.append(image: $0, method: method, source: "video-\(row)")
-        }
-      }
-      try writer.finish()
-      return path
-    }
-
-    /// Changes one byte among the pixels of a row, where no opening of the file looks.
-    private func damagePixels(of path: String, row: Int) throws {
-      let shard = try Shard(reading: path)
-      var image = [UInt8](repeating: 0, count: shard.imageSize)
-      try image.withUnsafeMutableBufferPointer { try shard.readImage(row, into: $0) }
-      shard.close()
-      let place = try #require(
-        try Data(contentsOf: URL(filePath: path)).range(of: Data(image))?.lowerBound)
-      try damage(path, at: place + image.count / 2)
-    }
-
     // MARK: Configuration
 
     @Test(arguments: [1, 2, 4]) func anUnknownKeyIsNamedWithTheNearest(ranks: Int) throws {
@@ -210,7 +184,7 @@ extension Jobs {
     @Test func imagesSmallerThanTheCropAreRefused() throws {
       let training = try runs.train("x", ["data.crop=80"], ranks: 2)
       #expect(training.isRefusal(65, "crop of 80", "64x64"), "\(training)")
-      let small = try shard("small.h5", methods: [0, 1, 0, 1, 1], side: 32)
+      let small = try folder.shard("small.h5", methods: [0, 1, 0, 1, 1], side: 32)
       for command in Applying.allCases {
         let outcome = try apply(command, data: small)
         #expect(outcome.isRefusal(65, small, "crop of 40", "32x32"), "\(outcome)")
@@ -221,7 +195,7 @@ extension Jobs {
 
     /// Before the first step, not at the first validation hours later.
     @Test func validationImagesSmallerThanTheCropAreRefusedAtTheStart() throws {
-      let small = try shard("small.h5", methods: [0, 1, 0, 1], side: 32)
+      let small = try folder.shard("small.h5", methods: [0, 1, 0, 1], side: 32)
       let training = try runs.train("x", ["data.validation=\(small)"], ranks: 2)
       #expect(training.isRefusal(65, small, "crop of 40", "32x32"), "\(training)")
       #expect(!folder.everything.contains { $0.hasPrefix("runs") }, "\(folder.everything)")
@@ -268,7 +242,7 @@ extension Jobs {
     }
 
     @Test func aMissingClassIsRefusedWhereItIsNeeded() throws {
-      let real = try shard("real.h5", methods: [0, 0, 0, 0])
+      let real = try folder.shard("real.h5", methods: [0, 0, 0, 0])
       let balanced = try runs.train("x", ["data.train=\(real)"], ranks: 2)
       #expect(balanced.isRefusal(65, "fake", "data.sampling"), "\(balanced)")
       for command in [Applying.prototypes, .attribute] {

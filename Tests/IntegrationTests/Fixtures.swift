@@ -41,6 +41,34 @@ func bytes(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(
 
 func json(_ path: String) throws -> JSON { try JSON(parsing: bytes(path)) }
 
+extension TestFolder {
+  /// A shard of noise; methods are "real" and "blend".
+  func shard(_ name: String, methods: [Int], side: Int = 64) throws -> String {
+    let path = file(name)
+    let writer = try ShardWriter(
+      path: path, height: side, width: side, methodNames: ["real", "blend"])
+    for (row, method) in methods.enumerated() {
+      let image = (0..<side * side * 3).map { UInt8(truncatingIfNeeded: $0 &* (31 + row)) }
+      try image.withUnsafeBufferPointer {
+        try writer.append(image: $0, method: method, source: "video-\(row)")
+      }
+    }
+    try writer.finish()
+    return path
+  }
+}
+
+/// Changes one byte among the pixels of a row, where no opening of the file looks.
+func damagePixels(of path: String, row: Int) throws {
+  let shard = try Shard(reading: path)
+  var image = [UInt8](repeating: 0, count: shard.imageSize)
+  try image.withUnsafeMutableBufferPointer { try shard.readImage(row, into: $0) }
+  shard.close()
+  let place = try #require(
+    try Data(contentsOf: URL(filePath: path)).range(of: Data(image))?.lowerBound)
+  try damage(path, at: place + image.count / 2)
+}
+
 /// Data that all tests share: 80 made-up faces of 64 pixels, in shards of at most 14.
 enum SharedData {
   struct Failure: Error, CustomStringConvertible { var description: String }

@@ -89,6 +89,32 @@ extension Jobs {
         !runs.folder.names("runs/blocked").contains { $0.contains("partial") }, "\(training)")
     }
 
+    /// The training is done, so nothing that its report meets ends the job; and no rank may wait for one
+    /// that has given up.
+    @Test func damageThatOneRankMeetsInTheReportOfATrainingIsToldByAll() throws {
+      let runs = try TinyRuns()
+      let folder = runs.folder
+      // Scoring is in order, so the fifth image falls to rank 0, whose copy is whole. The prototypes
+      // take the first two fakes, of which it is the second: rank 1's.
+      let shard = try folder.shard("v.h5", methods: [0, 0, 0] + Array(repeating: 1, count: 9))
+      for rank in 0..<2 {
+        let own = folder.file("rank\(rank)")
+        try FileManager.default.createDirectory(atPath: own, withIntermediateDirectories: false)
+        try FileManager.default.copyItem(atPath: shard, toPath: own + "/v.h5")
+      }
+      try damagePixels(of: folder.file("rank1/v.h5"), row: 4)
+      // Without this method the training makes no prototypes of validation images itself.
+      let settings = [
+        "data.validation=v.h5", "data.exclude_methods=[blend]", "training.steps=2",
+        "communication.watchdog_seconds=20",
+      ]
+      let outcome = try RankFolders.run(folder.path, runs.arguments("x", settings))
+      #expect(outcome.succeeded, "\(outcome)")
+      for words in ["its report was not written: v.h5, ", "row 4", "checksum", "(on rank 1)"] {
+        #expect(outcome.standardError.contains(words), "\(outcome)")
+      }
+    }
+
     @Test func runsThatLackThingsAreReportedWithoutThem() throws {
       // One step, no validation data, and a last line that was cut short.
       let runs = try TinyRuns()
