@@ -19,6 +19,7 @@ public final class Batch {
   private let sampleStorage: UnsafeMutableBufferPointer<Int>
   private let identifierStorage: UnsafeMutableBufferPointer<Int>
   private let visitStorage: UnsafeMutableBufferPointer<Int>
+  private let epochStorage: UnsafeMutableBufferPointer<Int>
   private let geometryStorage: UnsafeMutableBufferPointer<CropGeometry>
 
   init(capacity: Int, crop: Int) {
@@ -30,12 +31,14 @@ public final class Batch {
     sampleStorage = .allocate(capacity: capacity)
     identifierStorage = .allocate(capacity: capacity)
     visitStorage = .allocate(capacity: capacity)
+    epochStorage = .allocate(capacity: capacity)
     geometryStorage = .allocate(capacity: capacity)
     labelStorage.initialize(repeating: 0)
     methodStorage.initialize(repeating: 0)
     sampleStorage.initialize(repeating: 0)
     identifierStorage.initialize(repeating: 0)
     visitStorage.initialize(repeating: 0)
+    epochStorage.initialize(repeating: -1)
     geometryStorage.initialize(repeating: CropGeometry(top: 0, left: 0, side: crop))
   }
 
@@ -45,6 +48,7 @@ public final class Batch {
     sampleStorage.deallocate()
     identifierStorage.deallocate()
     visitStorage.deallocate()
+    epochStorage.deallocate()
     geometryStorage.deallocate()
   }
 
@@ -73,6 +77,11 @@ public final class Batch {
   public var visits: UnsafeBufferPointer<Int> {
     UnsafeBufferPointer(rebasing: visitStorage[..<count])
   }
+  /// The epoch that each sample is drawn in for the first time; -1 where it was drawn in that epoch
+  /// before, on this or another rank; [count], all -1 when evaluating.
+  public var newInEpoch: UnsafeBufferPointer<Int> {
+    UnsafeBufferPointer(rebasing: epochStorage[..<count])
+  }
   /// Where in its image each was cut; [count].
   public var geometries: UnsafeBufferPointer<CropGeometry> {
     UnsafeBufferPointer(rebasing: geometryStorage[..<count])
@@ -86,6 +95,8 @@ public final class Batch {
     methodStorage[i] = set.methods[draw.sample]
   }
 
+  fileprivate func set(_ i: Int, newInEpoch epoch: Int) { epochStorage[i] = epoch }
+
   fileprivate func set(_ i: Int, _ geometry: CropGeometry) { geometryStorage[i] = geometry }
 
   fileprivate func image(_ i: Int) -> UnsafeMutableBufferPointer<Float> {
@@ -97,7 +108,8 @@ public final class Batch {
 /// Which samples a loader reads, one batch after another.
 enum BatchPlan: Sendable {
   /// Endless: from `position` on, this rank's part of every global batch.
-  case training(SampleOrder, rank: Int, ranks: Int, position: Int, flips: Bool)
+  case training(
+    SampleOrder, rank: Int, ranks: Int, position: Int, epochLength: Int, flips: Bool)
   /// Every one of the samples once, degraded.
   case evaluation([Int], [Degradation])
 }
@@ -140,18 +152,21 @@ public final class BatchLoader {
   ///   - rank: this rank.
   ///   - ranks: how many ranks share the order.
   ///   - position: where in the order the first global batch begins.
+  ///   - epochLength: positions in an epoch of the job; nil for the order's own.
   ///   - normalisation: see ``PixelNormalisation``.
   ///   - depth: batches that are read ahead, 1 or more.
   public convenience init(
     training set: ShardSet, order: SampleOrder, batchSize: Int, crop: Int, flips: Bool = true,
-    rank: Int = 0, ranks: Int = 1, position: Int = 0, normalisation: PixelNormalisation = .init(),
-    depth: Int = 3
+    rank: Int = 0, ranks: Int = 1, position: Int = 0, epochLength: Int? = nil,
+    normalisation: PixelNormalisation = .init(), depth: Int = 3
   ) throws {
     precondition(
       ranks > 0 && (0..<ranks).contains(rank) && position >= 0, "rank \(rank) of \(ranks)")
     try self.init(
       set: set,
-      plan: .training(order, rank: rank, ranks: ranks, position: position, flips: flips),
+      plan: .training(
+        order, rank: rank, ranks: ranks, position: position,
+        epochLength: epochLength ?? order.epochLength, flips: flips),
       batchSize: batchSize, crop: crop, normalisation: normalisation, depth: depth)
   }
 
@@ -308,10 +323,15 @@ private struct BatchFiller: Sendable {
   mutating func fill(_ batch: Batch, isStopped: () -> Bool) throws -> Bool {
     draws.removeAll(keepingCapacity: true)
     switch plan {
-    case .training(let order, let rank, let ranks, let position, _):
+    case .training(let order, let rank, let ranks, let position, let epochLength, _):
       let start = position + (batches * ranks + rank) * batchSize
       batch.position = start
-      for i in 0..<batchSize { draws.append(order.draw(at: start + i)) }
+      for i in 0..<batchSize {
+        draws.append(order.draw(at: start + i))
+        let epoch = (start + i) / epochLength
+        let isNew = order.isFirstDraw(at: start + i, since: epoch * epochLength)
+        batch.set(i, newInEpoch: isNew ? epoch : -1)
+      }
     case .evaluation(let samples, _):
       let start = batches * batchSize
       guard start < samples.count else { return false }
@@ -359,7 +379,7 @@ private struct BatchFiller: Sendable {
 
   private func geometry(_ batch: Batch, _ i: Int) -> CropGeometry {
     switch plan {
-    case .training(let order, _, _, _, let flips):
+    case .training(let order, _, _, _, _, let flips):
       .random(
         height: set.height, width: set.width, side: batch.crop, flips: flips, seed: order.seed,
         visit: batch.visits[i], sample: batch.identifiers[i])

@@ -84,6 +84,29 @@ public struct SampleOrder: Sendable {
 
   /// The epoch that a position lies in.
   public func epoch(at position: Int) -> Int { position / epochLength }
+
+  /// Whether no draw from `start` on, up to a position, is of the sample that is drawn there.
+  ///
+  /// Between `start` and the position samples may come twice although each comes once in a visit: a
+  /// smaller class, or the order of a rank with fewer samples than others, goes round within an epoch,
+  /// and is shuffled anew each time.
+  ///
+  /// - Precondition: `start` is neither negative nor behind the position.
+  public func isFirstDraw(at position: Int, since start: Int) -> Bool {
+    precondition((0...position).contains(start), "position \(position) is before \(start)")
+    let (group, index) = position.quotientAndRemainder(dividingBy: classes.count)
+    // The class's first draw from `start` on.
+    let first = start / classes.count + (index < start % classes.count ? 1 : 0)
+    let count = classes[index].count
+    let (visit, place) = group.quotientAndRemainder(dividingBy: count)
+    if first >= visit * count { return true }
+    // The visit before had all samples. If it began earlier, it may have had this one earlier too.
+    let before = first - (visit - 1) * count
+    if before <= 0 { return false }
+    if kind == .sequential { return place < before }
+    let sample = shuffles.permutation(of: count, visit: visit, stratum: index)[place]
+    return shuffles.places(of: count, visit: visit - 1, stratum: index)[Int(sample)] < before
+  }
 }
 
 /// A balanced order was asked for, but all samples are of one class.
@@ -99,27 +122,45 @@ public struct MissingClassError: Error, CustomStringConvertible, Sendable {
   }
 }
 
-/// The permutations in use: one or two per class, for batches across the end of a round.
+/// The permutations in use: one or two per class, for batches across the end of a round, and where
+/// they put each sample.
 private final class ShuffleCache: Sendable {
   private struct Key: Hashable {
     var count: Int
     var visit: Int
     var stratum: Int
+    var isInverse: Bool
   }
 
   private let seed: UInt64
-  private let entries = Mutex<[(key: Key, permutation: [Int32])]>([])
+  private let entries = Mutex<[(key: Key, values: [Int32])]>([])
 
   init(seed: UInt64) { self.seed = seed }
 
   func permutation(of count: Int, visit: Int, stratum: Int) -> [Int32] {
-    let key = Key(count: count, visit: visit, stratum: stratum)
-    return entries.withLock { entries in
-      if let entry = entries.first(where: { $0.key == key }) { return entry.permutation }
+    entry(Key(count: count, visit: visit, stratum: stratum, isInverse: false)) {
+      Self.shuffle(count: count, visit: visit, stratum: stratum, seed: seed)
+    }
+  }
+
+  /// The place of each member in the permutation.
+  func places(of count: Int, visit: Int, stratum: Int) -> [Int32] {
+    entry(Key(count: count, visit: visit, stratum: stratum, isInverse: true)) {
+      var places = [Int32](repeating: 0, count: count)
       let permutation = Self.shuffle(count: count, visit: visit, stratum: stratum, seed: seed)
-      if entries.count == 4 { entries.removeFirst() }
-      entries.append((key, permutation))
-      return permutation
+      for (place, member) in permutation.enumerated() { places[Int(member)] = Int32(place) }
+      return places
+    }
+  }
+
+  private func entry(_ key: Key, _ make: () -> [Int32]) -> [Int32] {
+    entries.withLock { entries in
+      if let entry = entries.first(where: { $0.key == key }) { return entry.values }
+      let values = make()
+      let alike = entries.indices.filter { entries[$0].key.isInverse == key.isInverse }
+      if alike.count == (key.isInverse ? 2 : 4) { entries.remove(at: alike[0]) }
+      entries.append((key, values))
+      return values
     }
   }
 

@@ -3,8 +3,8 @@ import Tensors
 /// Prototypes of the epoch under way, from the maps that SFE computes anyway.
 ///
 /// Where ``Prototypes`` are exact, over the same validation images and one detector, these cost next
-/// to nothing and need no validation images: every fake image that is about to be erased gives its
-/// Forgery Attention Map, normalised like the exact ones (``normaliseAttention(_:height:width:into:)``).
+/// to nothing and need no validation images: every fake image that is about to be erased, for the first
+/// time in the epoch, gives its Forgery Attention Map, normalised like the exact ones (``normaliseAttention(_:height:width:into:)``).
 /// So they tell what the detector attended to while it learned: over training images, before erasing,
 /// with the weights of the step that each was taken in.
 ///
@@ -94,7 +94,8 @@ public final class EpochPrototypeGatherer {
   public let methods: [String]
   /// Rows and columns of a map.
   public let side: Int
-  private var epoch = -1
+  /// The epoch that is gathered, -1 before the first.
+  public private(set) var epoch = -1
   private let sums: UnsafeMutableBufferPointer<Int64>
   private let coverage: UnsafeMutableBufferPointer<Int64>
   private let counts: UnsafeMutableBufferPointer<Int64>

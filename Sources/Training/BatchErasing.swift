@@ -62,6 +62,11 @@ public final class BatchErasing {
     let left: Int
     /// The batch whose maps are wanted.
     var batch: Batch?
+
+    /// Fakes, each once an epoch: a mean over images, not over how often they were drawn.
+    func wants(_ place: Int, of batch: Batch) -> Bool {
+      batch.labels[place] != 0 && batch.newInEpoch[place] == prototypes.epoch
+    }
   }
 
   /// - Parameters:
@@ -223,7 +228,7 @@ public final class BatchErasing {
         image: image, attention: UnsafeBufferPointer(map), height: crop, width: crop,
         settings: settings, streams: &streams[place],
         into: UnsafeMutableBufferPointer(rebasing: rectangles[i * blocks..<(i + 1) * blocks]))
-      if let gathering, let batch = gathering.batch, batch.labels[place] != 0 {
+      if let gathering, let batch = gathering.batch, gathering.wants(place, of: batch) {
         gathering.normaliser.normalise(
           map.baseAddress!,
           scratch: gathering.scratch.floats() + i * gathering.normaliser.scratchCount)
@@ -260,9 +265,9 @@ public final class BatchErasing {
     gathering!.batch = nil
   }
 
-  /// Whether the i-th chosen image is fake and its map finite: else the map is NaN throughout.
+  /// Whether the i-th chosen image is wanted and its map finite: else the map is NaN throughout.
   private func isGathered(_ i: Int, _ batch: Batch) -> Bool {
-    batch.labels[chosen[i]] != 0 && maps.floats()[i * crop * crop].isFinite
+    gathering!.wants(chosen[i], of: batch) && maps.floats()[i * crop * crop].isFinite
   }
 
   private func gather(band: Int) {

@@ -87,7 +87,7 @@ struct TrainingData {
     try BatchLoader(
       training: training, order: order, batchSize: configuration.training.batchPerRank,
       crop: configuration.data.crop, flips: configuration.data.flip, rank: rank, ranks: ranks,
-      position: position,
+      position: position, epochLength: epochLength,
       normalisation: PixelNormalisation(
         mean: Float(configuration.data.mean), std: Float(configuration.data.std)),
       depth: configuration.data.prefetch)

@@ -100,6 +100,31 @@ import Testing
     }
   }
 
+  @Test func theFirstDrawOfASampleInAnEpochIsMarked() throws {
+    let order = try SampleOrder(labels: set.labels, kind: .uniform, seed: 1)
+    // Longer than the order's own: some samples come twice.
+    let epochLength = set.count + 4
+    let loaders = try (0..<2).map {
+      try BatchLoader(
+        training: set, order: order, batchSize: 3, crop: 8, rank: $0, ranks: 2, position: 6,
+        epochLength: epochLength)
+    }
+    var seen = Set(
+      (0..<6).map { [$0 / epochLength, order.draw(at: $0).sample] })
+    for step in 1..<12 {
+      for (rank, loader) in loaders.enumerated() {
+        let batch = try #require(try loader.next())
+        for i in 0..<3 {
+          let epoch = (step * 6 + rank * 3 + i) / epochLength
+          let isNew = seen.insert([epoch, batch.samples[i]]).inserted
+          #expect(batch.newInEpoch[i] == (isNew ? epoch : -1))
+        }
+      }
+    }
+    let evaluation = try BatchLoader(evaluating: set, samples: 0..<2, batchSize: 2, crop: 8)
+    #expect(try #require(try evaluation.next()).newInEpoch.elementsEqual([-1, -1]))
+  }
+
   @Test(arguments: [1, 2, 3, 5]) func evaluationCoversEverySampleOnceOverRanks(ranks: Int) throws {
     var samples: [Int] = []
     for rank in 0..<ranks {

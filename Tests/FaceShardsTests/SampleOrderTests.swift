@@ -66,6 +66,21 @@ import Testing
         == (0..<100).map { SampleDraw(sample: $0 % 43, visit: $0 / 43) })
   }
 
+  /// In epochs of the order's own length and of others, as where another rank has more samples.
+  @Test(arguments: SampleOrderKind.allCases, [60, 43, 50, 97, 200])
+  func aFirstDrawSinceAPositionIsOneThatNoOtherCameBefore(
+    kind: SampleOrderKind, epochLength: Int
+  ) throws {
+    let order = try SampleOrder(labels: labels, kind: kind, seed: 3)
+    for start in stride(from: 0, to: 5 * epochLength, by: epochLength) {
+      var seen: Set<Int> = []
+      for position in start..<start + epochLength {
+        let isNew = seen.insert(order.draw(at: position).sample).inserted
+        #expect(order.isFirstDraw(at: position, since: start) == isNew, "\(start), \(position)")
+      }
+    }
+  }
+
   @Test(arguments: SampleOrderKind.allCases)
   func aPositionAloneDeterminesTheDraw(kind: SampleOrderKind) throws {
     let order = try SampleOrder(labels: labels, kind: kind, seed: 7)

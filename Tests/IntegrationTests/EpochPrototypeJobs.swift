@@ -49,6 +49,39 @@ extension Jobs {
         "\(inspected)")
     }
 
+    /// Ranks with shards of their own have parts of unequal size, and the smaller ones come round again
+    /// before the epoch is over.
+    @Test(arguments: [2, 3]) func whereRanksHaveUnequalPartsEveryImageCountsOnceAnEpoch(
+      ranks: Int
+    ) throws {
+      let set = try ShardSet(patterns: [SharedData.train])
+      // The largest shards first, each to the rank that has least.
+      var parts = [Int](repeating: 0, count: ranks)
+      for size in set.shards.map(\.count).sorted(by: >) {
+        parts[parts.indices.min { parts[$0] < parts[$1] }!] += size
+      }
+      let longest = parts.max()!
+      #expect(longest % 4 == 0 && longest > parts.min()!, "\(parts)")
+
+      let runs = try TinyRuns()
+      let outcome = try runs.train(
+        "parts",
+        [
+          "data.assignment=shard", "data.sampling=uniform", "data.validation=null",
+          "training.steps=\(longest / 2)", "checkpoint.every_steps=\(longest / 4)",
+        ], ranks: ranks)
+      #expect(outcome.succeeded, "\(outcome)")
+      let methods = Set(set.methods).subtracting([0]).sorted()
+      for (number, step) in [longest / 4, longest / 2].enumerated() {
+        let name = String(format: "step-%08d", step)
+        let file = runs.path("parts") + "/checkpoints/\(name)/prototypes.h5"
+        let epoch = try #require(try PrototypesFile(reading: file).epoch)
+        #expect(epoch.epoch == number)
+        #expect(epoch.methods == methods.map { set.methodNames[Int($0)] })
+        #expect(epoch.counts == methods.map { method in Int64(set.methods.count { $0 == method }) })
+      }
+    }
+
     /// With random crops, in the middle of the second epoch: sums, coverage and counts are the same.
     @Test func aContinuedTrainingGathersTheSame() throws {
       let runs = try TinyRuns()
