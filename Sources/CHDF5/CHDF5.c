@@ -197,6 +197,25 @@ int64_t rfm_h5_link_name(
   return length;
 }
 
+int rfm_h5_link_kind(
+    int64_t file, const char *name, char *target, size_t capacity, char *error, size_t size) {
+  enter();
+  int kind = RFM_H5_OTHER_LINK;
+  H5L_info_t link;
+  if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0) {
+    kind = fail(error, size);
+  } else if (link.type == H5L_TYPE_HARD) {
+    kind = RFM_H5_HARD_LINK;
+  } else if (link.type == H5L_TYPE_EXTERNAL) {
+    kind = RFM_H5_EXTERNAL_LINK;
+  } else if (link.type == H5L_TYPE_SOFT) {
+    kind = RFM_H5_SOFT_LINK;
+    if (H5Lget_val(file, name, target, capacity, H5P_DEFAULT) < 0) kind = fail(error, size);
+  }
+  leave();
+  return kind;
+}
+
 int rfm_h5_has_dataset(int64_t file, const char *name, char *error, size_t size) {
   enter();
   int result = 0;

@@ -1,6 +1,18 @@
 import CHDF5
 import Foundation
 
+/// How a group leads to what is in it.
+public enum HDF5Link: Hashable, Sendable {
+  /// To an object of the file itself.
+  case hard
+  /// To whatever has this path in the file, or to nothing.
+  case soft(target: String)
+  /// Into another file; never followed.
+  case external
+  /// In a way that a program of its own has defined.
+  case other
+}
+
 /// An open HDF5 file, closed when its owner goes. Datasets that outlive it keep the file open.
 ///
 /// Only the root group is used: that is all that this project's formats need.
@@ -95,6 +107,25 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   public func names() throws(HDF5Error) -> [String] {
     try sortedNames(file: path, object: nil, action: "cannot list the contents") {
       rfm_h5_link_name(handle, $0, $1, $2, $3, $4)
+    }
+  }
+
+  /// How the root group leads to what is in it by this name.
+  public func link(_ name: String) throws(HDF5Error) -> HDF5Link {
+    // Zero where the library writes nothing, and at the end of what it cuts.
+    var target = [CChar](repeating: 0, count: 4096)
+    let kind = try Shim.check(file: path, object: name, action: "cannot look up") { error, size in
+      target.withUnsafeMutableBufferPointer {
+        rfm_h5_link_kind(handle, name, $0.baseAddress!, $0.count - 1, error, size)
+      }
+    }
+    switch rfm_h5_link(UInt32(kind)) {
+    case RFM_H5_HARD_LINK: return .hard
+    case RFM_H5_SOFT_LINK:
+      let bytes = target.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+      return .soft(target: String(decoding: bytes, as: UTF8.self))
+    case RFM_H5_EXTERNAL_LINK: return .external
+    default: return .other
     }
   }
 

@@ -149,14 +149,32 @@ public struct FileInspection: Sendable {
     for name in try file.attributeNames() where name != "format" {
       lines.append("  attribute \(name): \(try file.attribute(name).map { "\($0)" } ?? "")")
     }
-    for name in try file.names() {
-      guard try file.hasDataset(name) else {
-        lines.append("  \(name): not a dataset")
-        continue
+    for name in try file.names() { lines.append("  \(name): \(try Self.describe(name, in: file))") }
+  }
+
+  /// What the root has by this name. A link that leads nowhere is nothing wrong.
+  private static func describe(
+    _ name: String, in file: borrowing HDF5File
+  ) throws(HDF5Error) -> String {
+    switch try file.link(name) {
+    case .hard: return try describeObject(name, in: file)
+    case .soft(let target):
+      let found: String
+      do throws(HDF5Error) { found = try describeObject(name, in: file) } catch {
+        return "soft link to \(target), which can't be followed: \(error.reason)"
       }
-      let dataset = try file.dataset(name)
-      lines.append("  \(name): \(dataset.type) \(dataset.shape), \(try dataset.storage())")
+      return "soft link to \(target), \(found)"
+    case .external: return "link into another file, which is not followed"
+    case .other: return "link of another program's own kind, which is not followed"
     }
+  }
+
+  private static func describeObject(
+    _ name: String, in file: borrowing HDF5File
+  ) throws(HDF5Error) -> String {
+    guard try file.hasDataset(name) else { return "not a dataset" }
+    let dataset = try file.dataset(name)
+    return "\(dataset.type) \(dataset.shape), \(try dataset.storage())"
   }
 
   // MARK: Weights and checkpoints

@@ -60,6 +60,29 @@ import Testing
     }
   }
 
+  /// Every kind of link, written by h5py: what leads nowhere hides nothing of the rest.
+  @Test func linksOfAFileFromElsewhereAreListedWhereverTheyLead() throws {
+    let golden = try #require(Bundle.module.url(forResource: "Golden/links.h5", withExtension: nil))
+    let inspection = FileInspection(of: golden.path, depth: .init(verifies: true))
+    #expect(inspection.problems.isEmpty && inspection.status == .done, "\(inspection.problems)")
+    let expected = [
+      "HDF5 file",
+      "  a circle: soft link to /a circle, which can't be followed: ",
+      "  a dangling: soft link to /nowhere/ü, which can't be followed: ",
+      "  a deeper: soft link to /folder/inside, float32 [2], in one piece",
+      "  a group: soft link to /folder, not a dataset",
+      "  a soft: soft link to data, int32 [3], in one piece",
+      "  an external: link into another file, which is not followed",
+      "  an external behind: soft link to /an external/more, which can't be followed: ",
+      "  data: int32 [3], in one piece",
+      "  folder: not a dataset",
+    ]
+    #expect(inspection.lines.count == expected.count, "\(inspection.lines)")
+    for (line, beginning) in zip(inspection.lines, expected) {
+      #expect(line.hasPrefix(beginning), "\(line)")
+    }
+  }
+
   @Test func checkpointsAndRunsAreDescribedAndDamageIsFoundWhenVerifying() throws {
     try FileManager.default.createDirectory(
       atPath: "\(folder)/run/checkpoints", withIntermediateDirectories: true)

@@ -37,6 +37,14 @@ enum rfm_h5_class {
   RFM_H5_OTHER = 3,
 };
 
+/// How a group leads to an object.
+enum rfm_h5_link {
+  RFM_H5_HARD_LINK,
+  RFM_H5_SOFT_LINK,
+  RFM_H5_EXTERNAL_LINK,
+  RFM_H5_OTHER_LINK,
+};
+
 enum rfm_h5_padding {
   RFM_H5_NULL_TERMINATED = 0,
   RFM_H5_NULL_PADDED = 1,
@@ -96,6 +104,10 @@ int rfm_h5_close_file(int64_t file, char *error, size_t size);
 /// the name (it is cut to the capacity), -1 on failure.
 int64_t rfm_h5_link_name(
     int64_t file, uint64_t index, char *name, size_t capacity, char *error, size_t size);
+/// What kind of link the root has by this name, a rfm_h5_link; -1 on failure. A soft link's target is
+/// cut to the capacity.
+int rfm_h5_link_kind(
+    int64_t file, const char *name, char *target, size_t capacity, char *error, size_t size);
 /// 1 if the root has a dataset of this name, 0 if not, -1 on failure.
 int rfm_h5_has_dataset(int64_t file, const char *name, char *error, size_t size);
 
