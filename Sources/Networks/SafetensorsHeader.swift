@@ -172,62 +172,18 @@ struct SafetensorsHeaderParser {
 
   private mutating func string() throws -> String {
     try expect(UInt8(ascii: "\""))
-    var text: [UInt8] = []
-    while true {
-      guard position < bytes.count else { throw unexpected("the end of a text") }
-      let byte = bytes[position]
-      position += 1
-      switch byte {
-      case UInt8(ascii: "\""):
-        guard let valid = String(validating: text, as: UTF8.self) else {
-          throw problem("holds a text that is not UTF-8")
-        }
-        return valid
-      case UInt8(ascii: "\\"): text.append(contentsOf: try escaped())
-      case 0..<0x20: throw unexpected("no control character")
-      default: text.append(byte)
+    do throws(JSONText.Problem) {
+      return try JSONText.read(bytes, at: &position)
+    } catch {
+      switch error {
+      case .unended: throw unexpected("the end of a text")
+      case .controlCharacter: throw unexpected("no control character")
+      case .unknownEscape: throw unexpected("an escaped character")
+      case .missingDigit: throw unexpected("four hexadecimal digits")
+      case .missingSurrogate: throw unexpected("the second half of a surrogate pair")
+      case .brokenPair: throw problem("holds a text with half a surrogate pair")
+      case .notUTF8: throw problem("holds a text that is not UTF-8")
       }
     }
-  }
-
-  private mutating func escaped() throws -> [UInt8] {
-    guard position < bytes.count else { throw unexpected("an escaped character") }
-    let byte = bytes[position]
-    position += 1
-    switch byte {
-    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [byte]
-    case UInt8(ascii: "n"): return [0x0a]
-    case UInt8(ascii: "r"): return [0x0d]
-    case UInt8(ascii: "t"): return [0x09]
-    case UInt8(ascii: "b"): return [0x08]
-    case UInt8(ascii: "f"): return [0x0c]
-    case UInt8(ascii: "u"):
-      var units = [try hexadecimal()]
-      if UTF16.isLeadSurrogate(units[0]) {
-        guard position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"),
-          bytes[position + 1] == UInt8(ascii: "u")
-        else { throw unexpected("the second half of a surrogate pair") }
-        position += 2
-        units.append(try hexadecimal())
-      }
-      guard let text = String(validating: units, as: UTF16.self) else {
-        throw problem("holds a text with half a surrogate pair")
-      }
-      return Array(text.utf8)
-    default: throw unexpected("an escaped character")
-    }
-  }
-
-  private mutating func hexadecimal() throws -> UInt16 {
-    guard position + 4 <= bytes.count else { throw unexpected("four hexadecimal digits") }
-    var value: UInt16 = 0
-    for _ in 0..<4 {
-      guard let digit = Character(Unicode.Scalar(bytes[position])).hexDigitValue else {
-        throw unexpected("four hexadecimal digits")
-      }
-      value = value << 4 | UInt16(digit)
-      position += 1
-    }
-    return value
   }
 }

@@ -1,3 +1,5 @@
+import Networks
+
 /// A JSON value whose objects keep the order of their members, so that the same value is always
 /// written with the same bytes.
 public enum JSON: Sendable, Equatable {
@@ -309,59 +311,18 @@ extension JSON {
         throw malformed("'\"'")
       }
       position += 1
-      var text: [UInt8] = []
-      while true {
-        guard position < bytes.count, bytes[position] >= 0x20 else {
-          throw malformed("the end of a text")
-        }
-        let byte = bytes[position]
-        position += 1
-        if byte == UInt8(ascii: "\"") { break }
-        if byte == UInt8(ascii: "\\") {
-          text.append(contentsOf: try escaped())
-        } else {
-          text.append(byte)
+      do throws(JSONText.Problem) {
+        return try JSONText.read(bytes, at: &position)
+      } catch {
+        switch error {
+        case .unended, .controlCharacter: throw malformed("the end of a text")
+        case .unknownEscape: throw malformed("an escaped character")
+        case .missingDigit: throw malformed("a hexadecimal digit")
+        case .missingSurrogate: throw malformed("the second half of a surrogate pair")
+        case .brokenPair: throw malformed("a whole surrogate pair")
+        case .notUTF8: throw malformed("UTF-8")
         }
       }
-      guard let valid = String(validating: text, as: UTF8.self) else { throw malformed("UTF-8") }
-      return valid
-    }
-
-    mutating func escaped() throws -> [UInt8] {
-      guard position < bytes.count else { throw malformed("an escaped character") }
-      let byte = bytes[position]
-      position += 1
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [byte]
-      case UInt8(ascii: "n"): return [0x0a]
-      case UInt8(ascii: "r"): return [0x0d]
-      case UInt8(ascii: "t"): return [0x09]
-      case UInt8(ascii: "b"): return [0x08]
-      case UInt8(ascii: "f"): return [0x0c]
-      case UInt8(ascii: "u"):
-        var units = [try hexadecimal()]
-        if UTF16.isLeadSurrogate(units[0]) {
-          guard word("\\u") else { throw malformed("the second half of a surrogate pair") }
-          units.append(try hexadecimal())
-        }
-        guard let text = String(validating: units, as: UTF16.self) else {
-          throw malformed("a whole surrogate pair")
-        }
-        return Array(text.utf8)
-      default: throw malformed("an escaped character")
-      }
-    }
-
-    mutating func hexadecimal() throws -> UInt16 {
-      var value: UInt16 = 0
-      for _ in 0..<4 {
-        guard position < bytes.count,
-          let digit = Character(Unicode.Scalar(bytes[position])).hexDigitValue
-        else { throw malformed("a hexadecimal digit") }
-        value = value << 4 | UInt16(digit)
-        position += 1
-      }
-      return value
     }
   }
 }
