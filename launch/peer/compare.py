@@ -24,6 +24,7 @@ OURS = {
     "rfm-bfloat16": ("rfm bfloat16", ["--precision", "bfloat16"]),
     "rfm-one-thread": ("rfm float32, one rank of one thread", ["--precision", "float32"]),
     "rfm-ranks": ("rfm float32, {n} ranks of one thread", ["--precision", "float32"]),
+    "rfm-apart": ("rfm float32, {n} programs of one thread", ["--precision", "float32"]),
     "rfm-inference": ("rfm inference float32", ["--precision", "float32", "--inference"]),
     "rfm-inference-bfloat16": (
         "rfm inference bfloat16", ["--precision", "bfloat16", "--inference"]),
@@ -44,7 +45,7 @@ PEERS = {
 ORDER = [
     "rfm-float32", "channels-last", "published", "compiled",
     "rfm-bfloat16", "bfloat16", "bfloat16-compiled",
-    "rfm-one-thread", "rfm-ranks", "distributed", "one-thread",
+    "rfm-one-thread", "rfm-ranks", "rfm-apart", "distributed", "one-thread",
     "rfm-inference", "inference", "inference-compiled",
     "rfm-inference-bfloat16", "inference-bfloat16",
 ]  # fmt: skip
@@ -70,7 +71,7 @@ def command(key, options):
         "--batch", str(options.batch), "--crop", str(options.crop),
         "--steps", str(options.steps), "--warmup", str(options.warmup),
     ]  # fmt: skip
-    single = key in ("rfm-ranks", "rfm-one-thread", "distributed", "one-thread")
+    single = key in ("rfm-ranks", "rfm-one-thread", "rfm-apart", "distributed", "one-thread")
     threads = ["--threads", "1" if single else str(options.threads)]
     if key in PEERS:
         ranks = ["--ranks", str(options.threads)] if key == "distributed" else []
@@ -88,22 +89,36 @@ def command(key, options):
 
 
 def measure(key, options):
-    """One run's figures, or None with the reason on standard error."""
+    """One run's figures, or None with the reason on standard error.
+
+    Of programs that run apart, at the same time, the rates are added up.
+    """
     arguments, environment = command(key, options)
-    done = subprocess.run(
-        arguments,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    result = first_object(done.stdout)
-    if done.returncode == 0 and result is not None:
-        return result
-    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    reason = lines[-1] if lines else "no output"
-    print(f"{key}: status {done.returncode}: {reason}", file=sys.stderr)
-    return None
+    started = [
+        subprocess.Popen(
+            arguments,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(options.threads if key == "rfm-apart" else 1)
+    ]
+    results = []
+    # All are waited for, whatever becomes of the first.
+    for process, (output, errors) in [(each, each.communicate()) for each in started]:
+        result = first_object(output)
+        if process.returncode == 0 and result is not None:
+            results.append(result)
+            continue
+        lines = (errors.strip() or output.strip()).splitlines()
+        reason = lines[-1] if lines else "no output"
+        print(f"{key}: status {process.returncode}: {reason}", file=sys.stderr)
+    if len(results) < len(started):
+        return None
+    rate = sum(result["images_per_second"] for result in results)
+    return {**results[0], "images_per_second": rate}
 
 
 def first_object(text):
@@ -193,7 +208,7 @@ def report(runs, options):
         if not rates:
             continue
         memory = median(runs, key, "peak_memory_bytes")
-        if key == "rfm-ranks" and memory:
+        if key in ("rfm-ranks", "rfm-apart") and memory:
             memory *= ranks  # it reports the largest rank's, the peer the sum
         spread = f"{min(rates):.2f}-{max(rates):.2f}"
         size = f"{memory / 1e9:.2f} GB" if memory else ""
@@ -202,6 +217,10 @@ def report(runs, options):
         print(f"\nFastest PyTorch float32 step: {median(runs, peer, 'images_per_second'):.2f} "
               "images per second.")  # fmt: skip
     print("\nRatios of rates are medians of each round's own.")
+    apart = ratio(runs, "rfm-apart", "rfm-one-thread", times=ranks)
+    if apart:
+        print(f"{ranks} programs that have nothing to do with each other did {apart:.3f} of "
+              f"{ranks} times one.")  # fmt: skip
     print(f"\n{'figure':<55}{'value':>8}{'target':>10}")
     rows = []
     for name, value, bound, kind in targets(runs, ranks):
