@@ -94,7 +94,9 @@ extension StructureCheck {
       case 1:
         children.append(object)
         try group(tree: scratch.word(), heap: scratch.word())
-      case 2: try requireName(scratch.number(4), names)
+      case 2:
+        hasSoftLinks = true
+        try requireName(scratch.number(4), names)
       default:
         throw StructureDamage(reason: "the group's list of names at byte \(address) is damaged")
       }

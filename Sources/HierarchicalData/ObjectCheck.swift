@@ -7,6 +7,7 @@ extension StructureCheck {
     guard isNew(address) else { return }
     let messages = try header(address)
     children += messages.objects
+    if messages.hasSoftLinks { hasSoftLinks = true }
     try check(messages, of: address)
   }
 

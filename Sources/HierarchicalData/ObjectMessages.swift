@@ -30,6 +30,8 @@ struct ObjectMessages {
   var filters: [Int] = []
   /// Headers of the objects that a group's links lead to.
   var objects: [UInt64] = []
+  /// Whether a group has a link that names a path.
+  var hasSoftLinks = false
   /// Trees and heaps of groups of the old kind.
   var groups: [(tree: UInt64, heap: UInt64)] = []
   /// Heaps of the names of files with external data.
@@ -260,7 +262,9 @@ struct ObjectMessages {
     try fields.skip(Int(length))
     switch kind {
     case 0: objects.append(try fields.word())
-    default: try fields.skip(fields.integer(2))
+    default:
+      if kind == 1 { hasSoftLinks = true }
+      try fields.skip(fields.integer(2))
     }
   }
 

@@ -26,6 +26,8 @@ struct StructureCheck {
   var groups: [UInt64: UInt64] = [:]
   /// Objects that links lead to; of the root, as long as nothing else is walked through.
   var children: [UInt64] = []
+  /// Whether a link was met that names a path, which may lead to any object.
+  var hasSoftLinks = false
   /// Sizes of the texts of a heap, by their numbers.
   var heaps: [UInt64: [UInt64: UInt64]] = [:]
 
@@ -45,9 +47,13 @@ struct StructureCheck {
     self.base = base
     isPlain = base == 0
     for object in try superblock() { try checkObject(object) }
-    // Only what lies in the root is ever opened.
-    let children = children
-    for child in children { try checkObject(child) }
+    // Only what lies in the root is ever opened, unless a soft link there leads deeper.
+    let own = children.count
+    var next = 0
+    while next < (hasSoftLinks ? children.count : own) {
+      try checkObject(children[next])
+      next += 1
+    }
   }
 
   private static func systemError() -> StructureDamage {

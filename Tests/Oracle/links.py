@@ -11,7 +11,8 @@ import numpy as np
 
 with h5py.File(sys.argv[1], "w") as f:
     f["data"] = np.arange(3, dtype=np.int32)
-    f.create_group("folder")["inside"] = np.arange(2, dtype=np.float32)
+    # Of the newer kind: nothing in the root tells where its own objects lie.
+    f.create_group("folder", track_order=True)["inside"] = np.arange(2, dtype=np.float32)
     f["a dangling"] = h5py.SoftLink("/nowhere/ü")
     f["a deeper"] = h5py.SoftLink("/folder/inside")
     f["a circle"] = h5py.SoftLink("/a circle")

@@ -83,6 +83,22 @@ import Testing
     }
   }
 
+  /// A soft link has the library open what it would not meet in the root.
+  @Test func whatASoftLinkLeadsToIsCheckedBeforeTheLibraryOpensIt() throws {
+    let golden = try #require(Bundle.module.url(forResource: "Golden/links.h5", withExtension: nil))
+    var bytes = try Data(contentsOf: golden)
+    // The type of /folder/inside, the only float32 there: 33 bits in 4 bytes.
+    let type: [UInt8] = [0x11, 0x20, 0x1F, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23]
+    let place = try #require(bytes.firstRange(of: type)?.lowerBound)
+    bytes[place + 10] = 33
+    try bytes.write(to: URL(filePath: "\(folder)/damaged"))
+    let damaged = inspect("damaged")
+    #expect(damaged.status == .badData && damaged.lines.isEmpty)
+    #expect(
+      damaged.problems.first?.contains("a floating-point type's fields do not fit into it") == true,
+      "\(damaged.problems)")
+  }
+
   @Test func checkpointsAndRunsAreDescribedAndDamageIsFoundWhenVerifying() throws {
     try FileManager.default.createDirectory(
       atPath: "\(folder)/run/checkpoints", withIntermediateDirectories: true)
