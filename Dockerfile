@@ -29,6 +29,7 @@ COPY launch/common.sh launch/install-dependencies launch/local launch/smoke laun
 # ssh for jobs of several containers: launch/mpijob.yaml, launch/cluster. A server started by the user
 # listens on a port above 1023, with the keys that are mounted into the home folder.
 RUN /opt/rfm/launch/install-dependencies --runtime \
+  && apt-get update -qq \
   && apt-get install -y -qq --no-install-recommends openssh-client openssh-server \
   && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \
   && printf '%s\n' 'Host *' 'Port 2222' 'StrictHostKeyChecking no' \
