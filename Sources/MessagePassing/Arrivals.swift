@@ -20,7 +20,7 @@ final class Arrivals: Sendable {
 
   func leave() { isInside.store(false, ordering: .releasing) }
 
-  /// MPI's name of the last collective, such as `MPI_Allreduce`.
+  /// The last collective's name, MPI's if it is MPI's, such as `MPI_Allreduce`.
   var operationName: String {
     guard let address = UnsafePointer<UInt8>(bitPattern: operation.load(ordering: .relaxed)) else {
       return "no collective"

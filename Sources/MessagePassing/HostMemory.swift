@@ -3,8 +3,9 @@ import Glibc
 
 /// Memory that the ranks of a host share: one part of each rank, which all of them read and write.
 ///
-/// Who writes what, and when the others may read it, is for the ranks to agree on, with ``barrier()``.
-/// The parts live as long as some rank holds them, and leave nothing behind however ranks end.
+/// Who writes what, and when the others may read it, is for the ranks to agree on, by counts in the same
+/// memory (``count(_:of:)``) or by messages. The parts live as long as some rank holds them, and leave
+/// nothing behind however ranks end.
 public final class HostMemory: @unchecked Sendable {
   /// Every rank's part in rank order, at a page's start.
   public let parts: [UnsafeMutableRawPointer]
@@ -12,9 +13,7 @@ public final class HostMemory: @unchecked Sendable {
   public let size: Int
 
   private let pages: [UnsafeMutableRawPointer]
-  private let rank: Int
   private let arrivals: Arrivals
-  private var barriers: UInt64 = 0
 
   /// Before each part, a page for what keeps the ranks together: a line for the token, then one for
   /// each count.
@@ -24,11 +23,10 @@ public final class HostMemory: @unchecked Sendable {
   /// Counts of a rank that are free for use.
   public static let counts = 8
 
-  fileprivate init(pages: [UnsafeMutableRawPointer], size: Int, rank: Int, arrivals: Arrivals) {
+  fileprivate init(pages: [UnsafeMutableRawPointer], size: Int, arrivals: Arrivals) {
     self.pages = pages
     parts = pages.map { $0 + Self.headerSize }
     self.size = size
-    self.rank = rank
     self.arrivals = arrivals
   }
 
@@ -37,23 +35,8 @@ public final class HostMemory: @unchecked Sendable {
   /// A number that all ranks see and change, 0 at first; each rank's part has ``counts`` of them.
   public func count(_ index: Int, of rank: Int) -> HostCount {
     precondition((0..<Self.counts).contains(index), "a count below \(Self.counts) was expected")
-    return hostCount(index, of: rank)
-  }
-
-  private func hostCount(_ index: Int, of rank: Int) -> HostCount {
     let address = pages[rank] + (index + 1) * Self.line
     return HostCount(address: address.assumingMemoryBound(to: UInt64.self))
-  }
-
-  /// Returns when every rank has come here. What a rank wrote before, every rank sees after.
-  ///
-  /// Collective, from one thread at a time, and without a message: it allocates nothing.
-  public func barrier() {
-    together("a barrier in shared memory") {
-      barriers += 1
-      hostCount(Self.counts, of: rank).raise()
-      for other in pages.indices { hostCount(Self.counts, of: other).wait(for: barriers) }
-    }
   }
 
   /// Does work in which this rank waits for others, who do the same: to a watchdog one collective.
@@ -90,7 +73,7 @@ public struct HostCount: @unchecked Sendable {
     var looks = 0
     while self.value < value {
       looks += 1
-      if looks > 4000 { usleep(20) }
+      if looks > 500 { usleep(20) }
     }
   }
 }
@@ -115,10 +98,10 @@ extension Communicator {
       else { break }
       pages.append(page)
     }
-    // Descriptors stay open until everybody has found what he looked for.
+    let memory = HostMemory(pages: pages, size: bytes, arrivals: arrivals)
+    // Descriptors stay open until every rank has mapped them.
     let isWhole = try all(pages.count == size)
     _ = consume own
-    let memory = HostMemory(pages: pages, size: bytes, rank: rank, arrivals: arrivals)
     return isWhole ? memory : nil
   }
 }

@@ -5,8 +5,8 @@ import Tensors
 ///
 /// With frozen statistics nothing ties the images of a batch together, so a worker takes a small
 /// group of images through the whole network, depth first, and their activations stay in its
-/// cache. The maps up to 14×14 go image by image, the small ones after them all images of the group
-/// at once, because a matrix multiply of 49 rows is too small to be fast.
+/// cache. Maps from 10×10 go image by image, smaller ones all images of the group at once, because a
+/// matrix multiply of 49 rows is too small to be fast.
 final class FrozenNetwork: @unchecked Sendable {
   let detector: Detector
   let layers: XceptionLayers

@@ -2,7 +2,7 @@ import CKernels
 import Synchronization
 import Tensors
 
-/// What a worker needs for an image's work, of whosever group it is.
+/// What a worker needs for an image's work, whichever group the image belongs to.
 struct FrozenScratch {
   /// Rotating activations: block input, two unit outputs, shortcut.
   let input: UnsafeMutableRawPointer
@@ -126,7 +126,7 @@ final class FrozenPass: @unchecked Sendable {
       (forBackward ? group : 1) * geometry.stem1.pixels * paddedChannels(layers.conv1.outputs)
         * element)
     let masksAt = maskSizes.map { plan.take(forBackward ? $0 * 2 : 0) }
-    // Pooling always records its winners; without backward one image's place is enough.
+    // Pooling always records its winners, and several workers may do so at a time.
     let winnersAt = winnerSizes.map { plan.take($0) }
     memory = AlignedMemory(size: plan.size)
     let base = memory.address
@@ -157,6 +157,7 @@ final class FrozenPass: @unchecked Sendable {
 
   /// Does what can be done for each of `count` images by itself, with whoever comes to help.
   func forEachImage(_ count: Int, _ work: ImageWork) {
+    if count == 1 { return perform(work, image: 0, scratch) }
     shared.run(count, work) { perform($0, image: $1, scratch) }
   }
 

@@ -49,7 +49,7 @@ final class FrozenTeam: @unchecked Sendable {
         continue
       }
       looks += 1
-      if looks < 20_000 { rfm_pause() } else { sched_yield() }
+      if looks < 20_000 { rfm_pause() } else { usleep(50) }
     }
   }
 

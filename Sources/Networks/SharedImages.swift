@@ -29,7 +29,7 @@ final class SharedImages<Work>: @unchecked Sendable {
     var looks = 0
     while finished.load(ordering: .acquiring) < count {
       looks += 1
-      if looks < 20_000 { rfm_pause() } else { sched_yield() }
+      if looks < 20_000 { rfm_pause() } else { usleep(50) }
     }
   }
 

@@ -20,7 +20,8 @@
 //  - Buckets depend on the arena's length and the setting alone, and are reduced one after the other
 //    in arena order. So every rank calls the same collectives in the same order, whatever their
 //    speeds, and the same ranks give the same bits in every run.
-//  - Both ways add in the same order, so float32 sums do not depend on how ranks are spread over hosts.
+//  - Both ways add in the same order, unless Open MPI is told to use another algorithm; so float32 sums
+//    do not depend on how ranks are spread over hosts.
 //  - After `finish()` every rank has the same bits.
 //  - Nothing is allocated in a step by this code.
 //  - Whoever waits sleeps: the thread while there is nothing to reduce, and between looks at a
@@ -64,6 +65,26 @@ public final class GradientReducer {
   /// nobody has looked at them.
   public private(set) var shareIsFinite: Bool?
 
+  /// How gradients are summed.
+  public enum Means: String, Sendable {
+    /// There is one rank.
+    case alone
+    case messages
+    /// In memory that the ranks share.
+    case memory
+  }
+
+  public var means: Means {
+    switch path {
+    case .alone: .alone
+    case .messages: .messages
+    case .memory: .memory
+    }
+  }
+
+  /// Bytes of other ranks' arenas that count as memory of this process too.
+  public let foreignBytes: Int
+
   private enum Path {
     case alone
     case messages(BucketReduction)
@@ -73,6 +94,8 @@ public final class GradientReducer {
   private let path: Path
   private let count: Int
   private var isUnderWay = false
+  /// Gradients before this one are finished.
+  private var marked = 0
   private var watch = Stopwatch()
   /// Buckets that are ready.
   private var readyBuckets = 0
@@ -90,6 +113,7 @@ public final class GradientReducer {
     buckets = Self.buckets(count: arena.count, bucketBytes: bucketBytes)
     readiness = Array(repeating: 0, count: buckets.count)
     count = arena.count
+    foreignBytes = 0
     path =
       communicator.size == 1
       ? .alone
@@ -116,6 +140,7 @@ public final class GradientReducer {
     buckets = Self.buckets(count: count, bucketBytes: bucketBytes)
     readiness = Array(repeating: 0, count: buckets.count)
     self.count = count
+    foreignBytes = (memory.parts.count - 1) * memory.size
     path = .memory(HostReduction(memory, rank: communicator.rank, count: count, workers: workers))
   }
 
@@ -146,6 +171,7 @@ public final class GradientReducer {
   public func begin() {
     precondition(!isUnderWay, "finish() was expected before the next begin()")
     isUnderWay = true
+    marked = 0
     watch = Stopwatch()
     readyBuckets = 0
     switch path {
@@ -159,6 +185,10 @@ public final class GradientReducer {
   /// been marked belongs to the reducer until ``finish()``.
   public func markReady(upTo offset: Int) {
     precondition(isUnderWay, "begin() was expected before markReady(upTo:)")
+    precondition(
+      offset >= marked && offset <= count,
+      "an offset from \(marked) to \(count) was expected, got \(offset)")
+    marked = offset
     switch path {
     case .alone: break
     case .messages(let reduction): reduction.markReady(upTo: offset)

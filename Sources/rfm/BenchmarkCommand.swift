@@ -157,6 +157,9 @@ struct BenchmarkCommand: RankCommand {
     print("  multiply rate \(fixed(report.gemmGflopsPerSecond, 1))")
     print("  of it         \(fixed(report.percentOfGemm, 1)) %")
     print("peak memory     \(report.peakMemoryBytes >> 20) MiB a rank")
+    if report.ranks > 1, let sums = report.gradientSums {
+      print("gradients       summed \(sums == "memory" ? "in shared memory" : "by messages")")
+    }
     if let allocations = report.allocationsPerStep {
       print("allocations     \(fixed(allocations, 1)) a step")
     }

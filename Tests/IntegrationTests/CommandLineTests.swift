@@ -123,6 +123,20 @@ extension Jobs {
       #expect(Set(phases).isSuperset(of: ["attention", "erase", "forward", "backward", "update"]))
     }
 
+    /// Here all ranks are on one host.
+    @Test(arguments: [(1, [], "alone"), (2, [], "memory"), (2, ["--messages"], "messages")])
+    func theBenchmarkTellsHowGradientsAreSummed(ranks: Int, flags: [String], means: String) throws {
+      let outcome = try Job.run(
+        "rfm",
+        [
+          "benchmark", "--model", "xception-tiny", "--crop", "64", "--batch", "2", "--steps", "1",
+          "--warmup", "1", "--threads", "1", "--json",
+        ] + flags, ranks: ranks)
+      #expect(outcome.succeeded, "\(outcome)")
+      let report = try JSON(parsing: Array(outcome.standardOutput.utf8))
+      #expect(report["gradient_sums"]?.textValue == means, "\(outcome)")
+    }
+
     /// From measurements on two ranks and on one to a prediction for many.
     @Test func measuredReductionsAndAStepBecomeAPrediction() throws {
       let folder = try TestFolder()

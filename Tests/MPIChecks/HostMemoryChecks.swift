@@ -7,8 +7,12 @@ extension Checks {
   func hostMemories() throws {
     for bytes in [1, 4096, 100_000] { try everyRankSeesWhatTheOthersWrote(bytes: bytes) }
     try aRankThatGetsNoMemoryLeavesAllWithoutSharing()
-    for (count, bucketBytes) in [(5, 64), (1000, 4096), (50_021, 1 << 20), (1 << 18, 1 << 16)] {
-      for threads in [1, 3] { try sumsInMemory(count, bucketBytes: bucketBytes, threads: threads) }
+    // One chunk that is not full, full ones, and full ones before one that is not.
+    for count in [5, 1000, 50_021, 1 << 18, 200_003] {
+      for threads in [1, 3] {
+        try sumsInMemory(count, threads: threads)
+        try roundsFollowOneAnother(count, threads: threads)
+      }
     }
     try oneRankSeesTheSumThatIsNotFinite()
   }
@@ -28,7 +32,7 @@ extension Checks {
     try expect(memory.size == bytes && parts.count == world.size, "a part of each rank")
     try expect(memory.parts.allSatisfy { UInt(bitPattern: $0) % 4096 == 0 }, "at whole pages")
     try expect(parts.allSatisfy { $0.allSatisfy { $0 == 0 } }, "memory begins with zeros")
-    memory.barrier()
+    try world.barrier()
     for round in 1...20 {
       // Ranks are late in turn, and each writes into the part of the next one.
       if round % world.size == world.rank { usleep(500) }
@@ -36,7 +40,7 @@ extension Checks {
       for index in target.indices {
         target[index] = UInt8(truncatingIfNeeded: world.rank + 7 * round + index)
       }
-      memory.barrier()
+      try world.barrier()
       for (rank, part) in parts.enumerated() {
         let writer = (rank + world.size - 1) % world.size
         let isThere = part.indices.allSatisfy {
@@ -44,7 +48,7 @@ extension Checks {
         }
         try expect(isThere, "what rank \(writer) wrote in round \(round)")
       }
-      memory.barrier()
+      try world.barrier()
     }
   }
 
@@ -66,7 +70,7 @@ extension Checks {
   }
 
   /// Sums in memory have the bits of sums by messages.
-  private func sumsInMemory(_ count: Int, bucketBytes: Int, threads: Int) throws {
+  private func sumsInMemory(_ count: Int, threads: Int) throws {
     let memory = try shared(bytes: count * MemoryLayout<Float>.stride)
     let arena = UnsafeMutableBufferPointer(
       start: memory.parts[world.rank].assumingMemoryBound(to: Float.self), count: count)
@@ -74,30 +78,60 @@ extension Checks {
     copy.initialize(repeating: 0)
     defer { copy.deallocate() }
     let inMemory = GradientReducer(
-      communicator: world, memory: memory, count: count, bucketBytes: bucketBytes,
+      communicator: world, memory: memory, count: count, bucketBytes: 1 << 16,
       workers: WorkerPool(threads: threads))
     let byMessages = try GradientReducer(
-      communicator: world, arena: copy, bucketBytes: bucketBytes)
+      communicator: world, arena: copy, bucketBytes: 1 << 16)
     try expect(inMemory.buckets == byMessages.buckets, "the same buckets")
+    try expect(
+      inMemory.means == .memory && byMessages.means == (world.size > 1 ? .messages : .alone),
+      "a reducer tells how it sums")
     for step in 0..<3 {
-      if step % world.size == world.rank { usleep(2000) }
       for index in 0..<count {
         // No two orders of adding these up agree in every bit.
         let mixed = (world.rank * 7919 + step * 104_729 + index * 31) % 2003 - 1001
         arena[index] = Float(mixed) * 0.001 * Float(1 + index % 97)
         copy[index] = arena[index]
       }
-      for reducer in [inMemory, byMessages] {
-        reducer.begin()
-        reducer.markReady(upTo: count / 2)
-        try reducer.finish()
+      inMemory.begin()
+      // The others add up what a rank that is late has marked, while it goes on.
+      for part in 1...4 {
+        if step % world.size == world.rank { usleep(1000) }
+        inMemory.markReady(upTo: count * part / 4)
       }
-      let isSame = arena.indices.allSatisfy { arena[$0].bitPattern == copy[$0].bitPattern }
+      try inMemory.finish()
+      let sums = Array(arena)
+      byMessages.begin()
+      try byMessages.finish()
+      let isSame = sums.indices.allSatisfy { sums[$0].bitPattern == copy[$0].bitPattern }
       try expect(
         isSame, "\(count) gradients in memory and by messages, \(threads) threads, step \(step)")
       try expect(inMemory.shareIsFinite == true, "finite sums are")
-      memory.barrier()
     }
+  }
+
+  /// With nothing between two rounds that would keep the ranks together.
+  private func roundsFollowOneAnother(_ count: Int, threads: Int) throws {
+    let memory = try shared(bytes: count * MemoryLayout<Float>.stride)
+    let arena = memory.parts[world.rank].assumingMemoryBound(to: Float.self)
+    let reducer = GradientReducer(
+      communicator: world, memory: memory, count: count, bucketBytes: 1 << 16,
+      workers: WorkerPool(threads: threads))
+    var wrong = 0
+    for round in 1...30 {
+      // Ranks are late, and late to look, in turn.
+      if round % world.size == world.rank { usleep(300) }
+      reducer.begin()
+      for index in 0..<count { arena[index] = Float(round + world.rank + index % 5) }
+      reducer.markReady(upTo: count / 2)
+      try reducer.finish()
+      if round / 2 % world.size == world.rank { usleep(300) }
+      let ranks = Float(world.size * (world.size - 1) / 2)
+      for index in 0..<count {
+        if arena[index] != Float(world.size * (round + index % 5)) + ranks { wrong += 1 }
+      }
+    }
+    try expect(wrong == 0, "\(wrong) sums of rounds that follow one another, \(threads) threads")
   }
 
   private func oneRankSeesTheSumThatIsNotFinite() throws {
@@ -115,7 +149,7 @@ extension Checks {
       let seen = try world.allReduce(reducer.shareIsFinite == false ? 1 : 0, .sum)
       try expect(seen == 1, "one rank sees \(value) at \(place)")
       try expect(!arena[place].isFinite && arena[1] == Float(world.size), "all have the sums")
-      memory.barrier()
+      try world.barrier()
     }
   }
 }

@@ -6,6 +6,27 @@ import Testing
 
 /// Loops over images that several workers share.
 @Suite struct SharedImagesTests {
+  /// The owner's first image waits for the other one, which somebody else has to do meanwhile.
+  @Test func helpComesWhileTheOwnerIsAtAnImage() {
+    let shared = SharedImages("")
+    let done = Atomic<Int>(0)
+    let isOver = Atomic<Bool>(false)
+    WorkerPool(threads: 2).run(2) { task, _ in
+      if task == 1 {
+        while !isOver.load(ordering: .acquiring) {
+          _ = shared.help { _, _ in done.wrappingAdd(1, ordering: .releasing) }
+        }
+        return
+      }
+      shared.run(2, "both") { _, _ in
+        while done.load(ordering: .acquiring) == 0 {}
+        done.wrappingAdd(1, ordering: .relaxed)
+      }
+      isOver.store(true, ordering: .releasing)
+    }
+    #expect(done.load(ordering: .relaxed) == 2)
+  }
+
   /// The owner runs loops of many lengths; the others help until it has ended.
   @Test(arguments: 1...4) func everyImageIsDoneOnceBeforeItsLoopEnds(threads: Int) {
     let loops = 3000

@@ -1,6 +1,6 @@
 """Runs rfm and the PyTorch peers by turns and sets their figures side by side.
 
-launch/benchmark calls it; --help lists the options. Every measurement is a process of its own.
+launch/benchmark calls it; --help lists the options. Every measurement has processes of its own.
 Rounds go through all of them, so that a slow minute of the machine meets all alike; figures are
 medians over the rounds.
 """
@@ -91,7 +91,7 @@ def command(key, options):
 def measure(key, options):
     """One run's figures, or None with the reason on standard error.
 
-    Of programs that run apart, at the same time, the rates are added up.
+    Of programs that run apart, at the same time, rates and memory are added up.
     """
     arguments, environment = command(key, options)
     started = [
@@ -117,8 +117,11 @@ def measure(key, options):
         print(f"{key}: status {process.returncode}: {reason}", file=sys.stderr)
     if len(results) < len(started):
         return None
-    rate = sum(result["images_per_second"] for result in results)
-    return {**results[0], "images_per_second": rate}
+    total = {
+        field: sum(result[field] for result in results)
+        for field in ("images_per_second", "peak_memory_bytes")
+    }
+    return {**results[0], **total}
 
 
 def first_object(text):
@@ -208,7 +211,7 @@ def report(runs, options):
         if not rates:
             continue
         memory = median(runs, key, "peak_memory_bytes")
-        if key in ("rfm-ranks", "rfm-apart") and memory:
+        if key == "rfm-ranks" and memory:
             memory *= ranks  # it reports the largest rank's, the peer the sum
         spread = f"{min(rates):.2f}-{max(rates):.2f}"
         size = f"{memory / 1e9:.2f} GB" if memory else ""

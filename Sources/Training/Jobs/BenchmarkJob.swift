@@ -48,11 +48,14 @@ public struct BenchmarkJob {
     public var gflopsPerSecond: Double
     public var gemmGflopsPerSecond: Double
     public var percentOfGemm: Double
+    /// Of a rank, without the parts of other ranks in memory that they share.
     public var peakMemoryBytes: Int
     public var dataWaitFraction: Double
     /// Heap allocations a step of the threads that compute, after the warm-up; nil for inference and
     /// where they can't be counted.
     public var allocationsPerStep: Double?
+    /// How gradients were summed over ranks, see ``GradientReducer/Means``; nil for inference.
+    public var gradientSums: String?
     /// Standard deviation of a step's seconds; nil for inference, as are the next three.
     public var secondsDeviation: Double?
     /// Bytes of each bucket of gradients, and when it was ready: seconds from backward's begin.
@@ -73,6 +76,7 @@ public struct BenchmarkJob {
       case peakMemoryBytes = "peak_memory_bytes"
       case dataWaitFraction = "data_wait_fraction"
       case allocationsPerStep = "allocations_per_step"
+      case gradientSums = "gradient_sums"
       case secondsDeviation = "seconds_deviation"
       case bucketBytes = "bucket_bytes"
       case bucketReadySeconds = "bucket_ready_seconds"
@@ -106,8 +110,8 @@ public struct BenchmarkJob {
     configuration.data.crop = settings.crop
     configuration.training.batchPerRank = settings.batch
     configuration.training.threads = settings.threads
-    let element = Configuration.Training.Precision.Element(rawValue: settings.precision.rawValue)!
     configuration.communication.hostMemory = settings.hostMemory
+    let element = Configuration.Training.Precision.Element(rawValue: settings.precision.rawValue)!
     configuration.training.precision.attention = element
     configuration.training.precision.training = element
     let folder = try NoiseShards(crop: settings.crop, images: 4 * settings.batch, communicator)
@@ -155,6 +159,8 @@ public struct BenchmarkJob {
         "forward": phase(\.forward), "backward": phase(\.backward), "reduce": phase(\.reduce),
         "update": phase(\.update),
       ])
+    result.peakMemoryBytes -= step.reducer.foreignBytes
+    result.gradientSums = step.reducer.means.rawValue
     result.secondsDeviation = deviation(seconds)
     result.bucketBytes = step.reducer.buckets.map { $0.count * MemoryLayout<Float>.stride }
     result.bucketReadySeconds = step.reducer.buckets.indices.map { bucket in
