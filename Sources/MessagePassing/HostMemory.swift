@@ -7,7 +7,7 @@ import Glibc
 /// memory (``count(_:of:)``) or by messages. The parts live as long as some rank holds them, and leave
 /// nothing behind however ranks end.
 public final class HostMemory: @unchecked Sendable {
-  /// Every rank's part in rank order, at a page's start.
+  /// Every rank's part in rank order, aligned to 4096 bytes.
   public let parts: [UnsafeMutableRawPointer]
   /// Bytes of a part.
   public let size: Int

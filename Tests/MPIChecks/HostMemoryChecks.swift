@@ -30,7 +30,7 @@ extension Checks {
       UnsafeMutableBufferPointer(start: $0.assumingMemoryBound(to: UInt8.self), count: bytes)
     }
     try expect(memory.size == bytes && parts.count == world.size, "a part of each rank")
-    try expect(memory.parts.allSatisfy { UInt(bitPattern: $0) % 4096 == 0 }, "at whole pages")
+    try expect(memory.parts.allSatisfy { UInt(bitPattern: $0) % 4096 == 0 }, "aligned parts")
     try expect(parts.allSatisfy { $0.allSatisfy { $0 == 0 } }, "memory begins with zeros")
     try world.barrier()
     for round in 1...20 {
