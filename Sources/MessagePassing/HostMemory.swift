@@ -133,8 +133,8 @@ private struct Ticket {
     (process, file, device, inode, token) = (words[0], words[1], words[2], words[3], words[4])
   }
 
-  /// Maps `bytes` of the memory. nil where it can't be seen, as from another container, or is not what it was
-  /// taken for: the numbers of processes and files mean something within one system only.
+  /// Maps `bytes` of the memory. nil where it can't be seen, as from another container, or is not what
+  /// it was taken for: the numbers of processes and files mean something within one system only.
   func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
     let path = "/proc/\(process)/fd/\(file)"
     var status = stat()

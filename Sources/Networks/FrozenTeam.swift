@@ -53,8 +53,8 @@ final class FrozenTeam: @unchecked Sendable {
     }
   }
 
-  /// Before the last stage of a group, whose images take long each: helps those who have not come so far
-  /// yet, if nobody else will, so that all come to the end together.
+  /// Before the last stage of a group, whose images take long each: unless there are groups left to take,
+  /// helps those who have not come so far yet, so that all come to the end together.
   func letOthersCatchUp(with own: FrozenPass) {
     own.isBehind.store(false, ordering: .relaxed)
     if nextGroup.load(ordering: .relaxed) < groups { return }
