@@ -95,8 +95,9 @@ extension Jobs {
       let one = try runs.train("one", settings, ranks: 2)
       #expect(one.succeeded, "\(one)")
       let script = """
-        metrics=\(runs.path("many"))/metrics.jsonl
-        lines() { cat "$metrics" 2>/dev/null | wc -l; }
+        run=\(runs.path("many"))
+        steps() { cat "$run/metrics.jsonl" 2>/dev/null | grep -c '"loss"' || true; }
+        isAtWork() { [[ -e $run/checkpoints/latest && $(steps) -ge 8 ]]; }
         # Ranks and daemons of this job, on whichever host.
         running() {
           grep -lzx "RFM_TEST_JOB=$RFM_TEST_JOB" /proc/[0-9]*/environ 2>/dev/null |
@@ -104,7 +105,7 @@ extension Jobs {
         }
         $here "$@" 2>said &
         job=$!
-        while kill -0 $job && [[ $(lines) -lt 12 ]]; do sleep 0.05; done
+        while kill -0 $job && ! isAtWork; do sleep 0.05; done
         $RFM_LINK down 2
         status=0
         wait $job || status=$?

@@ -147,6 +147,15 @@ struct TinyRuns {
     try MetricsFile.read(path(name) + "/metrics.jsonl").filter { $0["loss"]?.doubleValue != nil }
   }
 
+  /// Whether a training under way has done so many steps and would go on from a checkpoint.
+  ///
+  /// Steps alone do not tell: a checkpoint is written while the training goes on, and on a slow disk
+  /// the training may be at the next one before it is there.
+  func canResume(_ name: String, at step: Int) -> Bool {
+    FileManager.default.fileExists(atPath: path(name) + "/checkpoints/latest")
+      && ((try? steps(name).count) ?? 0) >= step
+  }
+
   func losses(_ name: String) throws -> [Double] {
     try steps(name).map { try #require($0["loss"]?.doubleValue) }
   }

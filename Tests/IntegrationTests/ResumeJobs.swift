@@ -27,15 +27,10 @@ extension Jobs {
     private func interrupted(
       _ runs: TinyRuns, by signal: Int32, to ranks: [Int]
     ) throws -> Job.Outcome {
-      // Late enough for the first checkpoint: the second waits for it.
-      let moment = Int.random(in: 16...30)
+      let moment = Int.random(in: 8...30)
       let job = try Job(
         "rfm", runs.arguments(Self.name, Self.settings), ranks: Self.ranks, timeLimit: 240)
-      let metrics = runs.path(Self.name) + "/metrics.jsonl"
-      let isThere = job.wait(until: { _ in
-        let text = FileManager.default.contents(atPath: metrics) ?? Data()
-        return text.count(where: { $0 == UInt8(ascii: "\n") }) >= moment
-      })
+      let isThere = job.wait(until: { _ in runs.canResume(Self.name, at: moment) })
       #expect(isThere, "\(job.wait())")
       let processes = job.ranks()
       #expect(processes.count == Self.ranks)
@@ -104,8 +99,7 @@ extension Jobs {
         ["--ranks", "\(Self.ranks)", "--restarts", "2"]
           + runs.arguments(Self.name, Self.settings),
         environment: ["RFM": Job.product("rfm")], timeLimit: 240)
-      // After the first checkpoint, which the second waits for.
-      let isThere = job.wait(until: { _ in (try? runs.steps(Self.name).count) ?? 0 >= 16 })
+      let isThere = job.wait(until: { _ in runs.canResume(Self.name, at: 8) })
       #expect(isThere, "\(job.wait())")
       kill(try #require(job.ranks()[1], "\(job.wait())"), SIGKILL)
       let outcome = job.wait()

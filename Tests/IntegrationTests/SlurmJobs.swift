@@ -46,13 +46,9 @@ extension Jobs {
       (try? String(contentsOfFile: folder.file("log"), encoding: .utf8)) ?? ""
     }
 
-    /// Waits until so many lines of metrics are written.
-    private func wait(_ job: Job, for name: String, lines: Int) {
-      let metrics = runs.path(name) + "/metrics.jsonl"
-      let isThere = job.wait(until: { _ in
-        let text = FileManager.default.contents(atPath: metrics) ?? Data()
-        return text.count(where: { $0 == UInt8(ascii: "\n") }) >= lines
-      })
+    /// Waits until the training has done so many steps and has a checkpoint.
+    private func wait(_ job: Job, for name: String, step: Int) {
+      let isThere = job.wait(until: { _ in runs.canResume(name, at: step) })
       #expect(isThere, "\(log)")
     }
 
@@ -70,12 +66,11 @@ extension Jobs {
       #expect(whole.succeeded, "\(whole)")
 
       let job = try submitted("run", Self.settings)
-      // The second checkpoint waits for the first, so that is there.
-      wait(job, for: "run", lines: 16)
+      wait(job, for: "run", step: 8)
       let victim = try #require(job.ranks()[1], "\(log)")
       kill(victim, SIGKILL)
       #expect(job.wait(until: { _ in log.contains("continuing ") }), "\(log)")
-      wait(job, for: "run", lines: 22)
+      wait(job, for: "run", step: 22)
       let number = try String(contentsOfFile: folder.file("number"), encoding: .utf8)
         .trimmingCharacters(in: .whitespacesAndNewlines)
       let told = try slurm(job, "scancel", "--batch", "--signal=USR1", number)
