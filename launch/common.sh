@@ -101,24 +101,44 @@ prepare_mpi() {
 launcher=()
 # The process that was started, while it runs, and whether it was asked to stop.
 job='' asked=no
+# Whether a job is being started whose process is not known yet.
+starting=no
 # Whether a trapped signal has come: every handler sets it.
 interrupted=no
+# What repeats a request to stop, while it runs.
+reminder=''
+
+# Asks the ranks to save and stop, through mpirun. It hands the request on to the ranks that it has
+# started by then, and forgets it: so it is told again every second until the job ends. Ranks that have
+# heard of it don't mind.
+ask_to_stop() {
+  kill -USR1 "$job" 2>/dev/null || true
+  [[ -z $reminder ]] || return 0
+  # Waits at a pipe that nobody writes to: unlike sleep it is no process of its own.
+  (
+    exec {nothing}<> <(:)
+    while ! read -rt 1 -u "$nothing" && kill -USR1 "$job" 2>/dev/null; do :; done
+  ) &
+  reminder=$!
+}
+
 # shellcheck disable=SC2317  # called by trap
 stop_job() {
   interrupted=yes
-  [[ -n $job ]] || exit 75
+  [[ -n $job || $starting == yes ]] || exit 75
   if [[ $asked == no ]]; then
     asked=yes
     say "launch/$script: stopping after this step; once more to stop at once"
-    kill -USR1 "$job" 2>/dev/null || true # mpirun hands it on to the ranks
+    [[ -z $job ]] || ask_to_stop
   else
-    kill -TERM "$job" 2>/dev/null || true
+    [[ -z $job ]] || kill -TERM "$job" 2>/dev/null || true
   fi
 }
 
-# Waits for the end of `job`, and sets `status` to the job's own. A trapped signal ends bash's wait with
-# a status that tells of the signal, and the job may go on or end while the signal is handled: so bash
-# is asked again, which knows how a job ended for as long as it is asked.
+# Waits for the end of `job`, which runs the command of rfm given, and sets `status` to the job's own. A
+# trapped signal ends bash's wait with a status that tells of the signal, and the job may go on or end
+# while the signal is handled: so bash is asked again, which knows how a job ended for as long as it is
+# asked.
 wait_for_job() {
   while :; do
     status=0 interrupted=no
@@ -126,7 +146,13 @@ wait_for_job() {
     wait "$job" 2>/dev/null || status=$?
     [[ $interrupted == yes ]] || break
   done
-  job=''
+  if [[ -n $reminder ]]; then
+    kill "$reminder" 2>/dev/null || true
+    wait "$reminder" 2>/dev/null || true
+    # A training that was asked before it could listen has ended before it began: nothing is lost.
+    if [[ $status -eq 138 && ($1 == train || $1 == compare) ]]; then status=75; fi
+  fi
+  job='' reminder=''
 }
 
 # Runs `launcher` (mpirun and its options) with rfm and the arguments, once, in a session of its own,
@@ -135,10 +161,13 @@ run_job() {
   local input
   # Not by the name /dev/stdin, which another user may own.
   if [[ -t 0 ]]; then exec {input}</dev/null; else exec {input}<&0; fi
+  starting=yes
   setsid "${launcher[@]}" "$rfm" "$@" <&"$input" {input}<&- &
   job=$!
+  starting=no
   exec {input}<&-
-  wait_for_job
+  [[ $asked == no ]] || ask_to_stop
+  wait_for_job "$1"
 }
 
 # What has to happen before a restart: a script may define it anew. Given the arguments.

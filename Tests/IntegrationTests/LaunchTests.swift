@@ -84,6 +84,40 @@ import Testing
     #expect(!outcome.timedOut, "\(outcome)")
   }
 
+  /// mpirun forgets a request that comes before it has started the ranks.
+  @Test(arguments: [("local", SIGTERM), ("slurm.sbatch", SIGUSR1)])
+  func aRequestThatComesBeforeTheRanksReachesThem(script: String, signal: Int32) throws {
+    // Slow to start, and deaf meanwhile.
+    let slow = "trap '' USR1; echo starting >&2; sleep 2; exec"
+    let job = try Job(
+      repository.path + "/launch/" + script,
+      script == "local" ? ["--ranks", "2", "train", "slow"] : ["--resume", "slow"],
+      environment: [
+        "RFM": program.path, "RFM_HOME": repository.path, "SLURM_JOB_ID": "1",
+        "SLURM_NTASKS": "2", "BASH_FUNC_setsid%%": #"() { \#(slow) "$@"; }"#,
+        "BASH_FUNC_mpirun%%": #"() { \#(slow) mpirun "$@"; }"#,
+        "BASH_FUNC_squeue%%": "() { return 1; }", "BASH_FUNC_scontrol%%": "() { return 0; }",
+      ], directory: "/", timeLimit: 60)
+    #expect(job.wait(until: { $0.standardError.contains("starting") }), "\(job.wait())")
+    job.signal(signal)
+    let outcome = job.wait()
+    #expect(outcome.status == 75 && outcome.leftovers.isEmpty, "\(outcome)")
+    #expect(!outcome.timedOut, "\(outcome)")
+  }
+
+  /// A rank that does not listen yet is ended by the request: a training has then not begun, and goes
+  /// on like one that saved; what else it is has failed.
+  @Test(
+    arguments: [("train", 75), ("compare", 75), ("evaluate", 128 + SIGUSR1)] as [(String, Int32)])
+  func aRequestThatComesBeforeTheRanksListenEndsThem(command: String, status: Int32) throws {
+    let job = try started(["--ranks", "2", "--restarts", "3", command, "deaf"])
+    #expect(job.wait(until: { $0.standardOutput.split(separator: "\n").count == 2 }))
+    job.signal(SIGTERM)
+    let outcome = job.wait()
+    #expect(outcome.status == status && outcome.leftovers.isEmpty, "\(outcome)")
+    #expect(!outcome.timedOut && !outcome.standardError.contains("restart 1"), "\(outcome)")
+  }
+
   @Test func wrongArgumentsAreNamed() throws {
     for arguments in [["--ranks", "x", "train"], ["--ranks"], ["--what", "train"], []] {
       let outcome = try Job.run(repository.path + "/launch/local", arguments)
