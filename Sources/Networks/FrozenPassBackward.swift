@@ -118,9 +118,9 @@ extension FrozenPass {
     let height = Int32(size.height)
     let depthwise = network.weights.floats(work.unit.depthwise)
     let rows = Tiling.joins(size) ? size.height : Tiling.rows(size)
-    // dd holds rows from `held` on; rows below `done` of the input gradient are written.
-    var held = 0
-    var done = 0
+    var sliding = SlidingRows(
+      tile.operandGradient, rowBytes: width * inStride * element, outputHeight: size.height,
+      inputHeight: size.height, padding: 1)
     for r0 in stride(from: 0, to: size.height, by: rows) {
       let r1 = min(r0 + rows, size.height)
       let pixels = images * (r1 - r0) * width
@@ -145,13 +145,13 @@ extension FrozenPass {
       }
       network.weights.backward(
         work.unit.pointwise, pixels: pixels, dy, stride: outStride,
-        to: tile.operandGradient + (r0 - held) * width * inStride * element, stride: inStride)
-      let ready = r1 == size.height ? r1 : r1 - 1
+        to: sliding.place(of: r0), stride: inStride)
+      let ready = sliding.ready(upTo: r1)
       for member in 0..<images {
         let image = first + member
         let place = image * size.pixels * inStride
         table.depthwise_backward_input(
-          tile.operandGradient + member * size.pixels * inStride * element, Int32(held),
+          sliding.memory + member * size.pixels * inStride * element, Int32(sliding.held),
           depthwise, work.bits + place / 16, work.scale,
           work.residual.map {
             work.residualKind == RFM_RESIDUAL_DENSE
@@ -159,16 +159,9 @@ extension FrozenPass {
               : UnsafeRawPointer($0 + image * size.halved.pixels * inStride * element)
           },
           Int32(work.residualKind), work.output + place * element, Int32(inStride), height,
-          Int32(width), Int32(done), Int32(ready))
+          Int32(width), Int32(ready.lowerBound), Int32(ready.upperBound))
       }
-      done = ready
-      if r1 < size.height {
-        let keep = max(0, done - 1)
-        tile.operandGradient.copyMemory(
-          from: tile.operandGradient + (keep - held) * width * inStride * element,
-          byteCount: (r1 - keep) * width * inStride * element)
-        held = keep
-      }
+      sliding.slide(upTo: r1)
     }
   }
 
@@ -228,40 +221,33 @@ extension FrozenPass {
     gradient.update(repeating: 0, count: geometry.crop.pixels * 3)
 
     let rows = Tiling.rows(size2)
-    var held = 0
-    var done = 0
+    var sliding = SlidingRows(
+      tile.operandGradient, rowBytes: size2.width * patch * element, outputHeight: size2.height,
+      inputHeight: size1.height, padding: 0)
     for r0 in stride(from: 0, to: size2.height, by: rows) {
       let r1 = min(r0 + rows, size2.height)
       network.weights.backward(
         conv2.weight, pixels: (r1 - r0) * size2.width, dy2 + r0 * size2.width * stride2 * element,
-        stride: stride2, to: tile.operandGradient + (r0 - held) * size2.width * patch * element,
-        stride: patch)
-      let ready = r1 == size2.height ? size1.height : r1
+        stride: stride2, to: sliding.place(of: r0), stride: patch)
+      let ready = sliding.ready(upTo: r1)
       table.unpatch_input(
-        &y1, Int32(conv2.inputs), tile.operandGradient, Int32(held), network.scale(conv1.norm),
-        first, Int32(size1.width), Int32(size2.height), Int32(size2.width), Int32(done),
-        Int32(ready))
-      backwardStem1(first, done, ready, gradient, stride1, tile)
-      done = ready
-      if r1 < size2.height {
-        let keep = max(0, done - 2)
-        tile.operandGradient.copyMemory(
-          from: tile.operandGradient + (keep - held) * size2.width * patch * element,
-          byteCount: (r1 - keep) * size2.width * patch * element)
-        held = keep
-      }
+        &y1, Int32(conv2.inputs), sliding.memory, Int32(sliding.held), network.scale(conv1.norm),
+        first, Int32(size1.width), Int32(size2.height), Int32(size2.width),
+        Int32(ready.lowerBound), Int32(ready.upperBound))
+      backwardStem1(first, ready, gradient, stride1, tile)
+      sliding.slide(upTo: r1)
     }
   }
 
-  /// Rows [r0, r1) of the first convolution's output gradient, into the image's.
+  /// Some rows of the first convolution's output gradient, into the image's.
   private func backwardStem1(
-    _ dy: UnsafeMutableRawPointer, _ first: Int, _ end: Int,
+    _ dy: UnsafeMutableRawPointer, _ ready: Range<Int>,
     _ gradient: UnsafeMutablePointer<Float>, _ stride: Int, _ tile: FrozenTile
   ) {
     let size = geometry.stem1
     let rows = Tiling.rows(size)
-    for r0 in Swift.stride(from: first, to: end, by: rows) {
-      let r1 = min(r0 + rows, end)
+    for r0 in Swift.stride(from: ready.lowerBound, to: ready.upperBound, by: rows) {
+      let r1 = min(r0 + rows, ready.upperBound)
       let pixels = (r1 - r0) * size.width
       var source = UnsafeRawPointer(dy + r0 * size.width * stride * precision.size)
       if precision != .float32 {

@@ -23,7 +23,7 @@ extension TrainingProgram {
     let size = geometry.features
     let last = state(layers.conv4.norm).normalised(buffers.conv4, rectified: true)
     let tasks = planTasks(size) { [unowned self] task, range, _ in
-      let sums = clearedSums(task)
+      let sums = buffers.clearedSums(task)
       for image in range {
         var part = last.advanced(by: image * size.pixels * stride, precision)
         table.average_pool_backward(
@@ -55,12 +55,6 @@ extension TrainingProgram {
         other ? buffers.otherSums : buffers.sums, tasks: tasks, pitch: buffers.sumsPitch,
         pixels: pixels, detector, gradients, reduction)
     }
-  }
-
-  private func clearedSums(_ task: Int, other: Bool = false) -> UnsafeMutablePointer<Double> {
-    let sums = (other ? buffers.otherSums : buffers.sums) + task * buffers.sumsPitch
-    sums.update(repeating: 0, count: buffers.sumsPitch)
-    return sums
   }
 
   /// Tells that all gradients up to and with this parameter are final.
@@ -210,13 +204,13 @@ extension TrainingProgram {
     let depthwise = weights.floats(unit.depthwise)
 
     let tasks = planTasks(size) { [unowned self] task, range, tile in
-      let sums = clearedSums(task)
-      let otherSums = clearedSums(task, other: true)
+      let sums = buffers.clearedSums(task)
+      let otherSums = buffers.clearedSums(task, other: true)
       let depthwiseGradient = buffers.depthwiseLanes + task * buffers.depthwisePitch
       depthwiseGradient.update(repeating: 0, count: 9 * inStride)
-      // dd holds rows from `held` on; the input's gradient is written below `done`.
-      var held = 0
-      var done = 0
+      var sliding = SlidingRows(
+        tile.operandGradient, rowBytes: width * inStride * element, outputHeight: size.height,
+        inputHeight: size.height, padding: 1)
       for (number, r0) in stride(from: 0, to: size.height, by: rows).enumerated() {
         let r1 = min(r0 + rows, size.height)
         let tilePixels = (r1 - r0) * width
@@ -251,31 +245,24 @@ extension TrainingProgram {
           number: number, accumulate: r0 > 0)
         weights.backward(
           unit.pointwise, pixels: pixels, dy, stride: outStride,
-          to: tile.operandGradient + (r0 - held) * width * inStride * element, stride: inStride)
-        let ready = r1 == size.height ? r1 : r1 - 1
+          to: sliding.place(of: r0), stride: inStride)
+        let ready = sliding.ready(upTo: r1)
         for (place, image) in range.enumerated() {
           var part = input.advanced(by: image * size.pixels * inStride, precision)
           let dense = image * size.pixels * inStride * element
           table.depthwise_backward(
-            &part, depthwise, tile.operandGradient + place * size.pixels * inStride * element,
-            Int32(held),
+            &part, depthwise, sliding.memory + place * size.pixels * inStride * element,
+            Int32(sliding.held),
             residual.map {
               UnsafeRawPointer(
                 $0.memory
                   + ($0.kind == RFM_RESIDUAL_DENSE
                     ? dense : image * size.halved.pixels * inStride * element))
             }, Int32(residual?.kind ?? RFM_RESIDUAL_NONE), to + dense,
-            inputNorm == nil ? nil : sums, depthwiseGradient, height, Int32(width), Int32(done),
-            Int32(ready))
+            inputNorm == nil ? nil : sums, depthwiseGradient, height, Int32(width),
+            Int32(ready.lowerBound), Int32(ready.upperBound))
         }
-        done = ready
-        if r1 < size.height {
-          let keep = max(0, done - 1)
-          tile.operandGradient.copyMemory(
-            from: tile.operandGradient + (keep - held) * width * inStride * element,
-            byteCount: (r1 - keep) * width * inStride * element)
-          held = keep
-        }
+        sliding.slide(upTo: r1)
       }
       if let block {
         for image in range { blockSums(block, image, to, sums, otherSums) }
@@ -303,12 +290,13 @@ extension TrainingProgram {
     let input = norm1.normalised(buffers.stem1, rectified: true)
     let plan = weightGradient(conv2.weight, size2)
     var tasks = planTasks(size2) { [unowned self] task, range, tile in
-      let sums = clearedSums(task)
+      let sums = buffers.clearedSums(task)
       for (place, image) in range.enumerated() {
         var part = input.advanced(by: image * size1.pixels * stride1, precision)
         let rows = Tiling.rows(size2)
-        var held = 0
-        var done = 0
+        var sliding = SlidingRows(
+          tile.operandGradient, rowBytes: size2.width * patch * element,
+          outputHeight: size2.height, inputHeight: size1.height, padding: 0)
         for (number, r0) in stride(from: 0, to: size2.height, by: rows).enumerated() {
           let r1 = min(r0 + rows, size2.height)
           let pixels = (r1 - r0) * size2.width
@@ -324,21 +312,14 @@ extension TrainingProgram {
             image: image, number: number, accumulate: place > 0 || r0 > 0)
           weights.backward(
             conv2.weight, pixels: pixels, tile.outputGradient, stride: stride2,
-            to: tile.operandGradient + (r0 - held) * size2.width * patch * element, stride: patch)
-          let ready = r1 == size2.height ? size1.height : r1
+            to: sliding.place(of: r0), stride: patch)
+          let ready = sliding.ready(upTo: r1)
           table.unpatch(
-            &part, Int32(conv2.inputs), tile.operandGradient, Int32(held),
+            &part, Int32(conv2.inputs), sliding.memory, Int32(sliding.held),
             buffers.gradientB + image * size1.pixels * stride1 * element, sums,
-            Int32(size1.width), Int32(size2.height), Int32(size2.width), Int32(done),
-            Int32(ready))
-          done = ready
-          if r1 < size2.height {
-            let keep = max(0, done - 2)
-            tile.operandGradient.copyMemory(
-              from: tile.operandGradient + (keep - held) * size2.width * patch * element,
-              byteCount: (r1 - keep) * size2.width * patch * element)
-            held = keep
-          }
+            Int32(size1.width), Int32(size2.height), Int32(size2.width),
+            Int32(ready.lowerBound), Int32(ready.upperBound))
+          sliding.slide(upTo: r1)
         }
       }
     }

@@ -44,6 +44,14 @@ final class TrainingBuffers: @unchecked Sendable {
   let sums: UnsafeMutablePointer<Double>
   let otherSums: UnsafeMutablePointer<Double>
   let sumsPitch: Int
+
+  /// A task's sums for one of two batch norms, set to 0.
+  func clearedSums(_ task: Int, other: Bool = false) -> UnsafeMutablePointer<Double> {
+    let own = (other ? otherSums : sums) + task * sumsPitch
+    own.update(repeating: 0, count: sumsPitch)
+    return own
+  }
+
   /// (batch, padded features): averaged features and their gradients.
   let pooled: UnsafeMutablePointer<Float>
   let pooledGradient: UnsafeMutablePointer<Float>

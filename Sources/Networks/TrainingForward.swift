@@ -27,19 +27,13 @@ extension TrainingProgram {
     }
   }
 
-  private func clearedSums(_ task: Int, other: Bool = false) -> UnsafeMutablePointer<Double> {
-    let sums = (other ? buffers.otherSums : buffers.sums) + task * buffers.sumsPitch
-    sums.update(repeating: 0, count: buffers.sumsPitch)
-    return sums
-  }
-
   private func planForwardStem() {
     let element = precision.size
     let size1 = geometry.stem1
     let conv1 = layers.conv1
     let stride1 = paddedChannels(conv1.outputs)
     var tasks = planTasks(size1) { [unowned self] task, range, tile in
-      let sums = clearedSums(task)
+      let sums = buffers.clearedSums(task)
       for image in range {
         let source = images + image * geometry.crop.pixels * 3
         let y = buffers.stem1 + image * size1.pixels * stride1 * element
@@ -66,7 +60,7 @@ extension TrainingProgram {
     let stride2 = paddedChannels(conv2.outputs)
     let input = state(conv1.norm).normalised(buffers.stem1, rectified: true)
     tasks = planTasks(size2) { [unowned self] task, range, tile in
-      let sums = clearedSums(task)
+      let sums = buffers.clearedSums(task)
       for image in range {
         var part = input.advanced(by: image * size1.pixels * stride1, precision)
         let rows = Tiling.rows(size2)
@@ -135,7 +129,7 @@ extension TrainingProgram {
       let outStride = paddedChannels(shortcut.outputs)
       let weight = shortcut.weight
       let tasks = planTasks(size) { [unowned self] task, range, tile in
-        let sums = clearedSums(task, other: true)
+        let sums = buffers.clearedSums(task, other: true)
         for image in range {
           finishPrevious(image)
           var part = unrectified.advanced(by: image * size.pixels * inStride, precision)
@@ -171,7 +165,7 @@ extension TrainingProgram {
     let joins = Tiling.joins(size)
     let rows = Tiling.rows(size)
     let tasks = planTasks(size) { [unowned self] task, range, tile in
-      let sums = clearedSums(task)
+      let sums = buffers.clearedSums(task)
       for image in range { before(image) }
       if joins {
         for (place, image) in range.enumerated() {
