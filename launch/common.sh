@@ -162,7 +162,8 @@ run_job() {
   # Not by the name /dev/stdin, which another user may own.
   if [[ -t 0 ]]; then exec {input}</dev/null; else exec {input}<&0; fi
   starting=yes
-  setsid "${launcher[@]}" "$rfm" "$@" <&"$input" {input}<&- &
+  # Deaf to requests until it listens itself and once it has done with that: it would die of them.
+  (trap '' USR1 && exec setsid "${launcher[@]}" "$rfm" "$@") <&"$input" {input}<&- &
   job=$!
   starting=no
   exec {input}<&-

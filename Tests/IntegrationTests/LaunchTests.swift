@@ -87,15 +87,14 @@ import Testing
   /// mpirun forgets a request that comes before it has started the ranks.
   @Test(arguments: [("local", SIGTERM), ("slurm.sbatch", SIGUSR1)])
   func aRequestThatComesBeforeTheRanksReachesThem(script: String, signal: Int32) throws {
-    // Slow to start, and deaf meanwhile.
-    let slow = "trap '' USR1; echo starting >&2; sleep 2; exec"
+    let environment = ProcessInfo.processInfo.environment
     let job = try Job(
       repository.path + "/launch/" + script,
       script == "local" ? ["--ranks", "2", "train", "slow"] : ["--resume", "slow"],
       environment: [
         "RFM": program.path, "RFM_HOME": repository.path, "SLURM_JOB_ID": "1",
-        "SLURM_NTASKS": "2", "BASH_FUNC_setsid%%": #"() { \#(slow) "$@"; }"#,
-        "BASH_FUNC_mpirun%%": #"() { \#(slow) mpirun "$@"; }"#,
+        "SLURM_NTASKS": "2",
+        "PATH": "\(repository.path)/Tests/Support/slow-start:\(environment["PATH"]!)",
         "BASH_FUNC_squeue%%": "() { return 1; }", "BASH_FUNC_scontrol%%": "() { return 0; }",
       ], directory: "/", timeLimit: 60)
     #expect(job.wait(until: { $0.standardError.contains("starting") }), "\(job.wait())")
