@@ -2,7 +2,7 @@
 
 launch/benchmark calls it; --help lists the options. Every measurement has processes of its own.
 Rounds go through all of them, so that a slow minute of the machine meets all alike; figures are
-medians over the rounds.
+medians over the rounds. What several ranks cost each other is measured three times a round, by turns.
 """
 
 import argparse
@@ -49,6 +49,10 @@ ORDER = [
     "rfm-inference", "inference", "inference-compiled",
     "rfm-inference-bfloat16", "inference-bfloat16",
 ]  # fmt: skip
+# What ranks cost each other is a percent or two, less than a shared machine's paces differ from one
+# minute to the next: in every round these go by turns so often.
+BY_TURNS = ["rfm-one-thread", "rfm-ranks", "rfm-apart"]
+TURNS = 3
 
 
 def parse():
@@ -86,6 +90,18 @@ def command(key, options):
             environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
             environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
     return [*program, *common, *threads], environment
+
+
+def plan(keys):
+    """The measurements of one round, in order."""
+    together = [key for key in keys if key in BY_TURNS]
+    steps = []
+    for key in keys:
+        if key not in together:
+            steps.append(key)
+        elif key == together[0]:
+            steps += together * TURNS
+    return steps
 
 
 def measure(key, options):
@@ -153,13 +169,20 @@ def fastest(runs, *keys):
 
 
 def ratio(runs, key, peer, times=1):
-    """The median over rounds of a round's rate over `times` its peer's.
+    """The median of the rates over `times` the peer's, each over that of the same round and turn; of
+    a round's medians where one of both was measured more often.
 
     A shared machine is now faster and now slower; within a round both had the same one.
     """
-    pairs = zip(runs.get(key, []), runs.get(peer, []))
-    ratios = [ours["images_per_second"] / (times * theirs["images_per_second"])
-              for ours, theirs in pairs]  # fmt: skip
+    ratios = []
+    for number in {run["round"] for run in runs.get(key, [])}:
+        ours, theirs = (
+            [run["images_per_second"] for run in runs.get(name, []) if run["round"] == number]
+            for name in (key, peer)
+        )
+        if ours and theirs and len(ours) != len(theirs):
+            ours, theirs = [statistics.median(ours)], [statistics.median(theirs)]
+        ratios += [mine / (times * other) for mine, other in zip(ours, theirs)]
     return statistics.median(ratios) if ratios else None
 
 
@@ -219,7 +242,7 @@ def report(runs, options):
     if peer:
         print(f"\nFastest PyTorch float32 step: {median(runs, peer, 'images_per_second'):.2f} "
               "images per second.")  # fmt: skip
-    print("\nRatios of rates are medians of each round's own.")
+    print("\nRatios of rates are medians of each round's and turn's own.")
     apart = ratio(runs, "rfm-apart", "rfm-one-thread", times=ranks)
     if apart:
         print(f"{ranks} programs that have nothing to do with each other did {apart:.3f} of "
@@ -272,14 +295,14 @@ def main():
           f"crop {options.crop}, batch {options.batch}", file=sys.stderr)  # fmt: skip
     runs, failed = {}, set()
     for number in range(options.rounds):
-        for key in keys:
+        for key in plan(keys):
             if key in failed:
                 continue
             result = measure(key, options)
             if result is None:
                 failed.add(key)
                 continue
-            runs.setdefault(key, []).append(result)
+            runs.setdefault(key, []).append({"round": number, **result})
             rate = result["images_per_second"]
             where = f"round {number + 1} of {options.rounds}"
             print(f"{where}: {title(key, options.threads)}: {rate:.2f}", file=sys.stderr)
