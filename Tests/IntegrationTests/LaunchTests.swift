@@ -65,43 +65,46 @@ import Testing
     #expect(!outcome.timedOut && outcome.seconds < 20, "\(outcome)")
   }
 
-  /// A job may end while the signal that asked it to is still being handled.
-  @Test(arguments: [("local", SIGTERM), ("slurm.sbatch", SIGUSR1)])
-  func aJobThatEndsDuringAHandlerIsToldByItsOwnStatus(script: String, signal: Int32) throws {
-    let job = try Job(
-      repository.path + "/launch/" + script,
-      script == "local" ? ["--ranks", "1", "train", "slow"] : ["--resume", "slow"],
-      environment: [
-        "RFM": program.path, "RFM_HOME": repository.path, "SLURM_JOB_ID": "1",
-        // The handler takes its time after it has handed the signal on.
-        "BASH_FUNC_kill%%": #"() { builtin kill "$@" || return; sleep 4; }"#,
-        "BASH_FUNC_squeue%%": "() { return 1; }", "BASH_FUNC_scontrol%%": "() { return 0; }",
-      ], directory: "/", timeLimit: 60)
-    #expect(job.wait(until: { $0.standardOutput.contains("rank 0") }), "\(job.wait())")
-    job.signal(signal)
-    let outcome = job.wait()
-    #expect(outcome.status == 75 && outcome.leftovers.isEmpty, "\(outcome)")
-    #expect(!outcome.timedOut, "\(outcome)")
-  }
-
-  /// mpirun forgets a request that comes before it has started the ranks.
-  @Test(arguments: [("local", SIGTERM), ("slurm.sbatch", SIGUSR1)])
-  func aRequestThatComesBeforeTheRanksReachesThem(script: String, signal: Int32) throws {
-    let environment = ProcessInfo.processInfo.environment
+  /// A training that goes on for long, started by a script that may be Slurm's, is asked to stop when
+  /// its output tells that the moment has come, and ends by its own status.
+  private func askToStop(
+    _ script: String, by signal: Int32, environment: [String: String],
+    when isTheMoment: (Job) -> Bool
+  ) throws {
     let job = try Job(
       repository.path + "/launch/" + script,
       script == "local" ? ["--ranks", "2", "train", "slow"] : ["--resume", "slow"],
       environment: [
         "RFM": program.path, "RFM_HOME": repository.path, "SLURM_JOB_ID": "1",
         "SLURM_NTASKS": "2",
-        "PATH": "\(repository.path)/Tests/Support/slow-start:\(environment["PATH"]!)",
         "BASH_FUNC_squeue%%": "() { return 1; }", "BASH_FUNC_scontrol%%": "() { return 0; }",
-      ], directory: "/", timeLimit: 60)
-    #expect(job.wait(until: { $0.standardError.contains("starting") }), "\(job.wait())")
+      ].merging(environment) { $1 }, directory: "/", timeLimit: 60)
+    let hasCome = job.wait(until: isTheMoment)
+    #expect(hasCome, "\(job.wait())")
     job.signal(signal)
     let outcome = job.wait()
     #expect(outcome.status == 75 && outcome.leftovers.isEmpty, "\(outcome)")
     #expect(!outcome.timedOut, "\(outcome)")
+  }
+
+  /// A job may end while the signal that asked it to is still being handled.
+  @Test(arguments: [("local", SIGTERM), ("slurm.sbatch", SIGUSR1)])
+  func aJobThatEndsDuringAHandlerIsToldByItsOwnStatus(script: String, signal: Int32) throws {
+    // The handler takes its time after it has handed the signal on.
+    let slowKill = ["BASH_FUNC_kill%%": #"() { builtin kill "$@" || return; sleep 4; }"#]
+    try askToStop(script, by: signal, environment: slowKill) {
+      $0.standardOutput.split(separator: "\n").count == 2
+    }
+  }
+
+  /// mpirun forgets a request that comes before it has started the ranks.
+  @Test(arguments: [("local", SIGTERM), ("slurm.sbatch", SIGUSR1)])
+  func aRequestThatComesBeforeTheRanksReachesThem(script: String, signal: Int32) throws {
+    let path = try #require(ProcessInfo.processInfo.environment["PATH"])
+    let slowStart = ["PATH": "\(repository.path)/Tests/Support/slow-start:\(path)"]
+    try askToStop(script, by: signal, environment: slowStart) {
+      $0.standardError.contains("starting")
+    }
   }
 
   /// A rank that does not listen yet is ended by the request: a training has then not begun, and goes
