@@ -1,20 +1,19 @@
 import FaceShards
 import ForgeryMining
 
-/// What Suspicious Forgeries Erasing leaves of an image.
+/// What an erasing that goes by Forgery Attention Maps leaves of an image.
 enum ErasedPicture {
   /// - Parameters:
   ///   - image: what the detector saw.
   ///   - attention: its FAM, float32 `[height, width]`.
   ///   - normalisation: the detector's, for erased pixels are drawn in its space.
   static func render(
-    _ image: RGBImage, attention: [Float], settings: SuspiciousForgeriesErasing,
+    _ image: RGBImage, attention: [Float], erasing: any ErasingMethod,
     normalisation: PixelNormalisation, streams: inout ErasingStreams
   ) -> RGBImage {
     var input = image.pixels.map { normalisation[$0] }
-    eraseSuspiciousForgeries(
-      image: &input, attention: attention, height: image.height, width: image.width,
-      settings: settings, streams: &streams)
+    erasing.erase(
+      image: &input, guide: attention, height: image.height, width: image.width, streams: &streams)
     return RGBImage(
       width: image.width, height: image.height,
       pixels: input.map {

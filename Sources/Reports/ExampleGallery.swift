@@ -77,7 +77,7 @@ struct ExampleGallery {
         image: image, attention: Heatmap.overlay(smooth, width: crop, height: crop, on: image),
         activation: Heatmap.overlay(activation[index], width: crop, height: crop, on: image),
         erased: ErasedPicture.render(
-          image, attention: attention[index], settings: erasing,
+          image, attention: attention[index], erasing: erasing,
           normalisation: loaded.normalisation, streams: &streams))
     }
   }
@@ -103,14 +103,10 @@ struct ExampleGallery {
     }
   }
 
-  /// The training's own erasing, if it was SFE.
-  private var erasing: SuspiciousForgeriesErasing {
-    let side = SuspiciousForgeriesErasing.proportionalSide(crop: pass.crop)
-    guard let settings = configuration?.augmentation, settings.method == .sfe else {
-      return SuspiciousForgeriesErasing(maxHeight: side, maxWidth: side)
-    }
-    return SuspiciousForgeriesErasing(
-      blocks: settings.blocks, maxHeight: settings.maxHeight ?? side,
-      maxWidth: settings.maxWidth ?? side, fill: ErasingFill(rawValue: settings.fill.rawValue)!)
+  /// The training's own erasing, if it goes by Forgery Attention Maps; else SFE as the paper has it.
+  private var erasing: any ErasingMethod {
+    let own = configuration?.augmentation.erasing(crop: pass.crop)
+    if let own, own.guide == .forgeryAttention { return own }
+    return SuspiciousForgeriesErasing(ErasingSettings(), crop: pass.crop)
   }
 }

@@ -291,9 +291,8 @@ public struct ExplanationJob {
     let activation = (0..<height * width).map { cams[height * width + $0] - cams[$0] }
     // The seed's own noise for every image, whichever rank it falls to.
     var streams = ErasingStreams(seed: settings.seed, epoch: 0, sample: UInt64(item.index))
-    let side = SuspiciousForgeriesErasing.proportionalSide(crop: crop)
     let erased = ErasedPicture.render(
-      image, attention: map, settings: SuspiciousForgeriesErasing(maxHeight: side, maxWidth: side),
+      image, attention: map, erasing: SuspiciousForgeriesErasing(ErasingSettings(), crop: crop),
       normalisation: loaded.normalisation, streams: &streams)
     // FAM is spiky: the normalised map, smoothed by half, is what prototypes are made of too.
     let smooth = normalisedAttention(map, height: crop, width: crop)

@@ -3,12 +3,12 @@ import ForgeryMining
 import Networks
 import Tensors
 
-/// Steps 1 and 2 of the algorithm on a batch: finds where the detector is sensitive and erases there
-/// (`sfe`, `ae`), or erases at random (`re`), or leaves the batch alone (`none`).
+/// Steps 1 and 2 of the algorithm on a batch: asks the detector what the erasing method wants to know,
+/// and erases.
 ///
-/// The methods themselves are pure functions in `ForgeryMining`; here they meet the detector. Only
-/// images that were chosen for erasing take the attention pass. Every draw is keyed by seed, visit
-/// and sample, so the number of ranks leaves no trace.
+/// The methods themselves are values of `ForgeryMining`; here they meet the detector. Only images that
+/// were chosen for erasing take the attention pass. Every draw is keyed by seed, visit and sample, so the
+/// number of ranks leaves no trace.
 public final class BatchErasing {
   /// Seconds of the last `erase`.
   public struct Timing: Sendable {
@@ -20,15 +20,15 @@ public final class BatchErasing {
   /// Images erased by the last `erase`.
   public private(set) var erased = 0
 
-  private enum Method {
-    case none
-    case random(RandomErasing)
-    case activation(AttentionErasing, InferenceProgram)
-    case suspicious(SuspiciousForgeriesErasing, AttentionProgram)
+  /// The program that makes the maps which guide a method.
+  private enum Guide {
+    case nothing
+    case classActivation(InferenceProgram)
+    case forgeryAttention(AttentionProgram)
   }
 
-  private let method: Method
-  private let probability: Double
+  let method: any ErasingMethod
+  private let guide: Guide
   private let seed: UInt64
   private let crop: Int
   private let capacity: Int
@@ -41,11 +41,14 @@ public final class BatchErasing {
   private var images: UnsafeMutablePointer<Float>?
   /// Erases the i-th chosen image; made once, so that a step allocates nothing.
   private var eraseOne: (Int, Int) -> Void = { _, _ in }
-  private let gradients: AlignedMemory
+  /// What the program of the guide leaves: gradients to the input, or class activations.
+  private let raw: AlignedMemory
+  /// The guide of every chosen image, `[chosen, crop, crop]`.
   private let maps: AlignedMemory
   private let logits: AlignedMemory
-  private let rectangles: UnsafeMutableBufferPointer<PixelRectangle>
-  private let blocks: Int
+  /// What the method works in, a part for each chosen image.
+  private let scratch: AlignedMemory
+  private let scratchStride: Int
 
   /// Takes the maps of fake images for the epoch's prototypes; nil: nothing does.
   private var gathering: Gathering?
@@ -73,18 +76,26 @@ public final class BatchErasing {
   ///   - batch: most images of a batch.
   ///   - training: the update's pass, whose working weights serve here too where the precision is
   ///     the same; it is refreshed first.
-  public init(
+  public convenience init(
     _ configuration: Configuration, _ detector: Detector, batch: Int, workers: WorkerPool,
     sharing training: TrainingProgram? = nil
   ) {
-    let settings = configuration.augmentation
-    let fill = ErasingFill(rawValue: settings.fill.rawValue)!
+    self.init(
+      configuration.augmentation.erasing(crop: configuration.data.crop), configuration, detector,
+      batch: batch, workers: workers, sharing: training)
+  }
+
+  /// The same with a method of the caller's, whatever the configuration names.
+  init(
+    _ method: any ErasingMethod, _ configuration: Configuration, _ detector: Detector, batch: Int,
+    workers: WorkerPool, sharing training: TrainingProgram? = nil
+  ) {
+    self.method = method
     let precision = Precision(rawValue: configuration.training.precision.attention.rawValue)!
     // What is erased must not depend on the number of ranks where that is promised.
     let groupSize = DetectorGroups.size(
       images: batch, alone: configuration.training.batchNorm == .synchronized)
     crop = configuration.data.crop
-    probability = settings.method == .none ? 0 : settings.probability
     seed = UInt64(configuration.run.seed)
     capacity = batch
     self.workers = workers
@@ -93,46 +104,27 @@ public final class BatchErasing {
     streams = .allocate(capacity: batch)
     streams.initialize(repeating: ErasingStreams(seed: 0, epoch: 0, sample: 0))
     let pixels = crop * crop
-    var gradientFloats = 0
-    var mapFloats = 0
-    switch settings.method {
-    case .none:
-      method = .none
-    case .re:
-      method = .random(
-        RandomErasing(
-          probability: settings.probability,
-          area: settings.randomErasing.minArea...settings.randomErasing.maxArea,
-          aspectRatio: settings.randomErasing.minAspect...(1 / settings.randomErasing.minAspect),
-          fill: fill))
-    case .ae:
+    var rawFloats = 0
+    switch method.guide {
+    case .nothing: guide = .nothing
+    case .classActivation:
       let program = InferenceProgram(
-        detector, crop: crop, precision: precision,
-        groupSize: groupSize, workers: workers, sharing: training)
-      method = .activation(
-        AttentionErasing(
-          probability: settings.probability, fraction: settings.attentionErasing.fraction,
-          fill: fill), program)
-      gradientFloats = batch * pixels
-      mapFloats = batch * 2 * program.featureHeight * program.featureWidth
-    case .sfe:
-      let side = SuspiciousForgeriesErasing.proportionalSide(crop: crop)
-      method = .suspicious(
-        SuspiciousForgeriesErasing(
-          probability: settings.probability, blocks: settings.blocks,
-          maxHeight: settings.maxHeight ?? side, maxWidth: settings.maxWidth ?? side, fill: fill),
+        detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
+        sharing: training)
+      guide = .classActivation(program)
+      rawFloats = batch * 2 * program.featureHeight * program.featureWidth
+    case .forgeryAttention:
+      guide = .forgeryAttention(
         AttentionProgram(
-          detector, crop: crop, precision: precision,
-          groupSize: groupSize, workers: workers, sharing: training))
-      gradientFloats = batch * pixels * 3
-      mapFloats = batch * pixels
+          detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
+          sharing: training))
+      rawFloats = batch * pixels * 3
     }
-    gradients = AlignedMemory(size: gradientFloats * 4)
-    maps = AlignedMemory(size: mapFloats * 4)
+    raw = AlignedMemory(size: rawFloats * 4)
+    maps = AlignedMemory(size: rawFloats == 0 ? 0 : batch * pixels * 4)
     logits = AlignedMemory(size: batch * 8)
-    blocks = Swift.max(1, settings.blocks)
-    rectangles = .allocate(capacity: batch * blocks)
-    rectangles.initialize(repeating: PixelRectangle(top: 0, left: 0, height: 0, width: 0))
+    scratchStride = (method.scratchSize(height: crop, width: crop) + 63) / 64 * 64
+    scratch = AlignedMemory(size: batch * scratchStride)
     eraseOne = { [unowned self] i, _ in erase(chosenImage: i) }
     gatherBand = { [unowned self] band, _ in gather(band: band) }
   }
@@ -140,26 +132,25 @@ public final class BatchErasing {
   deinit {
     chosen.deallocate()
     streams.deallocate()
-    rectangles.deallocate()
   }
 
   /// Follows the detector. Call after weights or running statistics changed.
   public func refresh() {
-    switch method {
-    case .none, .random: break
-    case .activation(_, let program): program.refresh()
-    case .suspicious(_, let program): program.refresh()
+    switch guide {
+    case .nothing: break
+    case .classActivation(let program): program.refresh()
+    case .forgeryAttention(let program): program.refresh()
     }
   }
 
-  /// Hands the maps of fake images that training erases to `prototypes` from now on; only `sfe` has
-  /// any.
+  /// Hands the maps of fake images that training erases to `prototypes` from now on; only a method that
+  /// goes by Forgery Attention Maps has any.
   ///
   /// - Parameters:
   ///   - height: rows of the images that crops are cut from.
   ///   - width: their columns.
   public func gather(into prototypes: EpochPrototypeGatherer, height: Int, width: Int) {
-    guard case .suspicious = method, !prototypes.methods.isEmpty else { return }
+    guard method.guide == .forgeryAttention, !prototypes.methods.isEmpty else { return }
     let normaliser = AttentionNormaliser(side: crop)
     let centre = CropGeometry.centre(height: height, width: width, side: crop)
     gathering = Gathering(
@@ -174,12 +165,11 @@ public final class BatchErasing {
   public func erase(_ batch: Batch, gathers: Bool = false) {
     timing = Timing()
     erased = 0
-    if case .none = method { return }
     precondition(batch.count <= capacity, "a batch of at most \(capacity) images was planned")
     for i in 0..<batch.count {
       streams[i] = ErasingStreams(
         seed: seed, epoch: UInt64(batch.visits[i]), sample: UInt64(batch.identifiers[i]))
-      if streams[i].chooses(probability: probability) {
+      if streams[i].chooses(probability: method.probability) {
         chosen[erased] = i
         erased += 1
       }
@@ -188,17 +178,17 @@ public final class BatchErasing {
     let images = batch.images.baseAddress!
     self.images = images
     let start = Stopwatch()
-    switch method {
-    case .none, .random: break
-    case .activation(_, let program):
+    switch guide {
+    case .nothing: break
+    case .classActivation(let program):
       // Inference takes a contiguous batch: up to the last chosen image.
       program.run(
         images: images, count: chosen[erased - 1] + 1, logits: logits.floats(),
-        activationMaps: maps.floats())
-    case .suspicious(_, let program):
+        activationMaps: raw.floats())
+    case .forgeryAttention(let program):
       program.run(
         images: images, selected: UnsafeBufferPointer(rebasing: chosen[..<erased]), logits: nil,
-        gradients: gradients.floats())
+        gradients: raw.floats())
     }
     timing.attention = start.seconds
     gathering?.batch = gathers ? batch : nil
@@ -207,51 +197,51 @@ public final class BatchErasing {
     timing.erasing = start.seconds - timing.attention
   }
 
-  /// One image, once its map is there.
+  /// One image, once the program of the guide has run.
   private func erase(chosenImage i: Int) {
     let place = chosen[i]
     let pixels = crop * crop
-    let image = UnsafeMutableBufferPointer(
-      start: images! + place * pixels * 3, count: pixels * 3)
-    switch method {
-    case .none: break
-    case .random(let settings):
-      eraseRandomly(
-        image: image, height: crop, width: crop, settings: settings, streams: &streams[place])
-    case .suspicious(let settings, _):
-      let map = UnsafeMutableBufferPointer(start: maps.floats() + i * pixels, count: pixels)
+    let map = findGuide(chosenImage: i)
+    method.erase(
+      ErasedImage(
+        pixels: UnsafeMutableBufferPointer(
+          start: images! + place * pixels * 3, count: pixels * 3),
+        guide: UnsafeBufferPointer(map), height: crop, width: crop,
+        scratch: UnsafeMutableRawBufferPointer(
+          start: scratch.address + i * scratchStride, count: scratchStride)),
+      streams: &streams[place])
+    if let gathering, let batch = gathering.batch, gathering.wants(place, of: batch) {
+      gathering.normaliser.normalise(
+        map.baseAddress!,
+        scratch: gathering.scratch.floats() + i * gathering.normaliser.scratchCount)
+    }
+  }
+
+  /// The guide of one image, of what the program has left; empty where there is none.
+  private func findGuide(chosenImage i: Int) -> UnsafeMutableBufferPointer<Float> {
+    let pixels = crop * crop
+    if case .nothing = guide { return UnsafeMutableBufferPointer(start: nil, count: 0) }
+    let map = UnsafeMutableBufferPointer(start: maps.floats() + i * pixels, count: pixels)
+    switch guide {
+    case .nothing: break
+    case .forgeryAttention:
       forgeryAttentionMap(
         inputGradient: UnsafeBufferPointer(
-          start: gradients.floats() + i * pixels * 3, count: pixels * 3),
+          start: raw.floats() + i * pixels * 3, count: pixels * 3),
         height: crop, width: crop, into: map)
-      eraseSuspiciousForgeries(
-        image: image, attention: UnsafeBufferPointer(map), height: crop, width: crop,
-        settings: settings, streams: &streams[place],
-        into: UnsafeMutableBufferPointer(rebasing: rectangles[i * blocks..<(i + 1) * blocks]))
-      if let gathering, let batch = gathering.batch, gathering.wants(place, of: batch) {
-        gathering.normaliser.normalise(
-          map.baseAddress!,
-          scratch: gathering.scratch.floats() + i * gathering.normaliser.scratchCount)
-      }
-    case .activation(let settings, let program):
+    case .classActivation(let program):
       let (height, width) = (program.featureHeight, program.featureWidth)
       let size = height * width
-      let real = maps.floats() + place * 2 * size
+      let real = raw.floats() + chosen[i] * 2 * size
       let fake = real + size
-      let activation = UnsafeMutableBufferPointer(
-        start: gradients.floats() + i * pixels, count: pixels)
       withUnsafeTemporaryAllocation(of: Float.self, capacity: size) { difference in
         for p in 0..<size { difference[p] = fake[p] - real[p] }
         resizeBilinear(
-          UnsafeBufferPointer(difference), height: height, width: width, into: activation,
+          UnsafeBufferPointer(difference), height: height, width: width, into: map,
           height: crop, width: crop)
       }
-      withUnsafeTemporaryAllocation(of: UInt8.self, capacity: pixels) { mask in
-        eraseAttention(
-          image: image, activation: UnsafeBufferPointer(activation), settings: settings,
-          streams: &streams[place], into: mask)
-      }
     }
+    return map
   }
 
   // MARK: Prototypes of the epoch

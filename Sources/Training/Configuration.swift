@@ -1,3 +1,5 @@
+import ForgeryMining
+
 /// What a training does: every setting, with the paper's values as defaults (Wang and Deng,
 /// "Representative Forgery Mining for Fake Face Detection", CVPR 2021, section 4.1).
 ///
@@ -70,33 +72,7 @@ public struct Configuration: Sendable, Equatable {
   }
 
   /// What is done to the images before the update.
-  public struct Augmentation: Sendable, Equatable {
-    public var method = Method.sfe
-    public var probability = 1.0
-    public var blocks = 3
-    /// Largest block; nil: 120 at crop 224, in proportion at other crops.
-    public var maxHeight: Int?
-    public var maxWidth: Int?
-    public var fill = Fill.noise
-    public var randomErasing = RandomErasing()
-    public var attentionErasing = AttentionErasing()
-
-    public enum Method: String, Sendable, CaseIterable { case none, re, ae, sfe }
-    public enum Fill: String, Sendable, CaseIterable { case noise, zero, mean }
-
-    /// Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
-    public struct RandomErasing: Sendable, Equatable {
-      public var minArea = 0.02
-      public var maxArea = 0.4
-      /// Aspect ratios lie between this and one over it.
-      public var minAspect = 0.3
-    }
-
-    /// Erasing guided by class activation maps.
-    public struct AttentionErasing: Sendable, Equatable {
-      public var fraction = 0.1
-    }
-  }
+  public typealias Augmentation = ErasingSettings
 
   /// The updates.
   public struct Training: Sendable, Equatable {
@@ -204,10 +180,9 @@ extension Configuration {
   /// - Parameter threads: what a rank gets when `training.threads` does not say.
   public func resolved(threads: Int) -> Configuration {
     var result = self
-    // The paper's 120 at crop 224.
-    let proportional = Swift.max(1, (data.crop * 120 + 112) / 224)
-    result.augmentation.maxHeight = augmentation.maxHeight ?? proportional
-    result.augmentation.maxWidth = augmentation.maxWidth ?? proportional
+    let side = SuspiciousForgeriesErasing.proportionalSide(crop: data.crop)
+    result.augmentation.maxHeight = augmentation.maxHeight ?? side
+    result.augmentation.maxWidth = augmentation.maxWidth ?? side
     result.training.threads = training.threads ?? threads
     return result
   }

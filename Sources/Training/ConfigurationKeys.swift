@@ -1,3 +1,5 @@
+import ForgeryMining
+
 private let positive = Double.leastNonzeroMagnitude
 private let unbounded = Double.greatestFiniteMagnitude
 
@@ -72,8 +74,8 @@ extension Configuration {
 
     .choice(
       "augmentation.method", \.augmentation.method,
-      "What is erased: sfe, suspicious forgeries (the paper); ae, by class activation maps; re, at "
-        + "random; none."),
+      "What is erased: "
+        + ErasingMethods.all.map { "\($0.name), \($0.summary)" }.joined(separator: "; ") + "."),
     .number(
       "augmentation.probability", \.augmentation.probability, 0...1,
       "Probability that an image is erased."),

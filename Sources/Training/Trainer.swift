@@ -99,7 +99,7 @@ public final class Trainer {
         store: $0.checkpoints, keep: configuration.checkpoint.keep, detector, step.optimizer)
     }
     gatherer =
-      configuration.augmentation.method == .sfe
+      step.erasing.method.guide == .forgeryAttention
       ? EpochPrototypeGatherer(
         methods: Array(data.training.methodNames.dropFirst()), side: configuration.data.crop) : nil
     if let gatherer {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ForgeryMining
 import MessagePassing
 import Reports
 import Training
@@ -8,7 +9,7 @@ struct CompareCommand: ParsableCommand {
     commandName: "compare",
     abstract: "Train with each augmentation method and several seeds, and compare.",
     discussion: """
-      Trains every method (none, re, ae, sfe) with the same data, order, budget and seeds, and \
+      Trains every method (\(MethodList(methods: ErasingMethodName.allCases))) with the same data, order, budget and seeds, and \
       measures each on test data: AUC, AP, EER and TPR at low FPR, overall and per manipulation \
       method; where FAM and CAM fall against masks; and the same detection on test images degraded by \
       JPEG, blur, noise and resizing. Prints tables of mean and spread over the seeds, and the \
@@ -35,7 +36,7 @@ struct CompareCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp("Augmentation methods, separated by commas.", valueName: "names"))
-  var methods = MethodList(methods: Configuration.Augmentation.Method.allCases)
+  var methods = MethodList(methods: ErasingMethodName.allCases)
 
   @Option(help: "How many seeds: run.seed and the numbers after it.")
   var seeds = 3
@@ -92,13 +93,13 @@ struct CompareCommand: ParsableCommand {
 
 /// Augmentation methods, each once, as they stand on the command line.
 struct MethodList: ExpressibleByArgument, CustomStringConvertible {
-  let methods: [Configuration.Augmentation.Method]
+  let methods: [ErasingMethodName]
 
-  init(methods: [Configuration.Augmentation.Method]) { self.methods = methods }
+  init(methods: [ErasingMethodName]) { self.methods = methods }
 
   init?(argument: String) {
     let names = argument.split(separator: ",", omittingEmptySubsequences: false)
-    let methods = names.compactMap { Configuration.Augmentation.Method(rawValue: String($0)) }
+    let methods = names.compactMap { ErasingMethodName(rawValue: String($0)) }
     guard methods.count == names.count, Set(methods).count == methods.count else { return nil }
     self.methods = methods
   }

@@ -1,3 +1,4 @@
+import ForgeryMining
 import Foundation
 import Testing
 
@@ -69,7 +70,8 @@ import Testing
 
   @Test func variantsDifferInMethodSeedAndWhatIsLeftOutAlone() {
     let plan = ComparisonPlan(
-      base, methods: [.none, .sfe], seeds: 2, leftOut: ["face/swap", "face_swap", "x"],
+      base, methods: [.init(NoErasing.self), .init(SuspiciousForgeriesErasing.self)], seeds: 2,
+      leftOut: ["face/swap", "face_swap", "x"],
       output: "out")
     #expect(plan.variants.count == 16)
     #expect(Set(plan.variants.map(\.name)).count == 16)

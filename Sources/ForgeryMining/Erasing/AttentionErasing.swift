@@ -25,6 +25,29 @@ public struct AttentionErasing: Equatable, Codable, Sendable {
   }
 }
 
+extension AttentionErasing: ErasingMethod {
+  public static let name = "ae"
+  public static let summary = "by class activation maps"
+  public static let manner = "with CAM-guided erasing"
+
+  public var guide: ErasingGuide { .classActivation }
+
+  public init(_ settings: ErasingSettings, crop: Int) {
+    self.init(
+      probability: settings.probability, fraction: settings.attentionErasing.fraction,
+      fill: settings.fill)
+  }
+
+  /// Room for the mask.
+  public func scratchSize(height: Int, width: Int) -> Int { height * width }
+
+  public func erase(_ image: ErasedImage, streams: inout ErasingStreams) {
+    eraseAttention(
+      image: image.pixels, activation: image.guide, settings: self, streams: &streams,
+      into: image.scratch.bindMemory(to: UInt8.self))
+  }
+}
+
 /// Attention erasing (AE): erases exactly the pixels that a Class Activation Map ranks highest.
 ///
 /// The alternative that Wang & Deng (CVPR 2021, section 4) compare SFE with: the guide is

@@ -37,6 +37,27 @@ public struct RandomErasing: Equatable, Codable, Sendable {
   }
 }
 
+extension RandomErasing: ErasingMethod {
+  public static let name = "re"
+  public static let summary = "at random"
+  public static let manner = "with Random Erasing"
+
+  public var guide: ErasingGuide { .nothing }
+
+  public init(_ settings: ErasingSettings, crop: Int) {
+    let own = settings.randomErasing
+    self.init(
+      probability: settings.probability, area: own.minArea...own.maxArea,
+      aspectRatio: own.minAspect...(1 / own.minAspect), fill: settings.fill)
+  }
+
+  public func erase(_ image: ErasedImage, streams: inout ErasingStreams) {
+    eraseRandomly(
+      image: image.pixels, height: image.height, width: image.width, settings: self,
+      streams: &streams)
+  }
+}
+
 /// Random Erasing (RE), first half: chooses the rectangle.
 ///
 /// Zhong, Zheng, Kang, Li & Yang, "Random Erasing Data Augmentation", AAAI 2020, algorithm 1. With S

@@ -37,6 +37,34 @@ public struct SuspiciousForgeriesErasing: Equatable, Codable, Sendable {
   }
 }
 
+extension SuspiciousForgeriesErasing: ErasingMethod {
+  public static let name = "sfe"
+  public static let summary = "suspicious forgeries (the paper)"
+  public static let manner = "by Suspicious Forgeries Erasing"
+
+  public var guide: ErasingGuide { .forgeryAttention }
+
+  public init(_ settings: ErasingSettings, crop: Int) {
+    let side = Self.proportionalSide(crop: crop)
+    self.init(
+      probability: settings.probability, blocks: settings.blocks,
+      maxHeight: settings.maxHeight ?? side, maxWidth: settings.maxWidth ?? side,
+      fill: settings.fill)
+  }
+
+  /// Room for the blocks.
+  public func scratchSize(height: Int, width: Int) -> Int {
+    blocks * MemoryLayout<PixelRectangle>.stride
+  }
+
+  public func erase(_ image: ErasedImage, streams: inout ErasingStreams) {
+    eraseSuspiciousForgeries(
+      image: image.pixels, attention: image.guide, height: image.height, width: image.width,
+      settings: self, streams: &streams,
+      into: image.scratch.bindMemory(to: PixelRectangle.self))
+  }
+}
+
 /// Suspicious Forgeries Erasing (SFE), first half: chooses the blocks.
 ///
 /// Wang & Deng, CVPR 2021, section 3. The detector is made to look elsewhere by erasing what it

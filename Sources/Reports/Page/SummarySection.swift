@@ -7,13 +7,6 @@ extension ReportPage {
   var lead: HTML {
     var sentences: [HTML] = []
     if let configuration = contents.configuration {
-      let erasing =
-        switch configuration.augmentation.method {
-        case .none: "without erasing"
-        case .re: "with Random Erasing"
-        case .ae: "with CAM-guided erasing"
-        case .sfe: "by Suspicious Forgeries Erasing"
-        }
       let steps = contents.record.steps.last.map {
         " for \(FigureText.count(Int($0), "step"))"
       }
@@ -23,7 +16,7 @@ extension ReportPage {
       sentences.append(
         """
         \(configuration.model.name.rawValue) at \(configuration.data.crop) pixels, trained \
-        \(erasing)\(steps ?? "")\(ranks ?? "").
+        \(configuration.augmentation.method.method.manner)\(steps ?? "")\(ranks ?? "").
         """)
     }
     if let checkpoint = contents.checkpoint {

@@ -1,3 +1,5 @@
+import ForgeryMining
+
 /// What a comparison found: `comparison.json`.
 ///
 /// `rows` tell every figure of every table as mean and spread over the seeds for each augmentation
@@ -7,7 +9,7 @@ public struct Comparison: Codable, Equatable, Sendable {
   public static let format = "rfm-comparison"
   public static let version = 1
   /// The method that the others are compared with.
-  public static let reference = "sfe"
+  public static let reference = SuspiciousForgeriesErasing.name
 
   /// What all variants have in common.
   public struct Setting: Codable, Equatable, Sendable {

@@ -1,4 +1,5 @@
 import FaceShards
+import ForgeryMining
 import Foundation
 
 /// What a comparison trains: every augmentation method with every seed, and the same again without
@@ -44,7 +45,7 @@ public struct ComparisonPlan: Sendable {
   ///   - leftOut: manipulation methods to leave out in turn, besides the comparison with all.
   ///   - output: the comparison's folder; runs go into `runs` below it.
   public init(
-    _ base: Configuration, methods: [Configuration.Augmentation.Method], seeds: Int,
+    _ base: Configuration, methods: [ErasingMethodName], seeds: Int,
     leftOut: [String], output: String
   ) {
     precondition(!methods.isEmpty && seeds > 0, "a comparison has methods and seeds")

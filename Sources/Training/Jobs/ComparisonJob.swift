@@ -1,4 +1,5 @@
 import FaceShards
+import ForgeryMining
 import Foundation
 import MessagePassing
 import Networks
@@ -13,7 +14,7 @@ import Tensors
 public final class ComparisonJob {
   public struct Settings: Sendable {
     /// `augmentation.method` of the variants.
-    public var methods = Configuration.Augmentation.Method.allCases
+    public var methods = ErasingMethodName.allCases
     /// Repetitions, with `run.seed` and the numbers after it.
     public var seeds = 3
     /// Manipulation methods to leave out in turn.

@@ -1,0 +1,141 @@
+import FaceShards
+import ForgeryMining
+import MessagePassing
+import Networks
+import Tensors
+import Testing
+
+@testable import Training
+
+/// A fifth method, as somebody would add it: sets the pixel where the guide is largest to 7, the first
+/// one without a guide. All that it needs is in this type.
+private struct PeakErasing: ErasingMethod {
+  static let name = "peak"
+  static let summary = "the pixel where the guide is largest"
+  static let manner = "with the peak erased"
+
+  let probability: Double
+  var guide = ErasingGuide.nothing
+
+  init(_ settings: ErasingSettings, crop: Int) { probability = settings.probability }
+
+  func scratchSize(height: Int, width: Int) -> Int { MemoryLayout<Int>.stride }
+
+  func erase(_ image: ErasedImage, streams: inout ErasingStreams) {
+    let peak = image.scratch.bindMemory(to: Int.self)
+    peak[0] = 0
+    for pixel in 0..<image.guide.count where image.guide[pixel] > image.guide[peak[0]] {
+      peak[0] = pixel
+    }
+    for channel in 0..<3 { image.pixels[peak[0] * 3 + channel] = 7 }
+  }
+}
+
+@Suite struct BatchErasingTests {
+  private let folder = TemporaryFolder()
+  private let crop = 32
+  private let count = 5
+
+  private var configuration: Configuration {
+    var configuration = Configuration()
+    configuration.model.name = .xceptionTiny
+    configuration.data.crop = crop
+    configuration.training.batchPerRank = count
+    return configuration
+  }
+
+  private func set() throws -> ShardSet {
+    let writer = try ShardWriter(
+      path: folder("a.h5"), height: 40, width: 40, methodNames: ["real", "swap"])
+    for row in 0..<count {
+      let image = (0..<40 * 40 * 3).map { UInt8(truncatingIfNeeded: ($0 &* (row + 3)) >> 3) }
+      try image.withUnsafeBufferPointer {
+        try writer.append(image: $0, method: row % 2, source: "\(row)")
+      }
+    }
+    try writer.finish()
+    return try ShardSet(patterns: [folder("a.h5")])
+  }
+
+  private func batch(_ set: ShardSet) throws -> Batch {
+    let loader = try BatchLoader(
+      evaluating: set, samples: Array(0..<count), batchSize: count, crop: crop,
+      normalisation: PixelNormalisation(mean: 0.5, std: 0.25))
+    return try #require(try loader.next())
+  }
+
+  /// Which pixels of each image differ.
+  private func changes(_ before: [Float], _ after: [Float]) -> [[Int]] {
+    let pixels = crop * crop
+    return (0..<count).map { image in
+      (0..<pixels).filter { pixel in
+        (0..<3).contains {
+          before[(image * pixels + pixel) * 3 + $0] != after[(image * pixels + pixel) * 3 + $0]
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [ErasingGuide.nothing, .classActivation, .forgeryAttention])
+  func aMethodOfOnesOwnIsOneType(guide: ErasingGuide) throws {
+    let set = try set()
+    let detector = Detector(.xceptionTiny)
+    detector.initialise(seed: 9)
+    let workers = WorkerPool(threads: 2)
+    var method = PeakErasing(ErasingSettings(), crop: crop)
+    method.guide = guide
+    let erasing = BatchErasing(method, configuration, detector, batch: count, workers: workers)
+    erasing.refresh()
+    let batch = try batch(set)
+    let before = Array(batch.images)
+    erasing.erase(batch)
+    #expect(erasing.erased == count)
+    let erased = changes(before, Array(batch.images))
+
+    // The same maps by the other way, that of `rfm attention`.
+    var peaks = [Int](repeating: 0, count: count)
+    if guide != .nothing {
+      let pass = DatasetPass(
+        detector, crop: crop, normalisation: PixelNormalisation(mean: 0.5, std: 0.25), batch: count,
+        communicator: try Communicator.world(needing: .single), workers: workers)
+      peaks = []
+      try pass.maps(guide == .forgeryAttention ? .fam : .cam, set, Array(0..<count)) { image in
+        peaks.append(image.map.indices.max { image.map[$0] < image.map[$1] }!)
+      }
+    }
+    #expect(erased == peaks.map { [$0] })
+  }
+
+  @Test func everyMethodIsFoundByItsName() throws {
+    #expect(ErasingMethodName.allCases.map(\.rawValue) == ["none", "re", "ae", "sfe"])
+    #expect(ErasingMethodName(rawValue: "peak") == nil)
+    for name in ErasingMethodName.allCases {
+      var settings = ErasingSettings()
+      settings.method = name
+      #expect(type(of: settings.erasing(crop: 64)).name == name.rawValue)
+    }
+  }
+
+  @Test func aMethodGetsItsOwnSettings() throws {
+    var settings = ErasingSettings()
+    settings.probability = 0.5
+    settings.fill = .zero
+    settings.randomErasing.minArea = 0.1
+    settings.randomErasing.minAspect = 0.5
+    settings.attentionErasing.fraction = 0.3
+    settings.blocks = 7
+    #expect(
+      SuspiciousForgeriesErasing(settings, crop: 112)
+        == SuspiciousForgeriesErasing(
+          probability: 0.5, blocks: 7, maxHeight: 60, maxWidth: 60, fill: .zero))
+    settings.maxHeight = 3
+    #expect(SuspiciousForgeriesErasing(settings, crop: 112).maxHeight == 3)
+    #expect(
+      RandomErasing(settings, crop: 112)
+        == RandomErasing(
+          probability: 0.5, area: 0.1...0.4, aspectRatio: 0.5...2, fill: .zero))
+    #expect(
+      AttentionErasing(settings, crop: 112)
+        == AttentionErasing(probability: 0.5, fraction: 0.3, fill: .zero))
+  }
+}
