@@ -19,20 +19,31 @@ let package = Package(
   ],
   targets: [
     // C libraries, each behind a thin shim of its own.
-    .systemLibrary(name: "OpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
-    .systemLibrary(name: "HDF5", pkgConfig: "hdf5-serial", providers: [.apt(["libhdf5-dev"])]),
-    .systemLibrary(name: "OpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
-    .systemLibrary(name: "JPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
-    .systemLibrary(name: "PNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
-    .target(name: "COpenMPI", dependencies: ["OpenMPI"]),
-    .target(name: "CHDF5", dependencies: ["HDF5"]),
-    .target(name: "COpenBLAS", dependencies: ["OpenBLAS"]),
-    .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
-    .target(name: "CJPEG", dependencies: ["JPEG"]),
-    .target(name: "CPNG", dependencies: ["PNG"]),
+    .systemLibrary(
+      name: "OpenMPI", path: "Sources/Libraries/OpenMPI/Headers", pkgConfig: "ompi-c",
+      providers: [.apt(["libopenmpi-dev"])]),
+    .systemLibrary(
+      name: "HDF5", path: "Sources/Libraries/HDF5/Headers", pkgConfig: "hdf5-serial",
+      providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(
+      name: "OpenBLAS", path: "Sources/Libraries/OpenBLAS/Headers", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(
+      name: "JPEG", path: "Sources/Libraries/JPEG/Headers", pkgConfig: "libjpeg",
+      providers: [.apt(["libjpeg-dev"])]),
+    .systemLibrary(
+      name: "PNG", path: "Sources/Libraries/PNG/Headers", pkgConfig: "libpng",
+      providers: [.apt(["libpng-dev"])]),
+    .target(name: "COpenMPI", dependencies: ["OpenMPI"], path: "Sources/Libraries/OpenMPI/Shim"),
+    .target(name: "CHDF5", dependencies: ["HDF5"], path: "Sources/Libraries/HDF5/Shim"),
+    .target(name: "COpenBLAS", dependencies: ["OpenBLAS"], path: "Sources/Libraries/OpenBLAS/Shim"),
+    .target(
+      name: "COneDNN", path: "Sources/Libraries/OneDNN/Shim", linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(name: "CJPEG", dependencies: ["JPEG"], path: "Sources/Libraries/JPEG/Shim"),
+    .target(name: "CPNG", dependencies: ["PNG"], path: "Sources/Libraries/PNG/Shim"),
     .target(name: "CKernels"),
-    .target(name: "CAllocations"),
-    .target(name: "CHostMemory"),
+    .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
+    .target(name: "CHostMemory", path: "Sources/Libraries/Linux/HostMemory"),
 
     .target(name: "MessagePassing", dependencies: ["COpenMPI", "CHostMemory"]),
     .target(name: "HierarchicalData", dependencies: ["CHDF5"]),
