@@ -38,7 +38,8 @@ let package = Package(
     .target(name: "CHDF5", dependencies: ["HDF5"], path: "Sources/Libraries/HDF5/Shim"),
     .target(name: "COpenBLAS", dependencies: ["OpenBLAS"], path: "Sources/Libraries/OpenBLAS/Shim"),
     .target(
-      name: "COneDNN", path: "Sources/Libraries/OneDNN/Shim", linkerSettings: [.linkedLibrary("dnnl")]),
+      name: "COneDNN", path: "Sources/Libraries/OneDNN/Shim",
+      linkerSettings: [.linkedLibrary("dnnl")]),
     .target(name: "CJPEG", dependencies: ["JPEG"], path: "Sources/Libraries/JPEG/Shim"),
     .target(name: "CPNG", dependencies: ["PNG"], path: "Sources/Libraries/PNG/Shim"),
     .target(name: "CKernels"),
