@@ -34,6 +34,9 @@ let package = Package(
     .systemLibrary(
       name: "PNG", path: "Sources/Libraries/PNG/Headers", pkgConfig: "libpng",
       providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(
+      name: "OpenSSL", path: "Sources/Libraries/OpenSSL/Headers", pkgConfig: "libcrypto",
+      providers: [.apt(["libssl-dev"])]),
     .target(name: "COpenMPI", dependencies: ["OpenMPI"], path: "Sources/Libraries/OpenMPI/Shim"),
     .target(name: "CHDF5", dependencies: ["HDF5"], path: "Sources/Libraries/HDF5/Shim"),
     .target(name: "COpenBLAS", dependencies: ["OpenBLAS"], path: "Sources/Libraries/OpenBLAS/Shim"),
@@ -46,6 +49,7 @@ let package = Package(
     .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
     .target(name: "CHostMemory", path: "Sources/Libraries/Linux/HostMemory"),
 
+    .target(name: "Foundations", dependencies: ["OpenSSL"]),
     .target(name: "MessagePassing", dependencies: ["COpenMPI", "CHostMemory"]),
     .target(name: "HierarchicalData", dependencies: ["CHDF5"]),
     .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
@@ -57,14 +61,16 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "MessagePassing", "HierarchicalData", "Networks", "ForgeryMining", "FaceShards", "CKernels",
-        "CAllocations",
+        "Foundations", "MessagePassing", "HierarchicalData", "Networks", "ForgeryMining",
+        "FaceShards",
+        "CKernels", "CAllocations",
         .product(name: "Yams", package: "Yams"),
       ]),
     .target(
       name: "Reports",
       dependencies: [
-        "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards", "Training",
+        "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards",
+        "Training",
       ]),
     .executableTarget(
       name: "rfm",
@@ -74,6 +80,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    .testTarget(
+      name: "FoundationsTests", dependencies: ["Foundations"], swiftSettings: testSettings),
     .testTarget(
       name: "MessagePassingTests", dependencies: ["MessagePassing"], swiftSettings: testSettings),
     .testTarget(
@@ -97,7 +105,8 @@ let package = Package(
       name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")],
       swiftSettings: testSettings),
     .testTarget(
-      name: "ReportsTests", dependencies: ["Reports", "FaceShards"], resources: [.copy("Golden")],
+      name: "ReportsTests", dependencies: ["Foundations", "Reports", "FaceShards"],
+      resources: [.copy("Golden")],
       swiftSettings: testSettings),
     // Every collective and the gradient reduction, checked; IntegrationTests starts it under mpirun.
     .executableTarget(
@@ -117,7 +126,8 @@ let package = Package(
 if let fuzzer {
   package.targets.append(
     .executableTarget(
-      name: "rfm-fuzz", dependencies: ["FaceShards", "Networks", "Training"], path: "Tests/Fuzz",
+      name: "rfm-fuzz", dependencies: ["Foundations", "FaceShards", "Networks", "Training"],
+      path: "Tests/Fuzz",
       exclude: ["Dictionaries", "Seeds"],
       linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer]), .linkedLibrary("stdc++")]))
 }

@@ -1,3 +1,5 @@
+import Foundations
+
 extension Configuration {
   /// The whole configuration in YAML, every key with its documentation: reading it gives the same
   /// configuration.

@@ -1,4 +1,5 @@
 import FaceShards
+import Foundations
 import Networks
 
 /// Looks whether a training could begin in this place, without beginning it.

@@ -1,5 +1,6 @@
 import FaceShards
 import Foundation
+import Foundations
 import Testing
 import Training
 

@@ -1,6 +1,7 @@
 import FaceShards
 import ForgeryMining
 import Foundation
+import Foundations
 import Networks
 import Testing
 import Training
