@@ -53,11 +53,11 @@ let package = Package(
     .target(name: "MessagePassing", dependencies: ["COpenMPI", "CHostMemory"]),
     .target(name: "HierarchicalData", dependencies: ["CHDF5"]),
     .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
-    .target(name: "Networks", dependencies: ["Tensors", "CKernels"]),
+    .target(name: "Networks", dependencies: ["Foundations", "Tensors", "CKernels"]),
     .target(name: "ForgeryMining", dependencies: ["CKernels", "Tensors"]),
     .target(
       name: "FaceShards",
-      dependencies: ["HierarchicalData", "CJPEG", "CPNG", "Tensors"]),
+      dependencies: ["Foundations", "HierarchicalData", "CJPEG", "CPNG", "Tensors"]),
     .target(
       name: "Training",
       dependencies: [
