@@ -84,9 +84,14 @@ public enum DurableFile {
       if mkdir(path, 0o777) == 0 { return }
     }
     let code = errno
-    var status = stat()
-    if code == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+    if code == EEXIST, isFolder(path) { return }
     throw FileError(operation: "create the folder", path: path, code: code)
+  }
+
+  /// Whether there is a folder at `path`.
+  public static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
   /// The folder that `path` lies in.

@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 import Networks
 
 /// The folder of a run, `runs/NAME/`:
@@ -17,7 +18,7 @@ public final class RunFolder: Sendable {
   public let path: String
   public let checkpoints: CheckpointStore
 
-  private let lock: Int32
+  private let lock: FolderLock
   /// Folders that were not there before, the outermost first.
   private let made: [String]
 
@@ -41,34 +42,24 @@ public final class RunFolder: Sendable {
   ///     was just killed may need a moment to be gone.
   /// - Throws: ``Refusal``, `FileError`.
   public init(opening path: String, resume: Bool, patience: Double = 10) throws {
-    let made = Self.missingFolders("\(path)/checkpoints")
-    let lockPath = "\(path)/.lock"
-    let descriptor: Int32
+    let lock: FolderLock
     do {
-      try DurableFile.makeFolder("\(path)/checkpoints")
-      descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-      guard descriptor >= 0 else { throw FileError(operation: "create", path: lockPath) }
-    } catch {
-      for folder in made.reversed() { rmdir(folder) }
-      throw error
-    }
-    var isFree = flock(descriptor, LOCK_EX | LOCK_NB) == 0
-    let watch = Stopwatch()
-    // Some network file systems have no locks: then nothing can be said.
-    while !isFree, errno == EWOULDBLOCK || errno == EINTR, watch.seconds < patience {
-      usleep(50_000)
-      isFree = flock(descriptor, LOCK_EX | LOCK_NB) == 0
-    }
-    if !isFree, errno == EWOULDBLOCK {
-      close(descriptor)
+      lock = try FolderLock(path, file: ".lock", keepsFile: true, patience: patience)
+    } catch is FolderLock.Held {
       throw Refusal(
         description: "\(printable(path)) is in use by another training: wait for it to end, or "
           + "choose another run.name")
     }
+    do {
+      try DurableFile.makeFolder("\(path)/checkpoints")
+    } catch {
+      lock.removeMadeFolders()
+      throw error
+    }
     Self.removeLeftovers(in: path)
     self.path = path
-    self.made = made
-    lock = descriptor
+    self.lock = lock
+    made = lock.made
     checkpoints = CheckpointStore(path: "\(path)/checkpoints")
     if !resume {
       let holdsMetrics = ((try? FileReader(opening: metricsPath).size) ?? 0) > 0
@@ -80,7 +71,14 @@ public final class RunFolder: Sendable {
     }
   }
 
-  deinit { close(lock) }
+  /// What the user should know: nothing keeps another training out where the file system of the
+  /// folder knows no locks.
+  public var warning: String? {
+    lock.isExclusive
+      ? nil
+      : "\(printable(path)): its file system knows no locks, so nothing keeps another training out "
+        + "of this folder: start only one"
+  }
 
   /// Removes what a process that was killed had begun to write (see `DurableFile`).
   private static func removeLeftovers(in path: String) {
@@ -90,19 +88,6 @@ public final class RunFolder: Sendable {
       else { continue }
       unlink("\(path)/\(name)")
     }
-  }
-
-  /// Of `path` and the folders that it lies in, those that are not there, the outermost first.
-  private static func missingFolders(_ path: String) -> [String] {
-    var missing: [String] = []
-    var folder = path
-    while access(folder, F_OK) != 0, errno == ENOENT {
-      missing.insert(folder, at: 0)
-      let parent = DurableFile.folder(of: folder)
-      if parent == folder { break }
-      folder = parent
-    }
-    return missing
   }
 
   /// Removes what ``init(opening:resume:patience:)`` has made, and what was written since, if there was

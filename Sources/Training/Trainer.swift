@@ -79,6 +79,7 @@ public final class Trainer {
       communicator.isRoot
       ? try RunFolder(opening: configuration.run.folder, resume: resume) : nil
     self.folder = folder
+    if let warning = folder?.warning { self.say("warning: \(warning)") }
     var isReady = false
     defer { if !isReady { folder?.abandon() } }
     workers = WorkerPool(threads: configuration.training.threads!)
