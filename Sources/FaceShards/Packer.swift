@@ -1,54 +1,6 @@
 import Dispatch
 import Foundation
 
-/// What `pack` is asked to do.
-public struct PackSettings: Sendable {
-  /// Folder of images, laid out as `[SPLIT/]real/…` and `[SPLIT/]fake/METHOD/…`.
-  public var input: String
-  /// Folder for the shards; made if it isn't there.
-  public var output: String
-  /// Height and width of the images in the shards.
-  public var size = 256
-  /// How to split by source where no folders do; nil for the usual shares.
-  public var split: SplitShares?
-  /// Decides which source goes into which split, and the order within.
-  public var seed: UInt64 = 0
-  /// A shard holds at most this many; the shards of a split are about equally large.
-  public var imagesPerShard = 2048
-  /// Level of compression, 0 … 9; nil for none.
-  public var gzip: Int?
-  /// Whether an image that can't be decoded stops everything, instead of being passed over.
-  public var isStrict = false
-  /// Whether shards of the same splits that are already there are replaced.
-  public var overwrites = false
-  /// How many images this rank decodes at once.
-  public var threads = ProcessInfo.processInfo.activeProcessorCount
-
-  public init(input: String, output: String) {
-    self.input = input
-    self.output = output
-  }
-}
-
-/// What packing needs of the ranks it runs on.
-public protocol PackingRanks {
-  var rank: Int { get }
-  var size: Int { get }
-  /// Rank 0's bytes on every rank.
-  func broadcast(_ bytes: [UInt8]) throws -> [UInt8]
-  /// Every rank's bytes, in rank order, on every rank.
-  func gather(_ bytes: [UInt8]) throws -> [[UInt8]]
-}
-
-/// A job of one process.
-public struct SingleRank: PackingRanks {
-  public let rank = 0
-  public let size = 1
-  public init() {}
-  public func broadcast(_ bytes: [UInt8]) -> [UInt8] { bytes }
-  public func gather(_ bytes: [UInt8]) -> [[UInt8]] { [bytes] }
-}
-
 /// Images in folders to shards: every image is decoded, turned upright, cut to the largest square
 /// around its centre and resized with antialiasing.
 ///
@@ -80,19 +32,19 @@ public enum Packer {
       return plan.encoded
     }
     let plan = PackPlan(decoding: bytes)
-    var own = Outcome()
+    var own = PackOutcome()
     do {
       try work(
         settings, plan: plan, staging: staging, ranks: ranks, own: &own, isCancelled: isCancelled,
         progress: progress)
     } catch {
       // Rank 0 will say it, so only another's number is news.
-      own.failure = Failure(error, rank: ranks.rank > 0 ? ranks.rank : nil)
+      own.failure = PackFailure(error, rank: ranks.rank > 0 ? ranks.rank : nil)
       // The other ranks look for this between images and stop too.
       _ = FileManager.default.createFile(atPath: stopMark(staging), contents: nil)
     }
-    var all = Outcome()
-    for part in try ranks.gather(own.encoded) { all.merge(Outcome(decoding: part)) }
+    var all = PackOutcome()
+    for part in try ranks.gather(own.encoded) { all.merge(PackOutcome(decoding: part)) }
     let report = try onRoot(ranks) {
       do {
         if let failure = all.failure { throw failure.error }
@@ -163,7 +115,7 @@ public enum Packer {
 
   private static func work(
     _ settings: PackSettings, plan: PackPlan, staging: String, ranks: any PackingRanks,
-    own: inout Outcome, isCancelled: () -> Bool, progress: (Int, Int) -> Void
+    own: inout PackOutcome, isCancelled: () -> Bool, progress: (Int, Int) -> Void
   ) throws {
     let mine = plan.shards.indices.filter { $0 % ranks.size == ranks.rank }
     let total = mine.reduce(0) { $0 + plan.shards[$1].range.count }
@@ -249,7 +201,7 @@ public enum Packer {
 
   // MARK: After
 
-  private static func requireBothClasses(_ plan: PackPlan, _ all: Outcome) throws {
+  private static func requireBothClasses(_ plan: PackPlan, _ all: PackOutcome) throws {
     for (split, name) in plan.splits.enumerated() {
       let counts = total(plan, all, split: split)
       for isFake in [false, true]
@@ -263,7 +215,7 @@ public enum Packer {
     }
   }
 
-  private static func total(_ plan: PackPlan, _ all: Outcome, split: Int) -> [Int] {
+  private static func total(_ plan: PackPlan, _ all: PackOutcome, split: Int) -> [Int] {
     var sum = [Int](repeating: 0, count: plan.methods.count)
     for (shard, counts) in all.counts where plan.shards[shard].split == split {
       for (method, count) in counts.enumerated() { sum[method] += count }
@@ -273,7 +225,7 @@ public enum Packer {
 
   /// Gives the complete shards their names and removes what they replace. The paths, in order.
   private static func settle(
-    _ settings: PackSettings, plan: PackPlan, done: Outcome, staging: String
+    _ settings: PackSettings, plan: PackPlan, done: PackOutcome, staging: String
   ) throws -> [String] {
     var stale = Set(try oldShards(settings.output, splits: plan.splits))
     var next = [Int](repeating: 0, count: plan.splits.count)
@@ -296,7 +248,7 @@ public enum Packer {
   }
 
   private static func summary(
-    _ plan: PackPlan, _ all: Outcome, shards: [String], _ settings: PackSettings
+    _ plan: PackPlan, _ all: PackOutcome, shards: [String], _ settings: PackSettings
   ) -> PackReport {
     let splitOfShard = all.counts.map { plan.shards[$0.shard].split }
     return PackReport(
@@ -319,15 +271,15 @@ public enum Packer {
   private static func onRoot(_ ranks: any PackingRanks, _ body: () throws -> [UInt8]) throws
     -> [UInt8]
   {
-    var message = Outcome()
+    var message = PackOutcome()
     if ranks.rank == 0 {
       do {
         message.payload = try body()
       } catch {
-        message.failure = Failure(error, rank: nil)
+        message.failure = PackFailure(error, rank: nil)
       }
     }
-    message = Outcome(decoding: try ranks.broadcast(message.encoded))
+    message = PackOutcome(decoding: try ranks.broadcast(message.encoded))
     if let failure = message.failure { throw failure.error }
     return message.payload
   }
@@ -363,97 +315,5 @@ private final class FolderLock {
   deinit {
     unlink(path)
     close(descriptor)
-  }
-}
-
-/// An error that can travel between ranks.
-private struct Failure {
-  let kind: Int
-  let text: String
-
-  init(kind: Int, text: String) {
-    self.kind = kind
-    self.text = text
-  }
-
-  init(_ error: any Error, rank: Int?) {
-    kind =
-      switch error {
-      case PackError.usage: 0
-      case PackError.badData: 1
-      case PackError.cancelled: 3
-      default: 2
-      }
-    text = String(describing: error) + (rank.map { " (rank \($0))" } ?? "")
-  }
-
-  var error: PackError {
-    switch kind {
-    case 0: .usage(text)
-    case 1: .badData(text)
-    case 3: .cancelled
-    default: .inputOutput(text)
-    }
-  }
-}
-
-/// What a rank has done, as it travels between ranks: fields that end with a zero byte, then the
-/// payload.
-private struct Outcome {
-  var failure: Failure?
-  /// Places in the plan's items, and why they could not be decoded.
-  var skipped: [(item: Int, reason: String)] = []
-  /// Shards that are complete, in order, and their images of each method.
-  var counts: [(shard: Int, counts: [Int])] = []
-  var payload: [UInt8] = []
-
-  init() {}
-
-  mutating func merge(_ other: Outcome) {
-    failure = failure ?? other.failure
-    skipped += other.skipped
-    counts = (counts + other.counts).sorted { $0.shard < $1.shard }
-  }
-
-  var encoded: [UInt8] {
-    var bytes: [UInt8] = []
-    func put(_ text: String) {
-      bytes += text.utf8.filter { $0 != 0 }
-      bytes.append(0)
-    }
-    put("\(failure?.kind ?? -1)")
-    put(failure?.text ?? "")
-    put("\(skipped.count)")
-    for (item, reason) in skipped {
-      put("\(item)")
-      put(reason)
-    }
-    put("\(counts.count)")
-    for (shard, counts) in counts {
-      put("\(shard)")
-      put(counts.map(String.init).joined(separator: ","))
-    }
-    return bytes + payload
-  }
-
-  init(decoding bytes: [UInt8]) {
-    var rest = bytes[...]
-    func field() -> String {
-      let end = rest.firstIndex(of: 0)!
-      defer { rest = rest[(end + 1)...] }
-      return String(decoding: rest[..<end], as: UTF8.self)
-    }
-    let kind = Int(field())!
-    let text = field()
-    failure = kind < 0 ? nil : Failure(kind: kind, text: text)
-    skipped = (0..<Int(field())!).map { _ in
-      let item = Int(field())!
-      return (item, field())
-    }
-    counts = (0..<Int(field())!).map { _ in
-      let shard = Int(field())!
-      return (shard, field().split(separator: ",").map { Int($0)! })
-    }
-    payload = Array(rest)
   }
 }

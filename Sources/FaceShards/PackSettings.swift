@@ -1,0 +1,30 @@
+import Foundation
+
+/// What `pack` is asked to do.
+public struct PackSettings: Sendable {
+  /// Folder of images, laid out as `[SPLIT/]real/…` and `[SPLIT/]fake/METHOD/…`.
+  public var input: String
+  /// Folder for the shards; made if it isn't there.
+  public var output: String
+  /// Height and width of the images in the shards.
+  public var size = 256
+  /// How to split by source where no folders do; nil for the usual shares.
+  public var split: SplitShares?
+  /// Decides which source goes into which split, and the order within.
+  public var seed: UInt64 = 0
+  /// A shard holds at most this many; the shards of a split are about equally large.
+  public var imagesPerShard = 2048
+  /// Level of compression, 0 … 9; nil for none.
+  public var gzip: Int?
+  /// Whether an image that can't be decoded stops everything, instead of being passed over.
+  public var isStrict = false
+  /// Whether shards of the same splits that are already there are replaced.
+  public var overwrites = false
+  /// How many images this rank decodes at once.
+  public var threads = ProcessInfo.processInfo.activeProcessorCount
+
+  public init(input: String, output: String) {
+    self.input = input
+    self.output = output
+  }
+}
