@@ -11,8 +11,9 @@ struct PackFailure {
   init(_ error: any Error, rank: Int?) {
     kind =
       switch error {
-      case PackError.usage: 0
+      case PackError.usage, is ShardOutput.InUse: 0
       case PackError.badData: 1
+      case let error as ShardError where !error.isInputOutput: 1
       case PackError.cancelled: 3
       default: 2
       }

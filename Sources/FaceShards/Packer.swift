@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Foundations
 
 /// Images in folders to shards: every image is decoded, turned upright, cut to the largest square
 /// around its centre and resized with antialiasing.
@@ -22,14 +23,21 @@ public enum Packer {
     isCancelled: () -> Bool = { false }, found: () -> Void = {},
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> PackReport {
-    let staging = settings.output + "/.packing"
-    var lock: FolderLock?
-    defer { withExtendedLifetime(lock) {} }
+    let staging = ShardOutput.staging(of: settings.output)
+    // Rank 0's, held to the end.
+    var output: ShardOutput?
+    defer { withExtendedLifetime(output) {} }
     let bytes = try onRoot(ranks) {
-      let plan = try prepare(settings, found)
-      lock = try FolderLock(settings.output)
-      try makeStaging(staging)
-      return plan.encoded
+      let opened = try ShardOutput(opening: settings.output)
+      do {
+        let plan = try prepare(settings, opened, found)
+        try opened.stage()
+        output = opened
+        return plan.encoded
+      } catch {
+        opened.abandon()
+        throw error
+      }
     }
     let plan = PackPlan(decoding: bytes)
     var own = PackOutcome()
@@ -49,10 +57,9 @@ public enum Packer {
       do {
         if let failure = all.failure { throw failure.error }
         try requireBothClasses(plan, all)
-        let shards = try settle(settings, plan: plan, done: all, staging: staging)
-        return joined(shards)
+        return joined(try settle(plan, done: all, output: output!))
       } catch {
-        try? FileManager.default.removeItem(atPath: staging)
+        output?.abandon()
         throw error
       }
     }
@@ -61,54 +68,29 @@ public enum Packer {
 
   // MARK: Before
 
-  private static func prepare(_ settings: PackSettings, _ found: () -> Void) throws -> PackPlan {
+  private static func prepare(
+    _ settings: PackSettings, _ output: ShardOutput, _ found: () -> Void
+  ) throws -> PackPlan {
     let listing = try FolderListing(of: BytePath(settings.input), found: found)
     let layout = try PackLayout(files: listing.files, folder: settings.input)
     var plan = try PackPlan(
       layout: layout, shares: settings.split, seed: settings.seed,
       imagesPerShard: settings.imagesPerShard)
     plan.notes = listing.notes + plan.notes
-    do {
-      try FileManager.default.createDirectory(
-        atPath: settings.output, withIntermediateDirectories: true)
-    } catch {
-      throw PackError.inputOutput(
-        "\(settings.output): can't be made: \(error.localizedDescription)")
-    }
-    let old = try oldShards(settings.output, splits: plan.splits)
+    let old = try output.shards(of: plan.splits)
     if let first = old.first, !settings.overwrites {
       throw PackError.usage(
         "\(settings.output): holds \(old.count) shards already, such as \(first);"
           + " choose another folder, or replace them with --overwrite")
     }
+    if let note = output.note { plan.notes.append(note) }
+    let others = try output.shards(besides: plan.splits)
+    if let first = others.first {
+      plan.notes.append(
+        "\(settings.output): \(others.count) shards of other splits, such as \(first), are there"
+          + " too and stay; remove them if they are of another data set")
+    }
     return plan
-  }
-
-  /// Names of the shards of these splits in `folder`.
-  private static func oldShards(_ folder: String, splits: [String]) throws -> [String] {
-    let names: [String]
-    do {
-      names = try FileManager.default.contentsOfDirectory(atPath: folder)
-    } catch {
-      throw PackError.inputOutput("\(folder): can't be listed: \(error.localizedDescription)")
-    }
-    return names.filter { name in
-      guard name.hasSuffix(".h5"), let dash = name.lastIndex(of: "-") else { return false }
-      let digits = name[name.index(after: dash)...].dropLast(3)
-      return splits.contains(String(name[..<dash])) && !digits.isEmpty
-        && digits.utf8.allSatisfy { (48...57).contains($0) }
-    }.sorted()
-  }
-
-  private static func makeStaging(_ staging: String) throws {
-    // One may be left of a run that was killed.
-    try? FileManager.default.removeItem(atPath: staging)
-    do {
-      try FileManager.default.createDirectory(
-        atPath: staging, withIntermediateDirectories: false)
-    } catch {
-      throw PackError.inputOutput("\(staging): can't be made: \(error.localizedDescription)")
-    }
   }
 
   // MARK: The work
@@ -126,7 +108,7 @@ public enum Packer {
     for index in mine {
       let shard = plan.shards[index]
       let writer = try ShardWriter(
-        path: stagedPath(staging, index), height: settings.size, width: settings.size,
+        path: "\(staging)/\(stagedName(index))", height: settings.size, width: settings.size,
         methodNames: plan.methods, gzip: settings.gzip, hasSources: true, hasPaths: true)
       var counts = [Int](repeating: 0, count: plan.methods.count)
       for start in stride(from: shard.range.lowerBound, to: shard.range.upperBound, by: atOnce) {
@@ -193,9 +175,7 @@ public enum Packer {
     return Array(faces)
   }
 
-  private static func stagedPath(_ staging: String, _ shard: Int) -> String {
-    "\(staging)/\(shard).h5"
-  }
+  private static func stagedName(_ shard: Int) -> String { "\(shard).h5" }
 
   private static func stopMark(_ staging: String) -> String { staging + "/stopped" }
 
@@ -223,28 +203,21 @@ public enum Packer {
     return sum
   }
 
-  /// Gives the complete shards their names and removes what they replace. The paths, in order.
-  private static func settle(
-    _ settings: PackSettings, plan: PackPlan, done: PackOutcome, staging: String
-  ) throws -> [String] {
-    var stale = Set(try oldShards(settings.output, splits: plan.splits))
+  /// Gives the complete shards their names, in place of those that they replace. The paths, in order.
+  private static func settle(_ plan: PackPlan, done: PackOutcome, output: ShardOutput) throws
+    -> [String]
+  {
     var next = [Int](repeating: 0, count: plan.splits.count)
-    var paths: [String] = []
-    for (shard, _) in done.counts {
+    let shards = done.counts.map { shard, _ in
       let split = plan.shards[shard].split
-      let name = plan.splits[split] + String(format: "-%05d.h5", next[split])
-      next[split] += 1
-      let path = settings.output + "/" + name
-      guard rename(stagedPath(staging, shard), path) == 0 else {
-        throw PackError.inputOutput(
-          "\(path): can't be written: \(String(cString: strerror(errno)))")
-      }
-      stale.remove(name)
-      paths.append(path)
+      defer { next[split] += 1 }
+      return (
+        staged: stagedName(shard),
+        name: plan.splits[split] + String(format: "-%05d.h5", next[split])
+      )
     }
-    for name in stale { unlink(settings.output + "/" + name) }
-    try? FileManager.default.removeItem(atPath: staging)
-    return paths
+    try output.publish(shards, of: plan.splits)
+    return shards.map { "\(output.folder)/\($0.name)" }
   }
 
   private static func summary(
@@ -290,30 +263,5 @@ public enum Packer {
 
   private static func separated(_ bytes: [UInt8]) -> [String] {
     bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-  }
-}
-
-/// Keeps two packings out of one folder. Held as long as it lives; the system lets go of it when the
-/// process ends, however that comes about.
-private final class FolderLock {
-  private let descriptor: Int32
-  private let path: String
-
-  init(_ folder: String) throws {
-    path = folder + "/.packing.lock"
-    descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else {
-      throw PackError.inputOutput("\(path): can't be made: \(String(cString: strerror(errno)))")
-    }
-    // File systems that know no locks are used without.
-    if flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK {
-      close(descriptor)
-      throw PackError.usage("\(folder): another rfm pack is writing here; wait for its end")
-    }
-  }
-
-  deinit {
-    unlink(path)
-    close(descriptor)
   }
 }

@@ -30,9 +30,19 @@ public final class ShardSet: Sendable {
   /// Opens and validates the shards that match `patterns`.
   ///
   /// Throws if a pattern matches nothing, if a file is not a valid shard, if images differ in size,
-  /// and if there is no image at all.
+  /// if there is no image at all, and if the shards are being replaced by others.
   public convenience init(patterns: [String], openLimit: Int = 128) throws {
-    try self.init(paths: FilePattern.expand(patterns), openLimit: openLimit)
+    let paths = try FilePattern.expand(patterns)
+    try ShardOutput.requireSettled(paths)
+    let before = ShardOutput.identities(paths)
+    try self.init(paths: paths, openLimit: openLimit)
+    // All are of one data set, and all of it: none was replaced, added or removed meanwhile.
+    try ShardOutput.requireSettled(paths)
+    guard try FilePattern.expand(patterns) == paths, ShardOutput.identities(paths) == before else {
+      throw ShardError(
+        file: patterns[0],
+        reason: "the shards were replaced by others while they were opened; start again")
+    }
   }
 
   /// Opens and validates the shards at `paths`, in this order.

@@ -82,7 +82,9 @@ struct SynthesizeCommand: RankCommand {
       output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: size))
     let threads = self.threads ?? ThreadShare.perRank(world)
 
-    if world.isRoot { try synthesis.prepare(overwrite: overwrite) }
+    let place = world.isRoot ? try synthesis.prepare(overwrite: overwrite) : nil
+    defer { withExtendedLifetime(place) {} }
+    if let note = place?.note { say("rfm: \(note)") }
     try world.barrier()
     do {
       // Parts are of like size, so the first rank's progress stands for all.
@@ -94,13 +96,13 @@ struct SynthesizeCommand: RankCommand {
         Whereabouts.progress()
       }
       try world.barrier()
-      if world.isRoot {
+      if let place {
         meter.advance(to: plan.count)
         meter.finish()
-        try synthesis.publish()
+        try synthesis.publish(into: place)
       }
     } catch {
-      if world.size == 1 { synthesis.discard() }
+      if world.size == 1 { place?.abandon() }
       throw error
     }
     if world.isRoot { print(summary(of: plan)) }

@@ -192,7 +192,7 @@ private func everyKind(_ identity: Int) -> [(number: Int, method: ForgeryMethod?
       try? FileManager.default.removeItem(atPath: shared)
     }
     let first = ShardSynthesis(output: alone, plan: plan, synthesizer: synthesizer)
-    try first.prepare(overwrite: false)
+    let place = try first.prepare(overwrite: false)
     var told: [Int] = []
     try first.write(part: 0, of: 1, threads: 1) { done, total in
       told.append(done)
@@ -200,12 +200,12 @@ private func everyKind(_ identity: Int) -> [(number: Int, method: ForgeryMethod?
     }
     #expect(told.last == 30)
     #expect(try visible(alone).isEmpty, "shards appear before the data set is whole")
-    try first.publish()
+    try first.publish(into: place)
 
     let second = ShardSynthesis(output: shared, plan: plan, synthesizer: synthesizer)
-    try second.prepare(overwrite: false)
+    let other = try second.prepare(overwrite: false)
     for part in 0..<2 { try second.write(part: part, of: 2, threads: 3) { _, _ in } }
-    try second.publish()
+    try second.publish(into: other)
 
     let names = try visible(alone)
     #expect(names == plan.shards.map(\.fileName).sorted())
@@ -250,10 +250,10 @@ private func everyKind(_ identity: Int) -> [(number: Int, method: ForgeryMethod?
     #expect(refusal?.description.contains("--overwrite") == true)
     #expect(try visible(folder) == ["train-00077.h5", "train-notes.h5"])
 
-    try synthesis.prepare(overwrite: true)
+    let place = try synthesis.prepare(overwrite: true)
     try synthesis.write(part: 0, of: 1, threads: 2) { _, _ in }
     #expect(FileManager.default.fileExists(atPath: earlier), "removed before the new set was whole")
-    try synthesis.publish()
+    try synthesis.publish(into: place)
     #expect(
       try visible(folder)
         == ["test-00000.h5", "train-00000.h5", "train-notes.h5", "validation-00000.h5"])

@@ -133,7 +133,7 @@ extension Jobs {
       switch command {
       case "evaluate": (0..<3).allSatisfy { !job.openFiles(rank: $0, "/train-").isEmpty }
       case "explain": job.standardOutput.contains("\n")
-      default: folder.names("d/.synthesize-partial").count >= 3
+      default: folder.names("d/.packing").count >= 3
       }
     }
 

@@ -1,17 +1,18 @@
 import Foundation
+import Foundations
 import Synchronization
 
 /// Writes a synthetic data set as shards: all of it, or this process's part.
 ///
 /// The shards grow in a hidden folder inside the output folder and move to their names together at the
-/// end: the output folder never holds half a data set. The pictures depend on the seed and their
+/// end (see ``ShardOutput``): the output folder never holds half a data set. The pictures depend on the seed and their
 /// numbers only, so neither threads nor the number of parts change a byte.
 ///
 /// ```swift
 /// let synthesis = ShardSynthesis(output: "data", plan: plan, synthesizer: synthesizer)
-/// try synthesis.prepare(overwrite: false)   // one process
+/// let place = try synthesis.prepare(overwrite: false)   // one process, which keeps it
 /// try synthesis.write(part: rank, of: size, threads: 2) { done, total in … }  // all
-/// try synthesis.publish()                   // one process, when all have written
+/// try synthesis.publish(into: place)        // the same process, when all have written
 /// ```
 public struct ShardSynthesis: Sendable {
   public let output: String
@@ -24,46 +25,33 @@ public struct ShardSynthesis: Sendable {
     self.synthesizer = synthesizer
   }
 
-  /// Where shards wait until all are written.
-  private var staging: String { output + "/.synthesize-partial" }
-
-  /// Whether a file name is one that this command writes: `SPLIT-NNNNN.h5`.
-  private static func isShard(_ name: String) -> Bool {
-    guard name.hasSuffix(".h5") else { return false }
-    let parts = name.dropLast(3).split(separator: "-", omittingEmptySubsequences: false)
-    return parts.count == 2 && SynthesisPlan.splitNames.contains(String(parts[0]))
-      && parts[1].count >= 5 && parts[1].allSatisfy(\.isNumber)
-  }
-
-  private func existingShards() throws -> [String] {
-    try FileManager.default.contentsOfDirectory(atPath: output).filter(Self.isShard).sorted()
-  }
-
-  /// Makes the output folder and refuses, unless `overwrite`, if there are shards of a data set in it.
-  /// To be called by one process before any writes.
+  /// Makes the output folder, takes it for this job and refuses, unless `overwrite`, if there are
+  /// shards of a data set in it. To be called by one process before any writes.
   ///
+  /// - Returns: the folder, which is kept from other jobs while the value lives.
   /// - Throws: `ShardError` naming the folder or the first file in the way.
-  public func prepare(overwrite: Bool) throws {
+  public func prepare(overwrite: Bool) throws -> ShardOutput {
     do {
-      try FileManager.default.createDirectory(
-        atPath: output, withIntermediateDirectories: true, attributes: nil)
-      let existing = try existingShards()
-      if let first = existing.first, !overwrite {
-        throw ShardError(
-          file: output + "/" + first,
-          reason: "a data set is already there; choose another --output or give --overwrite",
-          isInputOutput: true)
+      let place = try ShardOutput(opening: output)
+      do {
+        if let first = try place.shards(of: SynthesisPlan.splitNames).first, !overwrite {
+          throw ShardError(
+            file: output + "/" + first,
+            reason: "a data set is already there; choose another --output or give --overwrite",
+            isInputOutput: true)
+        }
+        try place.stage()
+      } catch {
+        place.abandon()
+        throw error
       }
-      // What an interrupted run left behind.
-      if FileManager.default.fileExists(atPath: staging) {
-        try FileManager.default.removeItem(atPath: staging)
-      }
-      try FileManager.default.createDirectory(
-        atPath: staging, withIntermediateDirectories: false, attributes: nil)
-    } catch let error as ShardError {
-      throw error
-    } catch {
-      throw refusal(output, "can't be prepared for writing", error)
+      return place
+    } catch let error as FileError {
+      throw refusal(error)
+    } catch is ShardOutput.InUse {
+      throw ShardError(
+        file: output, reason: "another rfm pack or rfm synthesize writes here; wait for its end",
+        isInputOutput: true)
     }
   }
 
@@ -82,7 +70,8 @@ public struct ShardSynthesis: Sendable {
     var done = 0
     for shard in shards {
       let writer = try ShardWriter(
-        path: staging + "/" + shard.fileName, height: synthesizer.size, width: synthesizer.size,
+        path: ShardOutput.staging(of: output) + "/" + shard.fileName, height: synthesizer.size,
+        width: synthesizer.size,
         methodNames: names, hasSources: true, hasMasks: true)
       // Enough at a time that no thread waits long for the last one.
       let step = 16 * threads
@@ -119,37 +108,21 @@ public struct ShardSynthesis: Sendable {
     return results.withLock { $0.map { $0! } }
   }
 
-  /// Gives all shards their names, in place of those of an earlier data set. To be called by one
-  /// process when every part is written.
-  public func publish() throws {
+  /// Gives all shards their names, in place of those of an earlier data set. To be called by the
+  /// process that has `place` from ``prepare(overwrite:)``, when every part is written.
+  public func publish(into place: ShardOutput) throws {
     do {
-      let old = try existingShards()
-      let new = Set(plan.shards.map(\.fileName))
-      for name in old where !new.contains(name) {
-        try FileManager.default.removeItem(atPath: output + "/" + name)
-      }
-      for name in new.sorted() {
-        guard rename(staging + "/" + name, output + "/" + name) == 0 else {
-          throw ShardError(
-            file: output + "/" + name,
-            reason: "can't take its name: \(String(cString: strerror(errno)))", isInputOutput: true)
-        }
-      }
-      try FileManager.default.removeItem(atPath: staging)
-    } catch let error as ShardError {
-      throw error
-    } catch {
-      throw refusal(output, "can't be completed", error)
+      try place.publish(
+        plan.shards.map { (staged: $0.fileName, name: $0.fileName) }, of: SynthesisPlan.splitNames)
+    } catch let error as FileError {
+      throw refusal(error)
     }
   }
 
-  /// Removes what was written so far.
-  public func discard() { try? FileManager.default.removeItem(atPath: staging) }
-
-  private func refusal(_ file: String, _ what: String, _ error: any Error) -> ShardError {
-    // Foundation wraps what the system said.
-    let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
-    let text = cause.map { String(cString: strerror(Int32(($0 as NSError).code))) } ?? "\(error)"
-    return ShardError(file: file, reason: "\(what): \(text)", isInputOutput: true)
+  private func refusal(_ error: FileError) -> ShardError {
+    ShardError(
+      file: error.path,
+      reason: "can't \(error.operation): \(String(cString: strerror(error.code)))",
+      isInputOutput: true)
   }
 }
