@@ -151,36 +151,6 @@ import Testing
     }
   }
 
-  @Test func linksOutOfTheFolderAreNotFollowed() throws {
-    let inside = try TemporaryFolder()
-    let outside = try TemporaryFolder()
-    try outside.write("secret/x.png", [1])
-    try inside.write("real/a.png", [1])
-    try inside.write("real/.hidden.png", [1])
-    let files = FileManager.default
-    for (link, target) in [
-      ("real/secret.png", outside.path + "/secret/x.png"),
-      ("real/folder", outside.path + "/secret"),
-      ("real/same.png", inside.path + "/real/a.png"), ("real/loop", inside.path),
-      ("real/broken", inside.path + "/nothing"), ("more", inside.path + "/real"),
-    ] {
-      try files.createSymbolicLink(
-        atPath: inside.path + "/" + link, withDestinationPath: target)
-    }
-    #expect(mkfifo(inside.path + "/real/pipe", 0o600) == 0)
-    var found = 0
-    let listing = try FolderListing(of: BytePath(inside.path)) { found += 1 }
-    #expect(found == listing.files.count)
-    #expect(
-      listing.files.map(\.description) == [
-        "more/a.png", "more/same.png", "real/a.png", "real/same.png",
-      ])
-    #expect(listing.notes.filter { $0.contains("leads out of the folder") }.count == 4)
-    #expect(listing.notes.filter { $0.contains("leads nowhere") }.count == 2)
-    #expect(listing.notes.filter { $0.contains("above itself") }.count == 2)
-    #expect(listing.notes.filter { $0.contains("neither a file nor a folder") }.count == 2)
-  }
-
   @Test func aMissingFolderIsAnErrorThatNamesIt() throws {
     let error = try #require(throws: PackError.self) {
       try FolderListing(of: BytePath("/nowhere/faces"))
