@@ -97,11 +97,20 @@ struct PackPlan: Equatable {
       var members = layout.candidates.indices.filter { splitOf[$0] == split }
       for isFake in [false, true]
       where !members.contains(where: { layout.candidates[$0].isFake == isFake }) {
+        let name = splits[split]
+        guard layout.splits.isEmpty else {
+          throw PackError.badData(
+            "split \(name) would have no \(isFake ? "fake" : "real") images: put some into"
+              + " \(name)/\(isFake ? "fake/METHOD/" : "real/"); there are"
+              + " \(PackLayout.describe(members.map { layout.candidates[$0].path }))")
+        }
+        let own = layout.candidates.filter { $0.isFake == isFake }
+        let groups = Set(own.map { layout.groups[$0.source] }).count
         throw PackError.badData(
-          "split \(splits[split]) would have no \(isFake ? "fake" : "real") images: "
-            + (layout.splits.isEmpty
-              ? "there are too few sources for these shares; give more, or change --split"
-              : "put some into \(splits[split])/\(isFake ? "fake/METHOD/" : "real/")"))
+          "split \(name) would have no \(isFake ? "fake" : "real") images: there are too few sources"
+            + " for these shares (images: \(own.count), sources: \(groups), such as \(own[0].path));"
+            + " give more, or change --split"
+            + (layout.isGrouped ? ", or take every name as a source with --group none" : ""))
       }
       let missing = methods.indices.dropFirst().filter { method in
         !members.contains { layout.candidates[$0].method == method }
@@ -129,24 +138,29 @@ struct PackPlan: Equatable {
     }
   }
 
-  /// The split of every source. Sources that occur in the same methods are dealt out together, each
-  /// to the split that is furthest behind its share, so that every split has about its share of
-  /// every method, and all images of a source stay in one split.
+  /// The split of every source. Groups of sources (``PackLayout/groups``) that occur in the same
+  /// methods are dealt out together, each to the split that is furthest behind its share, so that
+  /// every split has about its share of every method, and all images of a group stay in one split.
   private static func deal(layout: PackLayout, shares: SplitShares, seed: UInt64) -> [Int] {
     var imagesOf = [Int](repeating: 0, count: layout.sources.count)
     var methodsOf = [Set<Int>](repeating: [], count: layout.sources.count)
     for candidate in layout.candidates {
-      imagesOf[candidate.source] += 1
-      methodsOf[candidate.source].insert(candidate.method)
+      imagesOf[layout.groups[candidate.source]] += 1
+      methodsOf[layout.groups[candidate.source]].insert(candidate.method)
     }
-    let groups = Dictionary(grouping: layout.sources.indices) { methodsOf[$0].sorted() }
+    // A group goes by the name that comes first in it.
+    var names: [Int: String] = [:]
+    for (source, group) in layout.groups.enumerated() {
+      names[group] = min(names[group] ?? layout.sources[source], layout.sources[source])
+    }
+    let alike = Dictionary(grouping: names.keys) { methodsOf[$0].sorted() }
     var order = CounterGenerator(seed: seed, epoch: 0, purpose: .split)
     var splitOf = [Int](repeating: 0, count: layout.sources.count)
     let splits = shares.names.indices
     // How many images each split is behind its share so far, over all groups.
     var behind = [Double](repeating: 0, count: splits.count)
-    for key in groups.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      var members = groups[key]!.sorted { layout.sources[$0] < layout.sources[$1] }
+    for key in alike.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      var members = alike[key]!.sorted { names[$0]! < names[$1]! }
       for last in stride(from: members.count - 1, to: 0, by: -1) {
         members.swapAt(last, order.below(last + 1))
       }
@@ -166,7 +180,7 @@ struct PackPlan: Equatable {
         behindHere[chosen] -= images
       }
     }
-    return splitOf
+    return layout.groups.map { splitOf[$0] }
   }
 }
 

@@ -1,3 +1,5 @@
+import Foundations
+
 /// What `pack` did.
 public struct PackReport: Sendable, Equatable {
   public struct Split: Sendable, Equatable {
@@ -33,9 +35,9 @@ public struct PackReport: Sendable, Equatable {
     return lines
   }
 
-  /// Splits in rows, methods in columns.
+  /// Splits in rows, methods in columns; names of methods as they are fit for a terminal.
   public var table: String {
-    var rows = [["split", "shards", "images"] + methods]
+    var rows = [["split", "shards", "images"] + methods.map { printable($0) }]
     for split in splits {
       rows.append(
         [split.name, "\(split.shards.count)", "\(split.counts.reduce(0, +))"]

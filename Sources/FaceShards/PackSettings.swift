@@ -18,6 +18,12 @@ public struct PackSettings: Sendable {
   public var gzip: Int?
   /// Whether an image that can't be decoded stops everything, instead of being passed over.
   public var isStrict = false
+  /// Patterns of files below the input that are left out, as the shell knows them; `*` takes slashes
+  /// too.
+  public var skips: [String] = []
+  /// Whether names tell that several files are frames of one video, and that several sources show the
+  /// same people; otherwise every folder or file is taken by its own name.
+  public var groups = true
   /// Whether shards of the same splits that are already there are replaced.
   public var overwrites = false
   /// How many images this rank decodes at once.

@@ -71,12 +71,22 @@ public enum Packer {
   private static func prepare(
     _ settings: PackSettings, _ output: ShardOutput, _ found: () -> Void
   ) throws -> PackPlan {
-    let listing = try FolderListing(of: BytePath(settings.input), found: found)
-    let layout = try PackLayout(files: listing.files, folder: settings.input)
-    var plan = try PackPlan(
-      layout: layout, shares: settings.split, seed: settings.seed,
-      imagesPerShard: settings.imagesPerShard)
-    plan.notes = listing.notes + plan.notes
+    let root = BytePath(settings.input)
+    let listing = try FolderListing(of: root, found: found)
+    var plan: PackPlan
+    do {
+      let (files, notes) = try withoutSkipped(listing.files, settings)
+      let layout = try PackLayout(files: files, folder: settings.input, groups: settings.groups) {
+        FileKind(of: root.appending($0.bytes))
+      }
+      plan = try PackPlan(
+        layout: layout, shares: settings.split, seed: settings.seed,
+        imagesPerShard: settings.imagesPerShard)
+      plan.notes = listing.notes + notes + plan.notes
+    } catch PackError.badData(let text) where !listing.losses.isEmpty {
+      // What is missing may be why.
+      throw PackError.badData(([text] + listing.losses).joined(separator: "; also "))
+    }
     let old = try output.shards(of: plan.splits)
     if let first = old.first, !settings.overwrites {
       throw PackError.usage(
@@ -91,6 +101,25 @@ public enum Packer {
           + " too and stay; remove them if they are of another data set")
     }
     return plan
+  }
+
+  /// Takes out what `--skip` names; each pattern must name something, or it is mistyped.
+  private static func withoutSkipped(_ files: [BytePath], _ settings: PackSettings) throws -> (
+    files: [BytePath], notes: [String]
+  ) {
+    var files = files
+    var notes: [String] = []
+    for pattern in settings.skips {
+      let before = files.count
+      files.removeAll { path in path.withCString { fnmatch(pattern, $0, 0) == 0 } }
+      guard files.count < before else {
+        throw PackError.usage(
+          "--skip '\(pattern)' names no file below \(settings.input); patterns are of paths below it,"
+            + " as 'extra/*'" + (files.first.map { " or '\($0)'" } ?? ""))
+      }
+      notes.append("--skip '\(pattern)': \(before - files.count) files left out")
+    }
+    return (files, notes)
   }
 
   // MARK: The work
@@ -186,11 +215,16 @@ public enum Packer {
       let counts = total(plan, all, split: split)
       for isFake in [false, true]
       where (isFake ? counts.dropFirst().reduce(0, +) : counts[0]) == 0 {
+        // Those of this split and class, whatever else can't be decoded.
+        let own = all.skipped.filter { skipped in
+          (plan.items[skipped.item].method > 0) == isFake
+            && plan.shards.contains { $0.split == split && $0.range.contains(skipped.item) }
+        }
+        let first = own.min { plan.items[$0.item].path < plan.items[$1.item].path }
         throw PackError.badData(
-          "none of the \(isFake ? "fake" : "real") images for split \(name) can be decoded;"
-            + (all.skipped.first.map {
-              " the first that can't: \(plan.items[$0.item].path): \($0.reason)"
-            } ?? ""))
+          "none of the \(own.count) \(isFake ? "fake" : "real") images for split \(name) can be"
+            + " decoded;"
+            + (first.map { " the first is \(plan.items[$0.item].path): \($0.reason)" } ?? ""))
       }
     }
   }

@@ -17,7 +17,13 @@ struct PackCommand: RankCommand {
 
       SPLIT is train, validation or test; without such folders the images are split by source, so \
       that no video or person is in two splits. SOURCE is the folder below real or METHOD, else the \
-      image's name without its extension.
+      image's name without its extension. Files called VIDEO_0001.png, VIDEO-f0002.png are frames of \
+      one source, and a fake called 000_003 is kept together with the sources 000 and 003.
+
+      Common names of the same meaning are read too (Train, valid, dev, 0_real, training_fake, \
+      original, manipulated, METHOD/1_fake, fake/METHOD/train, …), and it is said. Links to files and \
+      folders are followed. Images that have no place in this are an error, unless --skip leaves them \
+      out.
 
       Images are JPEG, PNG or PNM of any size, told by their content. They are turned upright, cut to \
       the largest square around their centre, and resized as Pillow's bilinear filter does. What \
@@ -66,6 +72,19 @@ struct PackCommand: RankCommand {
       valueName: "count"))
   var threads: Int?
 
+  @Option(
+    parsing: .singleValue,
+    help: ArgumentHelp(
+      "Leave out files whose path below the input matches; may be given several times.",
+      valueName: "pattern"))
+  var skip: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Whether names make files one source and sources one group (auto), or every folder or file is a "
+        + "source of its own (none)."))
+  var group = Grouping.auto
+
   @Flag(help: "Stop at the first image that can't be decoded.")
   var strict = false
 
@@ -73,6 +92,10 @@ struct PackCommand: RankCommand {
   var overwrite = false
 
   @OptionGroup var watchdog: WatchdogOptions
+
+  enum Grouping: String, ExpressibleByArgument, CaseIterable {
+    case auto, none
+  }
 
   enum Layout: String, ExpressibleByArgument, CaseIterable {
     case folders
@@ -103,6 +126,8 @@ struct PackCommand: RankCommand {
     settings.gzip = gzip
     settings.isStrict = strict
     settings.overwrites = overwrite
+    settings.skips = skip
+    settings.groups = group == .auto
     settings.threads = threads ?? ThreadShare.perRank(communicator)
 
     let label = communicator.size > 1 ? "packing (1 of \(communicator.size) ranks)" : "packing"

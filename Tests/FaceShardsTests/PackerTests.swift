@@ -198,7 +198,7 @@ import Testing
       }
       #expect(text.contains("fake/swap/id1/notes.txt: not an image"))
     }
-    #expect(try files(settings.output).isEmpty)
+    #expect(!FileManager.default.fileExists(atPath: settings.output))
   }
 
   @Test func aClassWithoutASingleReadableImageIsAnError() throws {
@@ -211,9 +211,10 @@ import Testing
     let error = try #require(throws: PackError.self) {
       try Packer.pack(settings(input, output))
     }
-    #expect(error.description.contains("none of the real images for split train"))
+    #expect(
+      error.description.contains("real images for split train can be decoded; the first is real/"))
     #expect(error.description.contains("not an image"))
-    #expect(try files(output.path + "/shards").isEmpty)
+    #expect(!FileManager.default.fileExists(atPath: output.path + "/shards"))
   }
 
   @Test func shardsThatAreThereStayUnlessOverwritten() throws {
@@ -255,28 +256,76 @@ import Testing
         continue
       }
     }
-    #expect(try files(settings.output).isEmpty)
+    #expect(!FileManager.default.fileExists(atPath: settings.output))
   }
 
-  @Test func twoPackingsDoNotWriteIntoOneFolder() throws {
+  /// Who is refused must not let the next one in.
+  @Test func onlyOnePackingWritesIntoAFolder() throws {
     let (input, output) = (try faces(12), try TemporaryFolder())
     let settings = settings(input, output)
     var refusals = 0
-    _ = try Packer.pack(
+    let report = try Packer.pack(
       settings,
       progress: { done, _ in
         guard done == 0 else { return }
-        do {
-          _ = try Packer.pack(settings)
-        } catch PackError.usage(let text) {
-          if text.contains("another rfm pack") { refusals += 1 }
-        } catch {
-          Issue.record("\(error)")
+        for _ in 0..<3 {
+          do {
+            _ = try Packer.pack(settings)
+          } catch PackError.usage(let text) {
+            if text.contains("another rfm pack") { refusals += 1 }
+          } catch {
+            Issue.record("\(error)")
+          }
         }
       })
-    #expect(refusals == 1)
+    #expect(refusals == 3)
+    #expect(report.splits.flatMap(\.counts).reduce(0, +) == 36)
+    let shards = Set(report.splits.flatMap(\.shards).map { ($0 as NSString).lastPathComponent })
+    #expect(try Set(files(settings.output).keys) == shards)
+  }
+
+  /// The image named is one of those that are missing, not any that can't be read.
+  @Test func ofASplitWithoutReadableImagesTheRightOneIsNamed() throws {
+    let (input, output) = (try TemporaryFolder(), try TemporaryFolder())
+    let picture = try ImageGolden.bytes("pnm-6.ppm")
+    for split in ["train", "valid"] {
+      for place in ["real/a.ppm", "real/b.ppm", "fake/m/a.ppm"] {
+        try input.write("\(split)/\(place)", picture)
+      }
+    }
+    try input.write("train/real/0.ppm", Array("hello".utf8))
+    for name in ["a.ppm", "b.ppm"] { try input.write("valid/real/\(name)", []) }
+    let error = try #require(throws: PackError.self) {
+      try Packer.pack(settings(input, output))
+    }
     #expect(
-      try files(settings.output).keys.sorted().allSatisfy { $0.hasSuffix(".h5") })
+      error.description
+        == "none of the 2 real images for split validation can be decoded; the first"
+        + " is valid/real/a.ppm: the file is empty")
+    #expect(!FileManager.default.fileExists(atPath: output.path + "/shards"))
+  }
+
+  /// What is missing is why there is too little, and is said.
+  @Test func linksThatLeadNowhereAreNamedWhereImagesAreMissing() throws {
+    let (input, output) = (try TemporaryFolder(), try TemporaryFolder())
+    for kind in ["real", "fake/m"] {
+      try input.write("\(kind)/v0/0.ppm", ImageGolden.bytes("pnm-6.ppm"))
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(input.path)/\(kind)/v1", withDestinationPath: "/nowhere/v1")
+    }
+    let error = try #require(throws: PackError.self) {
+      try Packer.pack(settings(input, output))
+    }
+    #expect(error.description.contains("too few sources"))
+    #expect(error.description.contains("2 links that lead nowhere"))
+    #expect(error.description.contains("real/v1 (/nowhere/v1)"))
+  }
+
+  @Test func shardsOfOtherSplitsThatStayAreSaid() throws {
+    let (input, output) = (try faces(12), try TemporaryFolder())
+    try output.write("shards/dev-00000.h5", [1])
+    let report = try Packer.pack(settings(input, output))
+    #expect(report.notes.contains { $0.contains("1 shards of other splits, such as dev-00000.h5") })
   }
 
   @Test func namesOfAnyBytesArePacked() throws {
