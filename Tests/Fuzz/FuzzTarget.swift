@@ -14,6 +14,7 @@ enum FuzzTarget: String, CaseIterable {
   case exif
   case jpeg
   case json
+  case layout
   case metrics
   case png
   case pnm
@@ -27,6 +28,7 @@ enum FuzzTarget: String, CaseIterable {
     case .arguments: { input in Self.arguments(String(decoding: input, as: UTF8.self)) }
     case .configuration: { input in Self.configuration(String(decoding: input, as: UTF8.self)) }
     case .json: { input in Self.json(Array(input)) }
+    case .layout: { input in Self.layout(Array(input)) }
     case .exif:
       { input in
         _ = ExifOrientation.ofJPEG(input)
@@ -78,6 +80,48 @@ enum FuzzTarget: String, CaseIterable {
     for text in [try? value.line(), try? value.page()] {
       guard let text, let again = try? JSON(parsing: text.utf8), again == value else {
         fatalError("another value was read from \(text ?? "nothing")")
+      }
+    }
+  }
+
+  /// Paths below a folder, one a line.
+  private static func layout(_ bytes: [UInt8]) {
+    var files = Set<BytePath>()
+    for line in bytes.split(separator: 10).prefix(300) where !line.contains(0) {
+      let parts = BytePath(bytes: Array(line)).components
+      if !parts.isEmpty { files.insert(BytePath(bytes: Array(parts.joined(separator: [47])))) }
+    }
+    for groups in [true, false] {
+      guard
+        let layout = attempt({
+          try PackLayout(files: files.sorted(), folder: "faces", groups: groups)
+        })
+      else { return }
+      for note in layout.notes { requireFitForTerminal(printable(note, limit: 4000)) }
+      // No image is lost, and none is there twice.
+      let taken = Set(layout.candidates.map(\.path))
+      precondition(taken.count == layout.candidates.count, "an image is taken twice")
+      for path in files.subtracting(taken) {
+        precondition(
+          FileKind(name: path.components.last!) != .image || PackLayout.isBeside(path),
+          "\(path) is lost")
+      }
+      guard
+        let plan = attempt({
+          try PackPlan(layout: layout, shares: nil, seed: 0, imagesPerShard: 7)
+        })
+      else { continue }
+      precondition(PackPlan(decoding: plan.encoded) == plan, "another plan came back")
+      precondition(Set(plan.items.map(\.path)) == taken, "the plan has other images")
+      guard layout.splits.isEmpty else { continue }
+      var splitOf: [Int: Int] = [:]
+      for shard in plan.shards {
+        for item in plan.items[shard.range] {
+          let group = layout.groups[item.source]
+          precondition(
+            splitOf[group, default: shard.split] == shard.split, "a group is in two splits")
+          splitOf[group] = shard.split
+        }
       }
     }
   }
