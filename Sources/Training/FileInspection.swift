@@ -104,6 +104,11 @@ public struct FileInspection: Sendable {
     case ShardFormat.name:
       let shard = try Shard(reading: path)
       lines += try ShardInspection(of: shard).lines
+      do {
+        try ShardOutput.requireSettled([path])
+      } catch {
+        problems.append("\(error)")
+      }
       guard depth.verifies else { return }
       let rows = WorkDivision.part(of: shard.count, rank: depth.rank, ranks: depth.ranks)
       add(

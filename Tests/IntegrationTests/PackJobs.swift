@@ -96,7 +96,7 @@ import Testing
     job.signal(signal)
     let outcome = job.wait()
     #expect(outcome.status == 128 + signal, "\(outcome)")
-    #expect(try faces.files("out").isEmpty)
+    #expect(!FileManager.default.fileExists(atPath: faces.path + "/out"))
   }
 
   @Test func aKilledPackingIsForgottenByTheNext() throws {
@@ -114,5 +114,115 @@ import Testing
     let outcome = try Job.run("rfm", arguments)
     #expect(outcome.succeeded, "\(outcome)")
     #expect(try faces.files("out").keys.allSatisfy { $0.hasSuffix(".h5") })
+  }
+
+  /// How often jobs are started at once; `RFM_PACK_TRIALS` says otherwise.
+  private static let trials =
+    ProcessInfo.processInfo.environment["RFM_PACK_TRIALS"].flatMap { Int($0) } ?? 10
+
+  /// Names of all shards in a folder, and the height of their images, which must be one.
+  private func shards(_ folder: String) throws -> (names: Set<String>, height: Int) {
+    let set = try ShardSet(patterns: [folder + "/*.h5"])
+    return (Set(set.shards.map { ($0.path as NSString).lastPathComponent }), set.height)
+  }
+
+  /// Three at once into one folder: who is refused takes nothing away from who isn't.
+  @Test(arguments: [false, true])
+  func ofThreePackingsAtOnceOneWinsWhole(overwrite: Bool) throws {
+    let faces = try Faces()
+    let whole = try Job.run("rfm", faces.arguments + ["--output", faces.path + "/alone"])
+    #expect(whole.succeeded, "\(whole)")
+    let expected = try shards(faces.path + "/alone").names
+    for trial in 0..<Self.trials {
+      let folder = faces.path + "/out-\(overwrite ? 0 : trial)"
+      // Slow enough that the others come while the first is at work.
+      let sizes = [320, 336, 352]
+      let jobs = try sizes.map { size in
+        try Job(
+          "rfm",
+          faces.arguments + [
+            "--size", "\(size)", "--gzip", "6", "--threads", "1", "--output", folder,
+          ] + (overwrite ? ["--overwrite"] : []))
+      }
+      let outcomes = jobs.map { $0.wait() }
+      let winners = zip(sizes, outcomes).filter { $1.status == 0 }.map(\.0)
+      #expect(overwrite ? !winners.isEmpty : winners.count == 1, "\(outcomes)")
+      for outcome in outcomes where outcome.status != 0 {
+        #expect(outcome.status == 64, "\(outcome)")
+        let lines = outcome.lines(from: "rfm")
+        #expect(lines.count == 1, "\(outcome)")
+        #expect(
+          lines.first?.contains("another rfm pack") == true
+            || !overwrite && lines.first?.contains("shards already") == true, "\(outcome)")
+      }
+      let found = try shards(folder)
+      #expect(found.names == expected && winners.contains(found.height))
+      #expect(try Set(FileManager.default.contentsOfDirectory(atPath: folder)) == expected)
+    }
+  }
+
+  /// Killed at any moment, above all while shards take their names: all are old or all are new.
+  @Test func aKilledReplacementLeavesOneDataSet() throws {
+    let faces = try Faces()
+    let folder = faces.path + "/out"
+    func arguments(_ size: Int) -> [String] {
+      faces.arguments + [
+        "--images-per-shard", "1", "--size", "\(size)", "--output", folder,
+      ]
+    }
+    var size = 16
+    let first = try Job.run("rfm", arguments(size))
+    #expect(first.succeeded, "\(first)")
+    let names = try shards(folder).names
+    #expect(names.count == 60)
+    for trial in 0..<16 {
+      let next = size == 16 ? 24 : 16
+      let job = try Job("rfm", arguments(next) + ["--overwrite"])
+      if trial % 4 > 0 {
+        // While names are taken, which lasts a few milliseconds.
+        while access(folder + "/.packing/commit", F_OK) != 0, job.isRunning {}
+        usleep(UInt32.random(in: 0..<2000))
+      } else {
+        usleep(UInt32.random(in: 0..<1_000_000))
+      }
+      job.signal(SIGKILL)
+      _ = job.wait()
+      do {
+        let found = try shards(folder)
+        #expect(found.names == names && [size, next].contains(found.height))
+        size = found.height
+      } catch let error as ShardError {
+        #expect(error.description.contains("being replaced"), "\(error)")
+        // Whatever is packed into the folder next completes it, even what is refused itself.
+        let refused = try Job.run("rfm", arguments(next))
+        #expect(refused.status == 64 && refused.standardError.contains("--overwrite"), "\(refused)")
+        let found = try shards(folder)
+        #expect(found.names == names && found.height == next)
+        size = next
+      }
+    }
+    let last = try Job.run("rfm", arguments(32) + ["--overwrite"])
+    #expect(last.succeeded, "\(last)")
+    #expect(try Set(FileManager.default.contentsOfDirectory(atPath: folder)) == names)
+  }
+
+  @Test func whatIsLeftOutIsSaid() throws {
+    let faces = try Faces()
+    try faces.write("extra/real/a.ppm", Array("P6 40 40 255\n".utf8))
+    try faces.write("list.txt", Array("x".utf8))
+    let output = ["--output", faces.path + "/out"]
+    let refused = try Job.run("rfm", faces.arguments + output)
+    #expect(refused.status == 65, "\(refused)")
+    #expect(refused.standardError.contains("extra/real/a.ppm"), "\(refused)")
+    #expect(!FileManager.default.fileExists(atPath: faces.path + "/out"))
+    let mistyped = try Job.run("rfm", faces.arguments + output + ["--skip", "extras/*"])
+    #expect(mistyped.status == 64, "\(mistyped)")
+    let packed = try Job.run("rfm", faces.arguments + output + ["--skip", "extra/*"])
+    #expect(packed.succeeded, "\(packed)")
+    #expect(
+      packed.lines(from: "rfm") == [
+        "rfm: --skip 'extra/*': 1 files left out",
+        "rfm: list.txt: outside real/ and fake/; passed over",
+      ], "\(packed)")
   }
 }
