@@ -1,7 +1,7 @@
 /// Why a file could not be read or written as an image. One line that names the file.
 public struct ImageError: Error, CustomStringConvertible, Sendable {
   public enum Reason: Sendable, Equatable {
-    /// Something other than JPEG, PNG or PNM.
+    /// Something other than JPEG, PNG or PNM, or a kind of them that can't be read.
     case notAnImage
     /// Cut short or corrupt.
     case damaged

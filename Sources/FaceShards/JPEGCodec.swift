@@ -63,6 +63,11 @@ public enum JPEGCodec {
         detail: "this JPEG needs more memory than allowed (\(String(cString: message)))")
     case RFM_JPEG_OUT_OF_MEMORY:
       ImageError(name: name, reason: .tooLarge, detail: "out of memory")
+    case RFM_JPEG_UNSUPPORTED:
+      ImageError(
+        name: name, reason: .notAnImage,
+        detail: "a kind of JPEG that can't be read: \(String(cString: message)); save it as an "
+          + "ordinary JPEG or PNG")
     default:
       ImageError(name: name, reason: .damaged, detail: "damaged JPEG: \(String(cString: message))")
     }

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jerror.h>
+// The configuration that comes with it decides which codes jerror.h has.
 #include <jpeglib.h>
+
+#include <jerror.h>
 
 /// A progressive file may repeat scans without end; no encoder writes more than a dozen or two.
 enum { MAXIMUM_SCANS = 200 };
@@ -16,6 +18,7 @@ typedef struct {
   jmp_buf escape;
   rfm_jpeg_status status;
   char *message;
+  int ended;  // The bytes ran out, and the library goes on with an end marker that it made up.
 } error_manager;
 
 struct rfm_jpeg_reader {
@@ -25,13 +28,47 @@ struct rfm_jpeg_reader {
   uint8_t *cmyk_row;  // width × 4, for files of four components only
 };
 
-static void leave(j_common_ptr library, rfm_jpeg_status status) {
+static void leave_saying(j_common_ptr library, rfm_jpeg_status status, const char *text) {
   error_manager *errors = (error_manager *)library->err;
-  char text[JMSG_LENGTH_MAX];
-  errors->base.format_message(library, text);
   if (errors->message) snprintf(errors->message, RFM_JPEG_MESSAGE_SIZE, "%s", text);
   errors->status = status;
   longjmp(errors->escape, 1);
+}
+
+/// Leaves with the library's own words; where the bytes ran out before, that is what is wrong.
+static void leave(j_common_ptr library, rfm_jpeg_status status) {
+  error_manager *errors = (error_manager *)library->err;
+  char text[JMSG_LENGTH_MAX];
+  if (errors->ended && status == RFM_JPEG_DAMAGED) errors->base.msg_code = JWRN_JPEG_EOF;
+  errors->base.format_message(library, text);
+  leave_saying(library, status, text);
+}
+
+/// Leaves a sound file of a kind that the library can't decode.
+static void leave_unsupported(j_common_ptr library) {
+  char text[RFM_JPEG_MESSAGE_SIZE];
+  j_decompress_ptr decompressor = (j_decompress_ptr)library;
+  int parameter = library->err->msg_parm.i[0];
+  switch (library->err->msg_code) {
+    case JERR_BAD_PRECISION:
+      snprintf(text, sizeof text, "its samples have %d bits, only 8 are supported", parameter);
+      break;
+    case JERR_SOF_UNSUPPORTED:
+      snprintf(text, sizeof text,
+               "its process (frame marker 0x%02X: lossless, hierarchical or reserved) is not supported",
+               parameter);
+      break;
+    case JERR_EMPTY_IMAGE:
+      snprintf(text, sizeof text, "its header says a height or width of 0 (DNL is not supported)");
+      break;
+    case JERR_ARITH_NOTIMPL:
+      snprintf(text, sizeof text, "this libjpeg was built without arithmetic coding");
+      break;
+    default:
+      snprintf(text, sizeof text, "its %d components are no known colour space",
+               library->is_decompressor ? decompressor->num_components : 0);
+  }
+  leave_saying(library, RFM_JPEG_UNSUPPORTED, text);
 }
 
 static void on_error(j_common_ptr library) {
@@ -42,18 +79,37 @@ static void on_error(j_common_ptr library) {
     case JERR_IMAGE_TOO_BIG:
       leave(library, RFM_JPEG_TOO_LARGE);
       break;
+    case JERR_BAD_PRECISION:
+    case JERR_SOF_UNSUPPORTED:
+    case JERR_EMPTY_IMAGE:
+    case JERR_ARITH_NOTIMPL:
+    case JERR_CONVERSION_NOTIMPL: leave_unsupported(library); break;
     default: leave(library, RFM_JPEG_DAMAGED);
   }
 }
 
 /// The library warns and goes on with grey where data are missing. A face with a grey half is worse
 /// than none, so whatever means lost pixels is an error; the rest is harmless and ignored.
+///
+/// That the bytes ran out is harmless by itself: the decoder reads ahead, and perhaps only the end
+/// marker is missing. Bits that were needed and weren't there give JWRN_HIT_MARKER, and whole scans
+/// are missed by `require_every_scan`. An arithmetic decoder makes up bits without a word, so there
+/// nobody can tell.
 static void on_message(j_common_ptr library, int level) {
   if (level >= 0) return;
+  error_manager *errors = (error_manager *)library->err;
   switch (library->err->msg_code) {
     case JWRN_JPEG_EOF:
+      errors->ended = 1;
+      if (library->is_decompressor && ((j_decompress_ptr)library)->arith_code) {
+        leave(library, RFM_JPEG_DAMAGED);
+      }
+      break;
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
+#ifdef D_ARITH_CODING_SUPPORTED
+    case JWRN_ARITH_BAD_CODE:
+#endif
     case JWRN_MUST_RESYNC: leave(library, RFM_JPEG_DAMAGED); break;
     default: library->err->num_warnings++;
   }
@@ -65,6 +121,21 @@ static void on_progress(j_common_ptr library) {
   j_decompress_ptr decompressor = (j_decompress_ptr)library;
   if (library->is_decompressor && decompressor->input_scan_number > MAXIMUM_SCANS) {
     ERREXIT(library, JERR_BAD_PROG_SCRIPT);
+  }
+}
+
+/// Of a file in several scans that has no end marker: refuses it unless what was read leaves nothing
+/// that another scan could add.
+static void require_every_scan(j_decompress_ptr decompressor) {
+  error_manager *errors = (error_manager *)decompressor->err;
+  if (!errors->ended || !jpeg_has_multiple_scans(decompressor)) return;
+  for (int c = 0; c < decompressor->num_components; c++) {
+    int whole = decompressor->comp_info[c].quant_table != NULL;  // Kept from its first scan.
+    if (decompressor->progressive_mode) {
+      // Bits of every coefficient that are still to come; -1: all.
+      for (int k = 0; k < DCTSIZE2; k++) whole = whole && decompressor->coef_bits[c][k] == 0;
+    }
+    if (!whole) leave((j_common_ptr)decompressor, RFM_JPEG_DAMAGED);
   }
 }
 
@@ -116,6 +187,7 @@ rfm_jpeg_status rfm_jpeg_start(
   decompressor->scale_denom = 8;
   decompressor->dct_method = JDCT_ISLOW;
   jpeg_start_decompress(decompressor);
+  require_every_scan(decompressor);
   if (four) {
     reader->cmyk_row = malloc((size_t)decompressor->output_width * 4);
     if (!reader->cmyk_row) return RFM_JPEG_OUT_OF_MEMORY;
@@ -142,14 +214,13 @@ rfm_jpeg_status rfm_jpeg_read_row(
     return RFM_JPEG_DAMAGED;
   }
   if (reader->cmyk_row) {
-    // Files with Adobe's marker hold ink the wrong way round: 255 is none.
-    int inverted = decompressor->saw_Adobe_marker;
+    // Ink is stored the wrong way round, 255 is none. Adobe's marker says so, and files without it
+    // are taken to be the same, as by Pillow and OpenCV: hardly any program writes others.
     for (unsigned x = 0; x < decompressor->output_width; x++) {
       const uint8_t *ink = reader->cmyk_row + 4 * (size_t)x;
-      unsigned light = inverted ? ink[3] : 255u - ink[3];
+      unsigned light = ink[3];
       for (int c = 0; c < 3; c++) {
-        unsigned amount = inverted ? 255u - ink[c] : ink[c];
-        row[3 * (size_t)x + c] = (uint8_t)(light - multiply_255(amount, light));
+        row[3 * (size_t)x + c] = (uint8_t)(light - multiply_255(255u - ink[c], light));
       }
     }
   }

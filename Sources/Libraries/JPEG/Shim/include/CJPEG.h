@@ -14,6 +14,8 @@ typedef enum {
   /// Would need more memory than allowed.
   RFM_JPEG_TOO_LARGE = 2,
   RFM_JPEG_OUT_OF_MEMORY = 3,
+  /// A kind of JPEG that can't be decoded, though nothing is wrong with it; the message says which.
+  RFM_JPEG_UNSUPPORTED = 4,
 } rfm_jpeg_status;
 
 typedef struct rfm_jpeg_reader rfm_jpeg_reader;
@@ -29,7 +31,8 @@ rfm_jpeg_status rfm_jpeg_start(
     rfm_jpeg_reader *reader, int eighths, int64_t *width, int64_t *height,
     char message[RFM_JPEG_MESSAGE_SIZE]);
 
-/// The next row, width × 3 bytes of RGB whatever the colour space of the file.
+/// The next row, width × 3 bytes of RGB whatever the colour space of the file. A file that only
+/// lacks its end marker is whole; one that lacks a bit of the picture is damaged.
 rfm_jpeg_status rfm_jpeg_read_row(
     rfm_jpeg_reader *reader, uint8_t *row, char message[RFM_JPEG_MESSAGE_SIZE]);
 
