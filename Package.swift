@@ -44,7 +44,10 @@ let package = Package(
       name: "COneDNN", path: "Sources/Libraries/OneDNN/Shim",
       linkerSettings: [.linkedLibrary("dnnl")]),
     .target(name: "CJPEG", dependencies: ["JPEG"], path: "Sources/Libraries/JPEG/Shim"),
-    .target(name: "CPNG", dependencies: ["PNG"], path: "Sources/Libraries/PNG/Shim"),
+    // zlib unpacks texts; libpng needs it anyway.
+    .target(
+      name: "CPNG", dependencies: ["PNG"], path: "Sources/Libraries/PNG/Shim",
+      linkerSettings: [.linkedLibrary("z")]),
     .target(name: "CKernels"),
     .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
     .target(name: "CHostMemory", path: "Sources/Libraries/Linux/HostMemory"),

@@ -1,89 +1,99 @@
 /// How a camera was held: the orientation tag (0x0112) of EXIF 2.3, section 4.6.4. The value says
-/// where the stored first row and first column belong in the upright picture.
+/// where the stored first row and first column belong in the upright picture. `OrientationSearch` says
+/// where in a file it is looked for.
 enum ExifOrientation: Int, CaseIterable {
   case upright = 1
   case mirrored, upsideDown, flipped, transposed, turnedRight, transversed, turnedLeft
 
-  /// From the first APP1 segment with EXIF data before the picture's data.
-  static func ofJPEG(_ bytes: UnsafeRawBufferPointer) -> ExifOrientation {
-    var position = 2
-    while position + 4 <= bytes.count, bytes[position] == 0xFF {
-      let marker = bytes[position + 1]
-      if marker == 0xFF {  // padding
-        position += 1
-        continue
-      }
-      if marker == 0x01 || (0xD0...0xD8).contains(marker) {  // markers without content
-        position += 2
-        continue
-      }
-      if marker == 0xDA || marker == 0xD9 { break }
-      let length = Int(bytes[position + 2]) << 8 | Int(bytes[position + 3])
-      guard length >= 2, position + 2 + length <= bytes.count else { break }
-      if marker == 0xE1 {
-        let content = bytes[position + 4..<position + 2 + length]
-        if content.starts(with: exifHeader) {
-          return ofTIFF(UnsafeRawBufferPointer(rebasing: content.dropFirst(6)))
-        }
-      }
-      position += 2 + length
-    }
-    return .upright
-  }
-
-  /// From the chunk `eXIf`, before or after the picture's data.
-  static func ofPNG(_ bytes: UnsafeRawBufferPointer) -> ExifOrientation {
-    var position = 8
-    while position + 12 <= bytes.count {
-      let length = (0..<4).reduce(0) { $0 << 8 | Int(bytes[position + $1]) }
-      guard length <= bytes.count - position - 12 else { break }
-      let kind = bytes[position + 4..<position + 8]
-      if kind.elementsEqual("IEND".utf8) { break }
-      if kind.elementsEqual("eXIf".utf8) {
-        var content = bytes[position + 8..<position + 8 + length]
-        if content.starts(with: exifHeader) { content = content.dropFirst(6) }
-        return ofTIFF(UnsafeRawBufferPointer(rebasing: content))
-      }
-      position += 12 + length
-    }
-    return .upright
-  }
-
-  private static let exifHeader = Array("Exif\0\0".utf8)
-
-  /// The tag in the first directory of a TIFF structure; upright where there is none or it makes no
-  /// sense.
-  private static func ofTIFF(_ bytes: UnsafeRawBufferPointer) -> ExifOrientation {
-    guard bytes.count >= 8 else { return .upright }
+  /// The tag in the first directory of a TIFF structure; nil where there is none. What is stored but
+  /// makes no sense, and a header that is none of TIFF's, mean upright. As Pillow reads it: of several
+  /// numbers the first, of any type of number, and nothing behind an entry that lies outside.
+  init?(tiff bytes: UnsafeRawBufferPointer) {
+    if bytes.isEmpty { return nil }
     let littleEndian: Bool
-    switch (bytes[0], bytes[1]) {
-    case (0x49, 0x49): littleEndian = true
-    case (0x4D, 0x4D): littleEndian = false
-    default: return .upright
+    switch bytes.count >= 8 ? Array(bytes[..<4]) : [] {
+    case [0x49, 0x49, 42, 0], [0x49, 0x49, 0, 42]: littleEndian = true
+    case [0x4D, 0x4D, 0, 42], [0x4D, 0x4D, 42, 0]: littleEndian = false
+    default:
+      self = .upright
+      return
     }
-    func value(at offset: Int, bytes count: Int) -> Int? {
-      guard offset >= 0, offset + count <= bytes.count else { return nil }
+    func value(at offset: Int, bytes count: Int) -> UInt64? {
+      guard offset >= 0, offset <= bytes.count - count else { return nil }
       return (0..<count).reduce(0) {
-        $0 << 8 | Int(bytes[offset + (littleEndian ? count - 1 - $1 : $1)])
+        $0 << 8 | UInt64(bytes[offset + (littleEndian ? count - 1 - $1 : $1)])
       }
     }
-    guard value(at: 2, bytes: 2) == 42, let directory = value(at: 4, bytes: 4),
-      let entries = value(at: directory, bytes: 2)
-    else { return .upright }
+    func integer(at offset: Int, bytes count: Int) -> Int? {
+      value(at: offset, bytes: count).flatMap { Int(exactly: $0) }
+    }
+    guard let directory = integer(at: 4, bytes: 4), let entries = integer(at: directory, bytes: 2)
+    else { return nil }
+    var elsewhere = 0  // bytes of values that don't fit into their entry
     for entry in 0..<entries {
       let offset = directory + 2 + 12 * entry
-      guard let tag = value(at: offset, bytes: 2), let type = value(at: offset + 2, bytes: 2) else {
-        break
-      }
-      if tag == 0x0112 {
-        let width = type == 4 ? 4 : 2
-        guard type == 3 || type == 4, let stored = value(at: offset + 8, bytes: width) else {
-          break
+      guard offset <= bytes.count - 12, let tag = integer(at: offset, bytes: 2),
+        let number = integer(at: offset + 2, bytes: 2),
+        let count = integer(at: offset + 4, bytes: 4)
+      else { return nil }
+      guard let type = TIFFType(rawValue: number) else { continue }
+      let size = count * type.size
+      var place = offset + 8
+      if size > 4 {
+        elsewhere += size
+        if elsewhere > bytes.count { continue }
+        guard let stored = integer(at: offset + 8, bytes: 4), stored <= bytes.count - size else {
+          return nil
         }
-        return ExifOrientation(rawValue: stored) ?? .upright
+        place = stored
       }
+      guard tag == 0x0112, count > 0 else { continue }
+      self = Self.named(by: type, of: value(at: place, bytes: type.size) ?? 0, littleEndian)
+      return
     }
-    return .upright
+    return nil
+  }
+
+  /// The orientation that a number in `bits` means; upright where it means none.
+  private static func named(
+    by type: TIFFType, of bits: UInt64, _ littleEndian: Bool
+  ) -> ExifOrientation {
+    // The two halves of a fraction in the order of the file.
+    let (low, high) = (bits & 0xFFFF_FFFF, bits >> 32)
+    let (first, second) = littleEndian ? (low, high) : (high, low)
+    let number: Double
+    switch type {
+    case .byte, .text, .undefined: return .upright
+    case .signedByte: number = Double(Int8(truncatingIfNeeded: bits))
+    case .signedShort: number = Double(Int16(truncatingIfNeeded: bits))
+    case .signedLong: number = Double(Int32(truncatingIfNeeded: bits))
+    case .short, .long, .directory, .long8: number = Double(bits)
+    case .fraction: number = Double(first) / Double(second)
+    case .signedFraction:
+      number =
+        Double(Int32(truncatingIfNeeded: first)) / Double(Int32(truncatingIfNeeded: second))
+    case .float: number = Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
+    case .double: number = Double(bitPattern: bits)
+    }
+    return Int(exactly: number).flatMap { ExifOrientation(rawValue: $0) } ?? .upright
+  }
+}
+
+/// The types of values in TIFF 6.0, section 2, and its supplements.
+private enum TIFFType: Int {
+  case byte = 1
+  case text, short, long, fraction, signedByte, undefined, signedShort, signedLong, signedFraction
+  case float, double, directory
+  case long8 = 16
+
+  /// Bytes of one value.
+  var size: Int {
+    switch self {
+    case .byte, .text, .signedByte, .undefined: 1
+    case .short, .signedShort: 2
+    case .long, .signedLong, .float, .directory: 4
+    case .fraction, .signedFraction, .double, .long8: 8
+    }
   }
 }
 

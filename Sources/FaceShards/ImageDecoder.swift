@@ -16,13 +16,16 @@ public struct DecodingLimits: Sendable {
 
 /// JPEG, PNG and PNM to 8-bit RGB, told apart by content and not by the file's name.
 ///
-/// The pixels are those of Pillow's `ImageOps.exif_transpose(Image.open(…)).convert("RGB")`: EXIF
-/// orientation is applied, grey becomes three equal channels, palettes are looked up, alpha is
-/// dropped without blending in a background, 16-bit PNG samples lose their low byte. PNM samples of
-/// any `maxval` are scaled to 0 … 255 and rounded.
+/// The pixels are those of Pillow's `ImageOps.exif_transpose(Image.open(…)).convert("RGB")`: the
+/// orientation in EXIF or XMP is applied, grey becomes three equal channels, palettes are looked up,
+/// alpha is dropped without blending in a background, the inks of a CMYK JPEG are stored inverted
+/// whether or not Adobe's marker says so, and gamma and colour profiles change nothing. 16-bit PNG
+/// samples lose their low byte (Pillow clips those of grey pictures, which leaves them white). PNM
+/// samples of any `maxval` are scaled to 0 … 255 and rounded.
 ///
 /// A file that is cut short or corrupt is an error, not a picture with grey parts: the detector would
-/// learn the damage.
+/// learn the damage. A JPEG of which only the end marker is missing is whole. (In a PNG a chunk that
+/// says how to turn the picture may be missing with the end.)
 public enum ImageDecoder {
   /// Decodes a file. Throws ``ImageError``, which names it.
   public static func decode(path: String, limits: DecodingLimits = DecodingLimits()) throws

@@ -54,7 +54,7 @@ final class TemporaryFolder {
 @Suite struct ImageDecoderTests {
   @Test func everyKindOfFileDecodesToPillowsPixels() throws {
     let golden: [ImageGolden.Decoded] = try ImageGolden.load("decoded.json")
-    #expect(golden.count > 50)
+    #expect(golden.count > 90)
     for expected in golden {
       let image = try ImageDecoder.decode(
         path: ImageGolden.folder.appendingPathComponent(expected.file).path)
@@ -76,15 +76,17 @@ final class TemporaryFolder {
   }
 
   @Test(arguments: [
-    "jpeg-444.jpg", "jpeg-progressive.jpg", "jpeg-grey.jpg", "png-rgb-8.png", "png-rgb-16.png",
-    "png-rgba-8-interlaced.png", "pnm-4.pbm", "pnm-6.ppm", "pnm-6-maximum-1023.ppm", "pnm-3.ppm",
+    "jpeg-444.jpg", "jpeg-420.jpg", "jpeg-progressive.jpg", "jpeg-grey.jpg", "jpeg-restarts.jpg",
+    "jpeg-scans.jpg", "jpeg-arithmetic.jpg", "jpeg-cmyk.jpg", "png-rgb-8.png", "png-rgb-16.png",
+    "png-rgba-8-interlaced.png", "png-xmp-5-after-orientation.png", "pnm-4.pbm", "pnm-6.ppm",
+    "pnm-6-maximum-1023.ppm", "pnm-3.ppm",
   ])
   func aFileCutShortAnywhereIsAnErrorThatNamesIt(file: String) throws {
     let whole = try ImageGolden.bytes(file)
-    let isText = file == "pnm-3.ppm"
     // The last byte of a text file is white space that nobody misses; of its last number's digits
-    // some may be cut off unnoticed.
-    for length in 0..<whole.count - (isText ? 4 : 1) {
+    // some may be cut off unnoticed. The marker that ends a JPEG nobody misses either.
+    let free = file == "pnm-3.ppm" ? 4 : Self.endMarker(of: file)
+    for length in 0..<whole.count - max(free, 1) {
       do {
         _ = try ImageDecoder.decode(bytes: Array(whole[..<length]), name: "some/face")
         Issue.record("\(length) of \(whole.count) bytes of \(file) decoded")
@@ -92,6 +94,63 @@ final class TemporaryFolder {
         #expect(error.description.hasPrefix("some/face: "))
         #expect(!error.description.contains("\n"))
       }
+    }
+  }
+
+  /// Bytes of a marker that only says that the picture ends. An arithmetic decoder can't tell a
+  /// missing end from missing data.
+  private static func endMarker(of file: String) -> Int {
+    file.hasSuffix(".jpg") && !file.contains("arithmetic") ? 2 : 0
+  }
+
+  @Test(arguments: [
+    "jpeg-444.jpg", "jpeg-420.jpg", "jpeg-progressive.jpg", "jpeg-grey.jpg", "jpeg-restarts.jpg",
+    "jpeg-scans.jpg", "jpeg-cmyk.jpg", "jpeg-orientation-6.jpg",
+  ])
+  func aJPEGThatOnlyLacksItsEndMarkerIsWhole(file: String) throws {
+    let whole = try ImageGolden.bytes(file)
+    let picture = try ImageDecoder.decode(bytes: whole, name: file)
+    for missing in 1...2 {
+      let image = try ImageDecoder.decode(
+        bytes: Array(whole.dropLast(missing)), name: "\(file) without \(missing) bytes")
+      #expect(image == picture, "\(missing) bytes of \(file) missing")
+    }
+  }
+
+  /// Whole scans may be missing where the bytes that are there decode without complaint.
+  @Test(arguments: ["jpeg-progressive.jpg", "jpeg-scans.jpg"])
+  func aFileCutBetweenTwoScansIsDamaged(file: String) throws {
+    let whole = try ImageGolden.bytes(file)
+    let scans = (0..<whole.count - 1).filter { whole[$0] == 0xFF && whole[$0 + 1] == 0xDA }
+    #expect(scans.count > 2)
+    for (previous, scan) in zip(scans, scans.dropFirst()) {
+      // Before the scan's header, and before the last table that belongs to it.
+      let table = (previous..<scan).last { whole[$0] == 0xFF && whole[$0 + 1] == 0xC4 }
+      for length in [scan, table ?? scan] {
+        let error = try #require(throws: ImageError.self) {
+          try ImageDecoder.decode(bytes: Array(whole[..<length]), name: file)
+        }
+        #expect(error.description == "\(file): damaged JPEG: Premature end of JPEG file")
+      }
+    }
+  }
+
+  @Test func aKindOfJPEGThatCannotBeReadIsCalledByItsName() throws {
+    let whole = try ImageGolden.bytes("jpeg-444.jpg")
+    let frame = try #require(
+      (0..<whole.count - 1).first { whole[$0] == 0xFF && whole[$0 + 1] == 0xC0 })
+    for (offset, byte, words) in [
+      (4, UInt8(12), "12 bits, only 8"), (1, 0xC3, "0xC3: lossless"), (1, 0xC5, "hierarchical"),
+      (6, 0, "a height or width of 0 (DNL"),
+    ] {
+      var bytes = whole
+      bytes[frame + offset] = byte
+      let error = try #require(throws: ImageError.self) {
+        try ImageDecoder.decode(bytes: bytes, name: "odd.jpg")
+      }
+      #expect(error.reason == .notAnImage)
+      #expect(error.detail.hasPrefix("a kind of JPEG that can't be read: "), "\(error)")
+      #expect(error.description.contains(words), "\(error)")
     }
   }
 
@@ -197,6 +256,56 @@ final class TemporaryFolder {
       bytes[tag + 8] = value
       #expect(try ImageDecoder.decode(bytes: bytes, name: "odd") == upright)
     }
+  }
+
+  /// The orientations in odd packets of XMP; nil: none.
+  @Test(
+    arguments: [
+      ("tiff:Orientation=\"6\"", 6), ("<tiff:Orientation>3</tiff:Orientation>", 3),
+      ("tiff:Orientation=\"x\" tiff:Orientation=\"8\"", 8), ("tiff:Orientation=\"0\"", 1),
+      ("tiff:Orientation=\"9\"", 1), ("tiff:Orientation='6'", nil), ("tiff:Orientation=\"", nil),
+      ("tiff:Orientation = \"6\"", nil), ("tiff:Orientation>", nil), ("tiff:Orientation", nil),
+      ("tiff:Orientationtiff:Orientation=\"2\"", 2), ("exif:Orientation=\"6\"", nil), ("", nil),
+      ("tiff:Orientation=tiff:Orientation>5", 5),
+    ] as [(String, Int?)])
+  func theFirstOrientationOfAnXMPPacketCounts(packet: String, expected: Int?) {
+    let found = Array(packet.utf8).withUnsafeBytes { ExifOrientation.ofXMP($0)?.rawValue }
+    #expect(found == expected)
+  }
+
+  /// The bytes of a raw profile; nil: it is none.
+  @Test(
+    arguments: [
+      ("\nexif\n 3\n0A1b\nfF\n", [0x0A, 0x1B, 0xFF]), ("\nexif\n 99\n0a\n", [0x0A]),
+      ("\nexif\n 2\n0\na\n", [0x0A]), ("\nexif\n 2\n0a 0b\t\n", [0x0A, 0x0B]),
+      ("\nexif\n 2\n0 a\n", nil), ("\nexif\n 2\n0a0\n", nil), ("\nexif\n 2\n0g\n", nil),
+      ("\nexif\n", []), ("", []),
+    ] as [(String, [UInt8]?)])
+  func aRawProfileIsHexadecimal(text: String, expected: [UInt8]?) {
+    #expect(ExifOrientation.bytesOfProfile(Array(text.utf8)) == expected)
+  }
+
+  /// A text may claim to be an orientation and unpack to anything.
+  @Test func textsThatUnpackToMuchAreLeftAside() throws {
+    // Forty times three megabytes of zeros, which take three kilobytes each.
+    var png = try ImageGolden.bytes("png-xmp-7-compressed-orientation.png")
+    let upright = try ImageDecoder.decode(bytes: ImageGolden.bytes("png-rgb-8.png"), name: "plain")
+    #expect(try ImageDecoder.decode(bytes: png, name: "turned") != upright)
+    let image = RGBImage(
+      width: 1 << 14, height: 64, pixels: [UInt8](repeating: 0, count: 3 << 20))
+    let zeros = try PNGCodec.encode(image, level: 9)
+    let packed = try #require(zeros.firstRange(of: Array("IDAT".utf8)))
+    let length = zeros[packed.lowerBound - 4..<packed.lowerBound].reduce(0) { $0 << 8 | Int($1) }
+    let content =
+      Array("XML:com.adobe.xmp\0\u{1}\0\0\0".utf8)
+      + zeros[packed.upperBound..<packed.upperBound + length]
+    // Its checksum is wrong, which nobody asks of a chunk that changes no pixel.
+    let chunk =
+      withUnsafeBytes(of: UInt32(content.count).bigEndian) { Array($0) } + Array("iTXt".utf8)
+      + content + [0, 0, 0, 0]
+    let end = png.count - 12
+    png.insert(contentsOf: (0..<40).flatMap { _ in chunk }, at: end)
+    #expect(png.withUnsafeBytes { ExifOrientation.ofPNG($0) } == .transversed)
   }
 
   @Test func encodedPNGDecodesToTheSamePixels() throws {

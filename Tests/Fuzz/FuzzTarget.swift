@@ -18,9 +18,11 @@ enum FuzzTarget: String, CaseIterable {
   case metrics
   case png
   case pnm
+  case profile
   case prototypes
   case safetensors
   case shard
+  case xmp
 
   /// Takes one input after another. What it throws at itself is a finding.
   func parser() -> (UnsafeRawBufferPointer) -> Void {
@@ -34,6 +36,14 @@ enum FuzzTarget: String, CaseIterable {
         _ = ExifOrientation.ofJPEG(input)
         _ = ExifOrientation.ofPNG(input)
       }
+    case .profile:
+      { input in
+        guard let bytes = ExifOrientation.bytesOfProfile(Array(input)) else { return }
+        precondition(2 * bytes.count <= input.count, "more bytes than digits")
+        _ = bytes.withUnsafeBytes { ExifOrientation(tiff: $0) }
+        _ = ExifOrientation(tiff: input)
+      }
+    case .xmp: { input in _ = ExifOrientation.ofXMP(input) }
     case .jpeg, .png, .pnm: { input in Self.image(input) }
     case .checkpoint: Self.onFile("state.json", of: Self.withDigest) { Self.checkpoint($0) }
     case .metrics:

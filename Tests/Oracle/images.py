@@ -4,6 +4,8 @@ Writes small image files of every kind to Tests/FaceShardsTests/Golden/Images, w
 them to decoded.json there, and Pillow's bilinear resizing of a pattern to resized.json.
 
     python3 Tests/Oracle/images.py
+
+Needs jpegtran (Debian: libjpeg-turbo-progs), which codes a JPEG in ways that Pillow does not.
 """
 
 import base64
@@ -11,6 +13,8 @@ import io
 import json
 import pathlib
 import struct
+import subprocess
+import tempfile
 import zlib
 
 import numpy as np
@@ -38,7 +42,7 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(samples, depth, colour, interlace=False, before=()):
+def png(samples, depth, colour, interlace=False, before=(), after=()):
     """`samples` [height, width, channels] of `depth` bits, by the specification, unfiltered."""
     height, width, channels = samples.shape
 
@@ -68,7 +72,8 @@ def png(samples, depth, colour, interlace=False, before=()):
         data = rows(samples)
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, int(interlace))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunk(*c) for c in before)
-            + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b""))
+            + chunk(b"IDAT", zlib.compress(data)) + b"".join(chunk(*c) for c in after)
+            + chunk(b"IEND", b""))
 
 
 def exif(orientation, order="<"):
@@ -77,6 +82,60 @@ def exif(orientation, order="<"):
             + struct.pack(order + "HHII", 0x0100, 4, 1, WIDTH)
             + struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
             + struct.pack(order + "I", 0))
+
+
+def segments(content, *added, without=()):
+    """The JPEG with segments (marker, bytes) after its first marker, and without others."""
+    position, kept = 2, b""
+    while content[position + 1] != 0xDA:
+        length = struct.unpack(">H", content[position + 2 : position + 4])[0]
+        if content[position + 1] not in without:
+            kept += content[position : position + 2 + length]
+        position += 2 + length
+    new = b"".join(bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+                   for marker, data in added)
+    return content[:2] + new + kept + content[position:]
+
+
+def named(content, identifiers):
+    """The JPEG with other component identifiers."""
+    changed = bytearray(content)
+    frame, scan = content.find(b"\xff\xc0"), content.find(b"\xff\xda")
+    for i, identifier in enumerate(identifiers):
+        changed[frame + 10 + 3 * i] = changed[scan + 5 + 2 * i] = identifier
+    return bytes(changed)
+
+
+def coded(content, *options, scans=None):
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as script:
+        if scans:
+            script.write(scans)
+            script.flush()
+            options += ("-scans", script.name)
+        return subprocess.run(["jpegtran", *options], input=content, capture_output=True,
+                              check=True).stdout
+
+
+def xmp(orientation, element=False):
+    if element:
+        inside = f"><tiff:Orientation>{orientation}</tiff:Orientation></rdf:Description>"
+    else:
+        inside = f' tiff:Orientation="{orientation}"/>'
+    return ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>'
+            '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/"'
+            f"{inside}</rdf:RDF></x:xmpmeta>").encode()
+
+
+def profile(data):
+    """As ImageMagick writes it: the kind, the number of bytes, lines of 36 bytes."""
+    digits = data.hex()
+    lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
+    return f"\nexif\n{len(data):8}\n{lines}\n".encode()
+
+
+def international(key, text, compressed=False):
+    return (b"iTXt", key + b"\0" + bytes([compressed, 0]) + b"\0\0"
+            + (zlib.compress(text) if compressed else text))
 
 
 def saved(image, **options):
@@ -100,6 +159,60 @@ for orientation in range(1, 9):
     files[f"jpeg-orientation-{orientation}.jpg"] = (
         saved(picture, format="jpeg", subsampling=0,
               exif=b"Exif\0\0" + exif(orientation, "<>"[orientation % 2])), None)
+
+# Colour spaces told by Adobe's marker, by names of components, or not at all.
+plain = saved(picture, format="jpeg", subsampling=0, quality=90)
+inks = saved(picture.convert("CMYK"), format="jpeg", quality=90)
+files["jpeg-cmyk-no-marker.jpg"] = (segments(inks, without=[0xEE]), None)
+for transform in (0, 2):
+    adobe = b"Adobe\0\x64\0\0\0\0" + bytes([transform])
+    files[f"jpeg-inks-adobe-{transform}.jpg"] = (
+        segments(inks, (0xEE, adobe), without=[0xEE]), None)
+    files[f"jpeg-rgb-adobe-{transform}.jpg"] = (
+        segments(plain, (0xEE, adobe), without=[0xE0]), None)
+for identifiers in (b"RGB", b"\0\1\2"):
+    files[f"jpeg-names-{identifiers.hex()}.jpg"] = (
+        named(segments(plain, without=[0xE0]), identifiers), None)
+# Processes that Pillow reads and does not write.
+files["jpeg-arithmetic.jpg"] = (coded(plain, "-arithmetic"), None)
+files["jpeg-scans.jpg"] = (coded(plain, scans="0;\n1;\n2;\n"), None)
+
+# Where else an orientation may stand, and what goes before what.
+header, packet = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+none = exif(6).replace(struct.pack("<HH", 0x0112, 3), struct.pack("<HH", 0x0113, 3))
+late = exif(8, ">")
+for name, added in {
+    "xmp-6": [packet + xmp(6)], "xmp-8-element": [packet + xmp(8, True)],
+    "xmp-9": [packet + xmp(9)], "xmp-twice": [packet + xmp(3), packet + xmp(6)],
+    "xmp-extension": [b"http://ns.adobe.com/xmp/extension/\0" + xmp(6)],
+    "exif-1-xmp-6": [packet + xmp(6), header + exif(1)],
+    "exif-0-xmp-6": [header + exif(0), packet + xmp(6)],
+    "exif-none-xmp-6": [header + none, packet + xmp(6)],
+    "exif-continued": [header + late[:30], header + late[30:]],
+    "exif-twice": [header + exif(3), header + exif(6)], "exif-two-headers": [header * 2 + late],
+}.items():
+    files[f"jpeg-{name}-orientation.jpg"] = (
+        segments(plain, *((0xE1, content) for content in added)), None)
+key, raw = b"XML:com.adobe.xmp", b"Raw profile type exif"
+for name, (before, after) in {
+    "xmp-6": ([international(key, xmp(6))], []),
+    "xmp-7-compressed": ([international(key, xmp(7, True), True)], []),
+    "xmp-5-after": ([], [international(key, xmp(5))]),
+    "profile-6": ([(b"tEXt", raw + b"\0" + profile(header + exif(6)))], []),
+    "profile-8-compressed": (
+        [(b"zTXt", raw + b"\0\0" + zlib.compress(profile(header + exif(8, ">"))))], []),
+    "profile-3-after": ([], [(b"tEXt", raw + b"\0" + profile(header + exif(3)))]),
+    "profile-6-xmp-8": (
+        [international(key, xmp(8)), (b"tEXt", raw + b"\0" + profile(header + exif(6)))], []),
+    "profile-none-xmp-8": (
+        [international(key, xmp(8)), (b"tEXt", raw + b"\0" + profile(header + none))], []),
+    "exif-1-profile-6": (
+        [(b"tEXt", raw + b"\0" + profile(header + exif(6))), (b"eXIf", exif(1))], []),
+    "exif-twice": ([(b"eXIf", exif(3))], [(b"eXIf", exif(6))]),
+    "profile-app1": ([(b"tEXt", b"Raw profile type APP1\0" + profile(header + exif(6)))], []),
+    "comment": ([(b"tEXt", b"Comment\0" + xmp(6))], []),
+}.items():
+    files[f"png-{name}-orientation.png"] = (png(rgb, 8, 2, before=before, after=after), None)
 
 grey16 = (np.arange(HEIGHT * WIDTH, dtype=np.uint32) * 163 % 65536).reshape(HEIGHT, WIDTH, 1)
 rgb16 = (rgb.astype(np.uint32) * 257 + np.arange(WIDTH)[None, :, None] * 11) % 65536
@@ -126,6 +239,14 @@ for interlace in (False, True):
     files[f"png-rgba-16{tail}"] = (
         png(np.concatenate([rgb16, grey16], 2), 16, 6, interlace), None)
 files["png-rgb-key.png"] = (png(rgb, 8, 2, before=[(b"tRNS", b"\0\1\0\2\0\3")]), None)
+for name, added in {
+    "gamma": [(b"gAMA", struct.pack(">I", 100000)), (b"sBIT", bytes([5, 6, 5]))],
+    "background": [(b"bKGD", b"\0\1\0\2\0\3")],
+}.items():
+    files[f"png-rgb-8-{name}.png"] = (png(rgb, 8, 2, before=added), None)
+files["png-grey-8-key.png"] = (png(ramp % 256, 8, 0, before=[(b"tRNS", b"\0\x10")]), None)
+files["png-palette-4-short.png"] = (
+    png(ramp % 16, 4, 3, before=[(b"PLTE", palette[0][1][:15])]), None)
 files["png-orientation-6.png"] = (png(rgb, 8, 2, before=[(b"eXIf", exif(6, ">"))]), None)
 
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <png.h>
+#include <zlib.h>
 
 enum {
   MAXIMUM_SIDE = 1000000,
@@ -126,6 +127,28 @@ rfm_png_status rfm_png_finish(rfm_png_reader *reader, char message[RFM_PNG_MESSA
   if (setjmp(png_jmpbuf(reader->png))) return reader->report.status;
   png_read_end(reader->png, NULL);
   return RFM_PNG_OK;
+}
+
+rfm_png_status rfm_png_inflate(
+    const uint8_t *bytes, size_t length, uint8_t *out, size_t capacity, size_t *written) {
+  *written = 0;
+  z_stream stream = {0};
+  if (length > UINT32_MAX || capacity > UINT32_MAX) return RFM_PNG_TOO_LARGE;
+  if (inflateInit(&stream) != Z_OK) return RFM_PNG_OUT_OF_MEMORY;
+  stream.next_in = (Bytef *)bytes;
+  stream.avail_in = (uInt)length;
+  stream.next_out = out;
+  stream.avail_out = (uInt)capacity;
+  int status = inflate(&stream, Z_SYNC_FLUSH);
+  *written = capacity - stream.avail_out;
+  rfm_png_status result = RFM_PNG_OK;
+  if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) {
+    result = RFM_PNG_DAMAGED;
+  } else if (status != Z_STREAM_END && stream.avail_out == 0) {
+    result = RFM_PNG_TOO_LARGE;
+  }
+  inflateEnd(&stream);
+  return result;
 }
 
 void rfm_png_close(rfm_png_reader *reader) {

@@ -36,6 +36,11 @@ rfm_png_status rfm_png_finish(rfm_png_reader *reader, char message[RFM_PNG_MESSA
 
 void rfm_png_close(rfm_png_reader *reader);
 
+/// Unpacks a compressed text of a chunk (zlib's format). `RFM_PNG_OK` with what there is where the
+/// data are cut short; `RFM_PNG_TOO_LARGE` where it would be more than `capacity` bytes.
+rfm_png_status rfm_png_inflate(
+    const uint8_t *bytes, size_t length, uint8_t *out, size_t capacity, size_t *written);
+
 /// Encodes `pixels` [height, width, channels] (1: grey, 3: RGB), 8 bits. `level` is zlib's, 0 … 9.
 /// `*bytes` is to be freed by `rfm_png_free`.
 rfm_png_status rfm_png_encode(
