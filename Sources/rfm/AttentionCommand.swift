@@ -18,7 +18,7 @@ struct AttentionCommand: RankCommand {
   @OptionGroup var data: DataOptions
   @OptionGroup var watchdog: WatchdogOptions
 
-  @Option(help: "The HDF5 file to write.")
+  @Option(help: "The HDF5 file to write.", transform: pathToWrite)
   var output: String
 
   @Option(help: "fam: Forgery Attention Map. cam: class activation map, fake minus real.")

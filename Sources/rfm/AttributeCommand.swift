@@ -24,10 +24,12 @@ struct AttributeCommand: RankCommand {
   @OptionGroup var data: DataOptions
   @OptionGroup var watchdog: WatchdogOptions
 
-  @Option(help: "The prototypes, from rfm prototypes or a checkpoint's prototypes.h5.")
+  @Option(
+    help: "The prototypes, from rfm prototypes or a checkpoint's prototypes.h5.",
+    transform: pathToRead)
   var prototypes: String
 
-  @Option(help: "Folder for attribution.json; made if it isn't there.")
+  @Option(help: "Folder for attribution.json; made if it isn't there.", transform: pathToWrite)
   var output: String
 
   func run(_ communicator: Communicator) throws {

@@ -61,12 +61,12 @@ struct BenchmarkCommand: RankCommand {
   @Option(
     help: ArgumentHelp(
       "With --scaling: a step of one rank that rfm benchmark --json measured. Default: measure it "
-        + "now.", valueName: "file"))
+        + "now.", valueName: "file"), transform: pathToRead)
   var step: String?
   @Option(
     help: ArgumentHelp(
       "With --scaling: a network that rfm benchmark --allreduce --json measured. Default: common "
-        + "ones.", valueName: "file"))
+        + "ones.", valueName: "file"), transform: pathToRead)
   var reduction: String?
   @Option(help: "With --scaling: how gradients travel, none or bfloat16.")
   var compression = Configuration.Communication.Compression.none

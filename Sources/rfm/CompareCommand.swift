@@ -28,7 +28,9 @@ struct CompareCommand: ParsableCommand {
         rfm compare --config configs/compare.yaml --resume
       """)
 
-  @Option(help: "YAML file, as for train; augmentation.method in it does not matter.")
+  @Option(
+    help: "YAML file, as for train; augmentation.method in it does not matter.",
+    transform: pathToRead)
   var config: String
 
   @Option(help: "Overrides one key, such as training.steps=100. May be given several times.")
@@ -50,10 +52,12 @@ struct CompareCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Test shards: paths or patterns. Default: data.test of the configuration.",
-      valueName: "glob"))
+      valueName: "glob"), transform: pathToRead)
   var data: [String] = []
 
-  @Option(help: "Folder of the comparison. Default: the folder of the configuration's run.")
+  @Option(
+    help: "Folder of the comparison. Default: the folder of the configuration's run.",
+    transform: pathToWrite)
   var output: String?
 
   @Flag(help: "Continue the comparison that is in the folder, or begin it.")

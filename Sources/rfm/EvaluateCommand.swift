@@ -25,7 +25,8 @@ struct EvaluateCommand: RankCommand {
   @OptionGroup var data: DataOptions
   @OptionGroup var watchdog: WatchdogOptions
 
-  @Option(help: "Folder for metrics.json and scores.csv; made if it isn't there.")
+  @Option(
+    help: "Folder for metrics.json and scores.csv; made if it isn't there.", transform: pathToWrite)
   var output: String
 
   @Flag(inversion: .prefixedNo, help: "Measure localisation where shards have masks.")

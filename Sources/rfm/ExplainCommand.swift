@@ -29,13 +29,16 @@ struct ExplainCommand: RankCommand {
   @Argument(
     help: ArgumentHelp(
       "Image files, folders, or - for an image or a list of files on standard input.",
-      valueName: "image"))
+      valueName: "image"), transform: pathToRead)
   var images: [String]
 
-  @Option(help: "Folder for the pictures; made if it isn't there. Without it none are drawn.")
+  @Option(
+    help: "Folder for the pictures; made if it isn't there. Without it none are drawn.",
+    transform: pathToWrite)
   var output: String?
 
-  @Option(help: "A prototypes file. Default: the checkpoint's own, if it has one.")
+  @Option(
+    help: "A prototypes file. Default: the checkpoint's own, if it has one.", transform: pathToRead)
   var prototypes: String?
 
   @Option(help: "Images at least this likely to be fake are called fake.")

@@ -26,7 +26,8 @@ struct InspectCommand: RankCommand {
         rfm inspect --verify runs/demo/checkpoints/best data/test-00000.h5
       """)
 
-  @Argument(help: ArgumentHelp("Files and folders to look at.", valueName: "path"))
+  @Argument(
+    help: ArgumentHelp("Files and folders to look at.", valueName: "path"), transform: pathToRead)
   var paths: [String]
 
   @Flag(help: "Read everything, and verify all checksums and digests.")

@@ -34,10 +34,12 @@ struct PackCommand: RankCommand {
         mpirun -np 4 rfm pack --input faces --output shards --split train=0.8,validation=0.1,test=0.1
       """)
 
-  @Option(help: ArgumentHelp("Folder of images.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Folder of images.", valueName: "dir"), transform: pathToRead)
   var input: String
 
-  @Option(help: ArgumentHelp("Folder for the shards, SPLIT-NNNNN.h5.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Folder for the shards, SPLIT-NNNNN.h5.", valueName: "dir"),
+    transform: pathToWrite)
   var output: String
 
   @Option(help: ArgumentHelp("Height and width of the packed images.", valueName: "pixels"))

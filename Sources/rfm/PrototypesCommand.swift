@@ -24,7 +24,7 @@ struct PrototypesCommand: RankCommand {
   @OptionGroup var data: DataOptions
   @OptionGroup var watchdog: WatchdogOptions
 
-  @Option(help: "The HDF5 file to write; the heatmaps go beside it.")
+  @Option(help: "The HDF5 file to write; the heatmaps go beside it.", transform: pathToWrite)
   var output: String
 
   @Option(help: "Fake images of each method that are averaged.")

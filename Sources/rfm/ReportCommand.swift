@@ -18,19 +18,23 @@ struct ReportCommand: RankCommand {
         mpirun -np 2 rfm report runs/demo --data 'd/test-*.h5' --output test.html
       """)
 
-  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
+  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"), transform: pathToRead)
   var folder: String
 
-  @Option(help: "best, latest, or a checkpoint folder. Default: the best, or else the latest.")
+  @Option(
+    help: "best, latest, or a checkpoint folder. Default: the best, or else the latest.",
+    transform: pathToRead)
   var checkpoint: String?
 
   @Option(
     help: ArgumentHelp(
       "Shards: paths or patterns, quoted so that the shell leaves them alone ('d/test-*.h5'). May "
-        + "be given several times. Default: the run's validation shards.", valueName: "glob"))
+        + "be given several times. Default: the run's validation shards.", valueName: "glob"),
+    transform: pathToRead)
   var data: [String] = []
 
-  @Option(help: "The page to write. Default: report.html in the run folder.")
+  @Option(
+    help: "The page to write. Default: report.html in the run folder.", transform: pathToWrite)
   var output: String?
 
   @Option(help: "Images that are scored at the most, about; a quarter as many fakes are mapped.")

@@ -11,9 +11,29 @@ extension AttentionKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 extension Degradation: ExpressibleByArgument {}
 
+/// A path that is read, with `~` and variables replaced where no shell did.
+@Sendable func pathToRead(_ argument: String) throws -> String {
+  try usable { try PathExpansion.expandUnlessThere(argument) }
+}
+
+/// A path that is written, likewise.
+@Sendable func pathToWrite(_ argument: String) throws -> String {
+  try usable { try PathExpansion.expand(argument) }
+}
+
+private func usable(_ path: () throws -> String) throws -> String {
+  do {
+    return try path()
+  } catch let failure as PathExpansion.Failure {
+    throw ValidationError(failure.description)
+  }
+}
+
 /// Which detector a command applies.
 struct DetectorOptions: ParsableArguments {
-  @Option(help: "A checkpoint folder (runs/NAME/checkpoints/best), or a .safetensors file.")
+  @Option(
+    help: "A checkpoint folder (runs/NAME/checkpoints/best), or a .safetensors file.",
+    transform: pathToRead)
   var checkpoint: String
 
   @Option(help: "What a bare .safetensors file holds; a checkpoint says so itself.")
@@ -41,7 +61,7 @@ struct DataOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Shards: paths or patterns, quoted so that the shell leaves them alone ('d/test-*.h5'). May "
-        + "be given several times.", valueName: "glob"))
+        + "be given several times.", valueName: "glob"), transform: pathToRead)
   var data: [String]
 }
 

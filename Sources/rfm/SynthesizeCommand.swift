@@ -29,7 +29,9 @@ struct SynthesizeCommand: RankCommand {
         mpirun -n 8 rfm synthesize --output /shared/faces --images-per-class 50000 --size 256
       """)
 
-  @Option(help: ArgumentHelp("Folder for the shards; made if missing.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Folder for the shards; made if missing.", valueName: "dir"),
+    transform: pathToWrite)
   var output: String
 
   @Option(

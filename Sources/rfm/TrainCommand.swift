@@ -26,7 +26,9 @@ struct TrainCommand: ParsableCommand {
       \(Configuration.help)
       """)
 
-  @Option(help: "YAML file; every key but the data paths has a default, the paper's.")
+  @Option(
+    help: "YAML file; every key but the data paths has a default, the paper's.",
+    transform: pathToRead)
   var config: String
 
   @Option(help: "Overrides one key, such as training.steps=100. May be given several times.")

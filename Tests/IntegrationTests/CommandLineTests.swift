@@ -97,6 +97,70 @@ extension Jobs {
       }
     }
 
+    /// Between quotes the shell leaves `~` and variables to us, and nobody wants folders called so.
+    @Test func pathsThatNoShellExpandedAreExpandedOrRefused() throws {
+      let folder = try TestFolder()
+      let run = { (output: String) in
+        try Job.run(
+          "rfm",
+          ["synthesize", "--output", output, "--images-per-class", "15", "--size", "64"],
+          environment: ["HOME": folder.path, "RFM_TEST_FOLDER": folder.path],
+          directory: folder.path)
+      }
+      for (output, made) in [
+        ("~/home", "home"), ("${RFM_TEST_FOLDER}/a", "a"), ("$RFM_TEST_FOLDER/b$$c", "b$c"),
+      ] {
+        let outcome = try run(output)
+        #expect(outcome.succeeded, "\(outcome)")
+        #expect(folder.everything.contains("\(made)/train-00000.h5"), "\(folder.names())")
+      }
+      for (output, words) in [
+        ("~nobody/x", "'~nobody' is not expanded"),
+        ("${RFM_TEST_UNSET}/x", "RFM_TEST_UNSET is not set"),
+      ] {
+        let outcome = try run(output)
+        #expect(outcome.status == 64, "\(outcome)")
+        #expect(outcome.standardError.contains("--output"), "\(outcome)")
+        #expect(outcome.standardError.contains(words), "\(outcome)")
+      }
+      #expect(folder.names().sorted() == ["a", "b$c", "home"], "\(folder.names())")
+
+      // A pattern needs quotes; a file that is there is meant as it is.
+      let name = folder.file("x$RFM_TEST_UNSET.h5")
+      try FileManager.default.copyItem(atPath: folder.file("a/test-00000.h5"), toPath: name)
+      for path in [name, "~/a/test-00000.h5", "${RFM_TEST_FOLDER}/a/test-00000.h5"] {
+        let outcome = try Job.run(
+          "rfm", ["inspect", path],
+          environment: ["HOME": folder.path, "RFM_TEST_FOLDER": folder.path])
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+    }
+
+    /// Every option and argument that takes a path.
+    @Test(arguments: [
+      ["train", "--config", "~x"], ["compare", "--config", "~x"],
+      ["compare", "--config", "c", "--data", "~x"], ["compare", "--config", "c", "--output", "~x"],
+      ["pack", "--input", "~x", "--output", "o"], ["pack", "--input", "i", "--output", "~x"],
+      ["synthesize", "--output", "~x"], ["inspect", "~x"],
+      ["evaluate", "--checkpoint", "~x", "--data", "d", "--output", "o"],
+      ["evaluate", "--checkpoint", "c", "--data", "~x", "--output", "o"],
+      ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "~x"],
+      ["attention", "--checkpoint", "c", "--data", "d", "--output", "~x"],
+      ["prototypes", "--checkpoint", "c", "--data", "d", "--output", "~x"],
+      ["attribute", "--checkpoint", "c", "--data", "d", "--prototypes", "~x", "--output", "o"],
+      ["attribute", "--checkpoint", "c", "--data", "d", "--prototypes", "p", "--output", "~x"],
+      ["explain", "--checkpoint", "c", "~x"],
+      ["explain", "--checkpoint", "c", "--output", "~x", "i"],
+      ["explain", "--checkpoint", "c", "--prototypes", "~x", "i"],
+      ["report", "~x"], ["report", "r", "--checkpoint", "~x"], ["report", "r", "--data", "~x"],
+      ["report", "r", "--output", "~x"], ["benchmark", "--scaling", "--step", "~x"],
+      ["benchmark", "--scaling", "--reduction", "~x"],
+    ]) func everyPathIsExpanded(arguments: [String]) throws {
+      let outcome = try Job.run("rfm", arguments)
+      #expect(outcome.status == 64, "\(outcome)")
+      #expect(outcome.standardError.contains("'~x' is not expanded"), "\(outcome)")
+    }
+
     @Test func aSettingWithoutValueIsWrongUsage() throws {
       let outcome = try TinyRuns().train("x", ["training.steps"], ranks: 2)
       #expect(outcome.isRefusal(64, "--set training.steps", "section.key=value"), "\(outcome)")
