@@ -7,6 +7,8 @@ public struct ConfigurationKey: Sendable {
   public let kind: Kind
   /// Whether `null` is a value.
   public let isOptional: Bool
+  /// Whether its texts are paths, in which `~` and variables are replaced.
+  public let namesFiles: Bool
   /// One line.
   public let documentation: String
   public let effect: Effect
@@ -124,6 +126,15 @@ public enum ConfigurationValue: Sendable, Equatable {
     }
   }
 
+  /// The paths that ``PathExpansion`` makes these of.
+  var escaped: ConfigurationValue {
+    switch self {
+    case .text(let path): .text(PathExpansion.escape(path))
+    case .list(let paths): .list(paths.map(PathExpansion.escape))
+    default: self
+    }
+  }
+
   /// The value in an error message.
   var shown: String {
     switch self {
@@ -187,7 +198,7 @@ extension ConfigurationKey {
   typealias Path<Value> = WritableKeyPath<Configuration, Value> & Sendable
 
   private init(
-    _ path: String, _ kind: Kind, optional: Bool = false, _ effect: Effect,
+    _ path: String, _ kind: Kind, optional: Bool = false, _ effect: Effect, files: Bool = false,
     _ documentation: String,
     get: @escaping @Sendable (Configuration) -> ConfigurationValue,
     set: @escaping @Sendable (inout Configuration, ConfigurationValue) -> Void
@@ -196,6 +207,7 @@ extension ConfigurationKey {
     self.kind = kind
     self.isOptional = optional
     self.effect = effect
+    self.namesFiles = files
     self.documentation = documentation
     self.get = get
     self.set = set
@@ -206,9 +218,10 @@ extension ConfigurationKey {
   }
 
   static func text(
-    _ path: String, _ place: Path<String>, effect: Effect = .result, _ documentation: String
+    _ path: String, _ place: Path<String>, effect: Effect = .result, files: Bool = false,
+    _ documentation: String
   ) -> Self {
-    Self(path, .text, effect, documentation) {
+    Self(path, .text, effect, files: files, documentation) {
       .text($0[keyPath: place])
     } set: {
       guard case .text(let text) = $1 else { unexpected($1) }
@@ -217,9 +230,10 @@ extension ConfigurationKey {
   }
 
   static func optionalText(
-    _ path: String, _ place: Path<String?>, effect: Effect = .result, _ documentation: String
+    _ path: String, _ place: Path<String?>, effect: Effect = .result, files: Bool = false,
+    _ documentation: String
   ) -> Self {
-    Self(path, .text, optional: true, effect, documentation) {
+    Self(path, .text, optional: true, effect, files: files, documentation) {
       $0[keyPath: place].map { .text($0) } ?? .none
     } set: {
       switch $1 {
@@ -231,9 +245,10 @@ extension ConfigurationKey {
   }
 
   static func texts(
-    _ path: String, _ place: Path<[String]>, effect: Effect = .result, _ documentation: String
+    _ path: String, _ place: Path<[String]>, effect: Effect = .result, files: Bool = false,
+    _ documentation: String
   ) -> Self {
-    Self(path, .texts, optional: true, effect, documentation) {
+    Self(path, .texts, optional: true, effect, files: files, documentation) {
       $0[keyPath: place].isEmpty ? .none : .list($0[keyPath: place])
     } set: {
       switch $1 {

@@ -11,7 +11,9 @@ extension Configuration {
     .text(
       "run.name", \.run.name, effect: .harmless,
       "Name of the run, and of its folder below run.directory."),
-    .text("run.directory", \.run.directory, effect: .harmless, "Folder that holds the runs."),
+    .text(
+      "run.directory", \.run.directory, effect: .harmless, files: true,
+      "Folder that holds the runs."),
     .integer(
       "run.seed", \.run.seed, 0...Int.max,
       "What every random draw starts from: order, crops, flips, erasing, initial weights."),
@@ -25,13 +27,13 @@ extension Configuration {
         + "report does."),
 
     .texts(
-      "data.train", \.data.train,
+      "data.train", \.data.train, files: true,
       "Training shards: a file pattern such as \"d/train-*.h5\", or a list of them. Required."),
     .texts(
-      "data.validation", \.data.validation, effect: .harmless,
+      "data.validation", \.data.validation, effect: .harmless, files: true,
       "Validation shards, likewise; null: no evaluation and no prototypes while training."),
     .texts(
-      "data.test", \.data.test, effect: .harmless,
+      "data.test", \.data.test, effect: .harmless, files: true,
       "Test shards, likewise, for rfm compare; no training looks at them."),
     .texts(
       "data.exclude_methods", \.data.excludeMethods,
@@ -69,7 +71,7 @@ extension Configuration {
       "The detector: xception, or xception-tiny, the same topology narrow and shallow for smoke "
         + "runs."),
     .optionalText(
-      "model.weights", \.model.weights,
+      "model.weights", \.model.weights, files: true,
       "Safetensors file with weights to begin from, such as ImageNet's; null: He initialisation."),
 
     .choice(

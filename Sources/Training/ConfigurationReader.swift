@@ -40,9 +40,26 @@ extension Configuration {
     var bytes = [UInt8](repeating: 0, count: reader.size)
     let count = try bytes.withUnsafeMutableBytes { try reader.read(into: $0, at: 0) }
     guard let text = String(validating: bytes[..<count], as: UTF8.self) else {
-      throw ConfigurationError(place: path, problem: "is not UTF-8 text")
+      throw notUTF8(bytes[..<count], path: path)
     }
     return try parse(text, name: path, overrides: overrides)
+  }
+
+  /// What is in a file that is not UTF-8.
+  private static func notUTF8(_ bytes: ArraySlice<UInt8>, path: String) -> ConfigurationError {
+    if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+      return ConfigurationError(place: path, problem: "is UTF-16 text; save it as UTF-8")
+    }
+    var line = 1
+    var start = bytes.startIndex
+    while let end = bytes[start...].firstIndex(of: 10),
+      String(validating: bytes[start..<end], as: UTF8.self) != nil
+    {
+      line += 1
+      start = end + 1
+    }
+    return ConfigurationError(
+      place: "\(path):\(line)", problem: "is not UTF-8 text; save it as UTF-8")
   }
 
   /// Reads a configuration from YAML.
@@ -50,24 +67,31 @@ extension Configuration {
   /// - Parameters:
   ///   - name: what error messages call the text.
   ///   - overrides: see ``load(path:overrides:)``.
+  ///   - environment: where paths find their variables; see ``PathExpansion``.
   public static func parse(
-    _ yaml: String, name: String, overrides: [String] = []
+    _ yaml: String, name: String, overrides: [String] = [],
+    environment: @escaping PathExpansion.Environment = PathExpansion.processEnvironment
   ) throws -> Configuration {
+    var yaml = yaml
+    if yaml.unicodeScalars.first == "\u{FEFF}" { yaml.unicodeScalars.removeFirst() }
+    let text = ConfigurationText(yaml)
     var configuration = Configuration()
-    var given = ConfigurationAssignments(file: name)
-    if let root = try document(yaml, name: name) {
-      try given.collect(root, section: "")
-    }
+    var given = ConfigurationAssignments(file: name, text: text, environment: environment)
+    let root = try document(yaml, text, name: name)
+    if let root { try given.collect(root, section: "") }
     try given.apply(to: &configuration)
-    var fromArguments = ConfigurationAssignments(file: name)
+    var fromArguments = ConfigurationAssignments(file: name, text: text, environment: environment)
     for argument in overrides { try fromArguments.collect(argument) }
     try fromArguments.apply(to: &configuration)
     try configuration.check(
-      places: given.places.merging(fromArguments.places) { $1 }, file: name)
+      places: given.places.merging(fromArguments.places) { $1 }, file: name,
+      isEmpty: root == nil)
     return configuration
   }
 
-  private static func document(_ yaml: String, name: String) throws -> Node? {
+  private static func document(
+    _ yaml: String, _ text: ConfigurationText, name: String
+  ) throws -> Node? {
     // The parser bounds depth, but a tower of aliases would still unfold without end. Nobody
     // needs them here; a few characters that look like one (in a file pattern) do no harm.
     var aliases = 0
@@ -85,17 +109,47 @@ extension Configuration {
     do {
       return try Parser(yaml: yaml, encoding: .utf8).singleRoot()
     } catch let error as YamlError {
+      func invalid(_ line: Int, _ problem: String) -> ConfigurationError {
+        ConfigurationError(place: "\(name):\(line)", problem: "is not valid YAML: \(problem)")
+      }
       switch error {
+      case .composer(_, "but found another document", let mark, _):
+        throw invalid(
+          mark.line, "another document begins here; a configuration is one, without '---' inside")
+      case .scanner(let context?, "found unexpected end of stream", _, _),
+        .scanner(let context?, "found unexpected document indicator", _, _):
+        throw invalid(context.mark.line, "a text in quotes begins here and does not end")
+      case .scanner(_, "found unknown escape character", let mark, _):
+        throw invalid(
+          mark.line,
+          "a backslash in double quotes begins an escape such as \\n; write \\\\, or the text in "
+            + "single quotes")
       case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
         .composer(_, let problem, let mark, _):
-        throw ConfigurationError(
-          place: "\(name):\(mark.line)", problem: "is not valid YAML: \(printable(problem))")
+        if let found = text.explanation(at: mark.line) {
+          throw invalid(found.line, "\(printable(problem)): \(found.words)")
+        }
+        let words =
+          switch problem {
+          case "mapping values are not allowed in this context", "did not find expected key":
+            "the line's indentation fits no line above, or a colon is too many"
+          case "did not find expected <document start>":
+            "there is text behind the end of the document"
+          default: printable(problem)
+          }
+        throw invalid(mark.line, words)
       case .reader(let problem, _, _, _):
-        throw ConfigurationError(place: name, problem: "is not valid YAML: \(printable(problem))")
+        guard let found = text.forbiddenCharacter() else {
+          throw ConfigurationError(
+            place: name, problem: "is not valid YAML: \(printable(problem))")
+        }
+        throw invalid(found.line, found.words)
       case .duplicatedKeysInMapping(let duplicates, let context):
+        let mark = context.mark
+        let again = text.repetition(ofKeyAt: mark.line, column: mark.column)
         throw ConfigurationError(
-          place: "\(name):\(context.mark.line)", key: duplicates.sorted().first,
-          problem: "appears twice")
+          place: "\(name):\(mark.line)", key: duplicates.sorted().first,
+          problem: "appears twice" + (again.map { ", here and on line \($0)" } ?? ""))
       default:
         throw ConfigurationError(place: name, problem: "is not valid YAML")
       }
@@ -103,12 +157,15 @@ extension Configuration {
   }
 
   /// Rules that concern several keys.
-  private func check(places: [String: String], file: String) throws {
+  private func check(places: [String: String], file: String, isEmpty: Bool) throws {
     func refuse(_ key: String, _ problem: String) -> ConfigurationError {
       ConfigurationError(place: places[key] ?? file, key: key, problem: problem)
     }
     guard !data.train.isEmpty else {
-      throw refuse("data.train", "is required: name the training shards, such as \"d/train-*.h5\"")
+      throw refuse(
+        "data.train",
+        "is required: name the training shards, such as \"d/train-*.h5\""
+          + (isEmpty ? "; the file is empty" : ""))
     }
     for (key, texts) in [
       ("data.train", data.train), ("data.validation", data.validation), ("data.test", data.test),
@@ -145,20 +202,35 @@ extension Configuration {
 /// Values for keys, collected from one source (the file, or the command line) and applied at once.
 private struct ConfigurationAssignments {
   let file: String
+  private let text: ConfigurationText
+  private let environment: PathExpansion.Environment
   private var assignments: [(key: ConfigurationKey, value: ConfigurationValue)] = []
   /// Where each key was given.
   private(set) var places: [String: String] = [:]
 
-  init(file: String) { self.file = file }
+  init(
+    file: String, text: ConfigurationText, environment: @escaping PathExpansion.Environment
+  ) {
+    self.file = file
+    self.text = text
+    self.environment = environment
+  }
 
   /// Collects what stands in a YAML mapping.
   mutating func collect(_ node: Node, section: String) throws {
     if let scalar = node.scalar, isNull(scalar) { return }
     guard let mapping = node.mapping else {
+      var problem = "must be a section with keys, " + describeKeys(of: section)
+      if node.sequence != nil {
+        problem += "; it is a list: write the keys without '- '"
+      } else if let text = node.scalar?.string {
+        problem +=
+          "; it is the text '\(printable(text, limit: 60))'"
+        let advice = ConfigurationText.oddCharacter(in: text) ?? ConfigurationText.colonAdvice(text)
+        if let advice { problem += ": \(advice)" }
+      }
       throw ConfigurationError(
-        place: place(node), key: section.isEmpty ? nil : section,
-        problem: "must be a section with keys, "
-          + describeKeys(of: section))
+        place: place(node), key: section.isEmpty ? nil : section, problem: problem)
     }
     for (keyNode, value) in mapping {
       guard let name = keyNode.scalar?.string else {
@@ -171,10 +243,12 @@ private struct ConfigurationAssignments {
         try collect(value, section: path)
       } else if let key = Configuration.keysByPath[path] {
         do {
-          assignments.append((key, try key.accept(valueOf(value, for: key))))
+          assignments.append((key, try accepted(valueOf(value, for: key), by: key)))
         } catch let refusal as ConfigurationKey.Refusal {
+          let advice = value.scalar.flatMap { key.advice(for: $0.string) }
           throw ConfigurationError(
-            place: place(value), key: path, problem: refusal.reason)
+            place: place(value), key: path,
+            problem: refusal.reason + (advice.map { "; \($0)" } ?? ""))
         }
         places[path] = place(keyNode)
       } else {
@@ -209,9 +283,11 @@ private struct ConfigurationAssignments {
         })
     }
     do {
-      assignments.append((key, try key.accept(value)))
+      if !text.hasPrefix("\"") { try refuseOddText(text, for: key) }
+      assignments.append((key, try accepted(value, by: key)))
     } catch let refusal as ConfigurationKey.Refusal {
-      throw ConfigurationError(place: place, key: path, problem: refusal.reason)
+      let advice = key.advice(for: text).map { "; \($0)" } ?? ""
+      throw ConfigurationError(place: place, key: path, problem: refusal.reason + advice)
     }
     places[path] = place
   }
@@ -241,21 +317,77 @@ private struct ConfigurationAssignments {
     scalar.style == .plain || scalar.style == .any
   }
 
+  /// The value as the key takes it, with `~` and variables of paths replaced.
+  private func accepted(
+    _ value: ConfigurationValue, by key: ConfigurationKey
+  ) throws -> ConfigurationValue {
+    let value = try key.accept(value)
+    guard key.namesFiles else { return value }
+    do {
+      switch value {
+      case .text(let path):
+        return .text(try PathExpansion.expand(path, environment: environment))
+      case .list(let paths):
+        return .list(try paths.map { try PathExpansion.expand($0, environment: environment) })
+      default: return value
+      }
+    } catch let failure as PathExpansion.Failure {
+      throw ConfigurationKey.Refusal(reason: failure.description)
+    }
+  }
+
+  /// Refuses a text without quotes that was surely meant otherwise.
+  private func refuseOddText(_ text: String, for key: ConfigurationKey) throws {
+    switch key.kind {
+    case .text, .texts: break
+    case .boolean, .integer, .number, .choice: return
+    }
+    if let odd = ConfigurationText.oddEnd(of: text) {
+      throw ConfigurationKey.Refusal(reason: "is '\(printable(text))': \(odd)")
+    }
+    if key.isOptional, ["none", "nil", "undefined"].contains(text.lowercased()) {
+      throw ConfigurationKey.Refusal(
+        reason: "is '\(text)': write null where nothing is meant, or the name in quotes")
+    }
+  }
+
+  /// Refuses what YAML takes off a scalar without a word: a tag, or an anchor with nothing behind it.
+  private func refuseDecoration(_ scalar: Node.Scalar) throws {
+    let beginning = scalar.mark.flatMap { text.character(line: $0.line, column: $0.column) }
+    let isAnchor = beginning == "&" && scalar.string.isEmpty
+    guard beginning == "!" || isAnchor else { return }
+    let sign = isAnchor ? "& (an anchor)" : "! (a tag)"
+    throw ConfigurationKey.Refusal(
+      reason: "begins with \(sign), which YAML takes away; put the value in quotes")
+  }
+
   private func valueOf(_ node: Node, for key: ConfigurationKey) throws -> ConfigurationValue {
     if let scalar = node.scalar {
+      try refuseDecoration(scalar)
+      if isPlain(scalar) { try refuseOddText(scalar.string, for: key) }
       return self.scalar(scalar.string, isPlain: isPlain(scalar), for: key)
     }
     if let sequence = node.sequence, case .texts = key.kind {
       return .list(
         try sequence.map {
-          guard let text = $0.scalar?.string else {
+          guard let scalar = $0.scalar else {
             throw ConfigurationKey.Refusal(reason: "must be \(key.allowed)")
           }
-          return text
+          try refuseDecoration(scalar)
+          if isPlain(scalar), let odd = ConfigurationText.oddEnd(of: scalar.string) {
+            throw ConfigurationKey.Refusal(reason: "holds '\(printable(scalar.string))': \(odd)")
+          }
+          return scalar.string
         })
     }
     let what = node.sequence == nil ? "a section" : "a list"
-    throw ConfigurationKey.Refusal(reason: "must be \(key.allowed), not \(what)")
+    var reason = "must be \(key.allowed), not \(what)"
+    switch key.kind {
+    case .text, .texts:
+      reason += "; a text that begins with '\(node.sequence == nil ? "{" : "[")' needs quotes"
+    default: break
+    }
+    throw ConfigurationKey.Refusal(reason: reason)
   }
 
   /// The meaning of a scalar: in quotes it is a text; else what the key asks for decides, so that
@@ -279,8 +411,21 @@ private struct ConfigurationAssignments {
     case "false", "False", "FALSE": return .boolean(false)
     default: break
     }
-    if let number = Int(text) { return .integer(number) }
-    // Not "0x10", "nan" or "infinity", which Double would take.
+    if let number = Int(text) {
+      // 010 is eight to readers of YAML 1.1 and ten to those of 1.2.
+      let digits = text.drop { $0 == "+" || $0 == "-" }
+      if digits.hasPrefix("0"), let octal = Int(digits, radix: 8), octal != Int(digits) {
+        return .text(text)
+      }
+      return .integer(number)
+    }
+    if case .integer = key.kind, text.hasPrefix("0x"),
+      text.utf8.dropFirst(2).allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+      let number = Int(text.dropFirst(2), radix: 16)
+    {
+      return .integer(number)
+    }
+    // Not "nan", "infinity" or hexadecimal fractions, which Double would take.
     if text.utf8.allSatisfy({ byte in "0123456789+-.eE".utf8.contains(byte) }),
       let number = Double(text), number.isFinite
     {
@@ -304,6 +449,14 @@ private struct ConfigurationAssignments {
   }
 
   private func unknown(_ path: String, place: String) -> ConfigurationError {
+    let section = Configuration.sections.last { path.utf8.starts(with: "\($0).".utf8) }
+    let given = section.map { String(path.unicodeScalars.dropFirst($0.utf8.count + 1)) } ?? path
+    let advice =
+      ConfigurationText.oddCharacter(in: path)
+      ?? (given.contains(":") ? ConfigurationText.colonAdvice(given) : nil)
+    if let advice {
+      return ConfigurationError(place: place, key: path, problem: "unknown key: \(advice)")
+    }
     // The last part decides, wherever it belongs: `training.learning_rate` was meant to be
     // `training.optimizer.learning_rate`.
     let name = path.split(separator: ".").last.map(String.init) ?? path

@@ -16,7 +16,8 @@ extension Configuration {
       open = sections
       let indent = String(repeating: "  ", count: sections.count)
       lines.append("\(indent)# \(key.documentation)")
-      lines.append("\(indent)\(key.name): \(key.get(self).yaml)")
+      let value = key.get(self)
+      lines.append("\(indent)\(key.name): \((key.namesFiles ? value.escaped : value).yaml)")
     }
     return lines.joined(separator: "\n") + "\n"
   }

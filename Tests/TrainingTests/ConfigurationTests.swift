@@ -153,6 +153,95 @@ import Testing
     ("run: {seed: *x}", "c.yaml:1", "undefined alias"),
     ("\u{1}", "c.yaml", "not valid YAML"),
     ("run: {\"a\\e[0mb\": 1}", "c.yaml:1: run.a\\u{1b}[0mb", "unknown key"),
+    // Characters that look like others.
+    ("data:\n\tcrop: 64", "c.yaml:2: is not valid YAML", "indented by a tab; write spaces"),
+    ("data:\n  crop: 64\n \tflip: true", "c.yaml:3: is not valid", "indented by a tab"),
+    (
+      "data:\n\u{A0}\u{A0}crop: 64", "c.yaml:2: ", "unknown key: there is a no-break space (U+00A0)"
+    ),
+    ("data:\n  crop:\u{A0}64\n", "c.yaml:2: ", "no-break space (U+00A0); write a plain one"),
+    ("data:\n  crop:\u{A0}64\n  flip: true", "c.yaml:2: is not valid", "no-break space (U+00A0)"),
+    ("data:\n  crop: 64\u{A0}", "c.yaml:2: data.crop: must be a whole", "no-break space (U+00A0)"),
+    ("run: {directory: \u{3000}r}", "c.yaml:1: run.directory", "an odd space (U+3000)"),
+    ("data\u{FF1A}\n  crop: 64", "c.yaml:1: is not valid", "a full-width colon (U+FF1A)"),
+    (
+      "run: {directory: \u{201C}r\u{201D}}", "c.yaml:1: run.directory: is '\u{201C}r", "typographic"
+    ),
+    (
+      "data: {validation: [\u{201C}v.h5\u{201D}]}", "c.yaml:1: data.validation", "typographic quote"
+    ),
+    (
+      "data:\n  \u{2018}crop\u{2019}: 64", "c.yaml:2: data.", "typographic quote \u{2018}; write \""
+    ),
+    ("run: {seed: 1}\n\u{FEFF}data: {crop: 64}", "c.yaml:2: is not valid", "byte-order mark"),
+    ("run: {seed: 1}\n\u{0}", "c.yaml:2: is not valid YAML", "control character (U+0000)"),
+    // Values that begin with a sign of YAML's.
+    (
+      "data:\n  test: *.h5", "c.yaml:2: is not valid",
+      "is an alias in YAML; put it in quotes: \"*.h5\""
+    ),
+    ("data:\n  test:\n    - a\n    - *.h5", "c.yaml:4: is not valid", "in quotes: \"*.h5\""),
+    ("data: {test: [a, **/b.h5]}", "c.yaml:1: is not valid", "in quotes: \"**/b.h5\""),
+    ("data: {test: *test}", "c.yaml:1: is not valid", "begins with '*' is an alias"),
+    ("data:\n  test: &a.h5", "c.yaml:2: is not valid", "is an anchor in YAML"),
+    ("data: {test: &t}", "c.yaml:1: data.test: begins with &", "put the value in quotes"),
+    ("data: {test: !t a.h5}", "c.yaml:1: data.test: begins with !", "put the value in quotes"),
+    ("data: {test: [!t a.h5]}", "c.yaml:1: data.test: begins with !", "put the value in quotes"),
+    ("data:\n  test: %t/a.h5", "c.yaml:2: is not valid", "'%' is not allowed in YAML"),
+    ("data:\n  test: @a.h5", "c.yaml:2: is not valid", "in quotes: \"@a.h5\""),
+    ("data:\n  test: `pwd`/a.h5", "c.yaml:2: is not valid", "'`' is not allowed"),
+    ("data:\n  test: {a,b}/*.h5", "c.yaml:2: is not valid", "in quotes: \"{a,b}/*.h5\""),
+    ("data:\n  test: [ab]*.h5\n  crop: 64", "c.yaml:2: is not valid", "in quotes: \"[ab]*.h5\""),
+    ("data:\n  test: >a.h5", "c.yaml:2: is not valid", "a text of several lines"),
+    ("data:\n  test: \"a.h5\n  crop: 64", "c.yaml:2: is not valid", "begins here and does not end"),
+    ("run:\n  directory: \"C:\\data\"", "c.yaml:2: is not valid", "backslash in double quotes"),
+    // A colon without a space, or none.
+    (
+      "training:\n  steps:100", "c.yaml:2: training: must be", "space behind it: write 'steps: 100'"
+    ),
+    ("training:\n  steps:100\n  threads: 4", "c.yaml:2: is not valid", "write 'steps: 100'"),
+    ("training:\n  threads: 4\n  steps:100", "c.yaml:3: is not valid", "write 'steps: 100'"),
+    ("training:\n  steps:100\n  threads:4", "c.yaml:2: training: must", "write 'steps: 100'"),
+    ("training: {steps:100}", "c.yaml:1: training.steps:100: unknown", "write 'steps: 100'"),
+    ("training:{steps: 100}", "c.yaml:1: training:{steps: unknown key", "the colon needs a space"),
+    ("training:\n  steps = 100", "c.yaml:2: training: must", "write 'steps: 100'"),
+    ("training\n  steps: 100", "c.yaml:1: is not valid", "'training' needs a colon behind it"),
+    // What is no mapping, or too many.
+    ("- run:\n    seed: 1", "c.yaml:1: must be a section", "it is a list: write the keys without"),
+    ("hello", "c.yaml:1: must be a section", "it is the text 'hello'"),
+    ("run: {seed: 1}\n---\n", "c.yaml:2: is not valid", "another document begins here"),
+    ("run: {seed: 1}\n...\ndata: {}", "c.yaml:3: is not valid", "behind the end of the document"),
+    (
+      "run:\n  seed: 1\n  name: a\n  seed: 2", "c.yaml:2: seed: appears twice", "here and on line 4"
+    ),
+    ("run:\n  seed: 1\ndata:\n  crop: 64\nrun:\n", "c.yaml:1: run: appears twice", "on line 5"),
+    ("run:\r\n  seed: 1\r\n  seed: 2\r\n", "c.yaml:2: seed: appears twice", "here and on line 3"),
+    ("run:\r\n  seed: 1\r\n  sed: 2\r\n", "c.yaml:3: run.sed: unknown key", "'run.seed'?"),
+    ("run:\n  seed: 1\n name: a", "c.yaml:3: is not valid", "indentation fits no line above"),
+    // Numbers and words.
+    ("training: {steps: 2_000}", "c.yaml:1: training.steps", "'2_000'; write 2000"),
+    ("training:\n  steps: 2,000", "c.yaml:2: training.steps", "'2,000'; write 2000"),
+    ("training: {steps: 1e3}", "c.yaml:1: training.steps", "not 1000.0; write 1000"),
+    ("training: {steps: 100k}", "c.yaml:1: training.steps", "write 100000"),
+    ("training: {steps: \"5\"}", "c.yaml:1: training.steps", "take its quotes away"),
+    ("training: {threads: auto}", "c.yaml:1: training.threads", "write null"),
+    ("run: {seed: 017}", "c.yaml:1: run.seed", "write 17, or 15 if that is meant"),
+    ("run: {seed: 0o17}", "c.yaml:1: run.seed", "write 15"),
+    ("data: {crop: 64px}", "c.yaml:1: data.crop", "write 64"),
+    ("data: {mean: \u{2212}1}", "c.yaml:1: data.mean", "write -1"),
+    ("augmentation: {probability: 50%}", "c.yaml:1: augmentation.probability", "write 0.5"),
+    ("augmentation:\n  probability: 0,5", "c.yaml:2: augmentation.probability", "write 0.5"),
+    ("data: {flip: yes}", "c.yaml:1: data.flip", "write true"),
+    ("data: {flip: Off}", "c.yaml:1: data.flip", "write false"),
+    ("data: {flip: \"true\"}", "c.yaml:1: data.flip", "take its quotes away"),
+    ("model: {weights: None}", "c.yaml:1: model.weights: is 'None'", "write null"),
+    // Paths.
+    ("run: {directory: ~nobody/r}", "c.yaml:1: run.directory: '~nobody' is not", "'./~nobody'"),
+    ("model: {weights: \"${RFM_UNSET}/w\"}", "c.yaml:1: model.weights", "RFM_UNSET is not set"),
+    (
+      "data: {test: [a, \"$RFM_UNSET/t\"]}", "c.yaml:1: data.test", "RFM_UNSET is not set; a dollar"
+    ),
+    ("data: {test: \"${A:-b}\"}", "c.yaml:1: data.test: '${' begins no variable", "written $$"),
   ]
 
   @Test(arguments: mistakes.indices)
@@ -163,6 +252,76 @@ import Testing
     #expect(error.description.contains(words), "\(error)")
     #expect(!error.description.contains("\n") && !error.description.contains("\u{1b}"))
     #expect(error.exitStatus == .badData)
+  }
+
+  @Test func aByteOrderMarkAndOtherLineEndsAreAccepted() throws {
+    let expected = try parse("data:\n  train: a.h5\n  crop: 64\n")
+    #expect(try parse("\u{FEFF}data:\n  train: a.h5\n  crop: 64\n") == expected)
+    #expect(try parse("data:\r\n  train: a.h5\r\n  crop: 64\r\n") == expected)
+    #expect(try parse("\u{FEFF}data:\r\n  train: a.h5\r\n  crop: 64\r\n") == expected)
+    #expect(try parse("---\ndata:\n  train:\ta.h5\n  crop: 64\t# wide\n...\n") == expected)
+    #expect(try parse("data: {train: \"*.h5\"}").data.train == ["*.h5"])
+    #expect(try parse("data: {train: d/*.h5}\nrun: {seed: 0x10}").run.seed == 16)
+    #expect(try parse("data: {train: \"none\", test: 'None'}").data.test == ["None"])
+  }
+
+  @Test func homeAndVariablesInPathsAreReplaced() throws {
+    let variables = ["HOME": "/home/a", "DATA": "/d", "_x1": "y", "PRICE": "5$DATA", "EMPTY": ""]
+    func read(_ yaml: String, _ overrides: String...) throws -> Configuration {
+      try Configuration.parse(yaml, name: "c.yaml", overrides: overrides) { variables[$0] }
+    }
+    let configuration = try read(
+      """
+      run: {directory: "~/runs", name: demo}
+      data:
+        train: ["${DATA}/*.h5", "$DATA/$_x1.h5", ~/t.h5]
+        validation: a~b/~c/$1/$/x$$DATA.h5
+        test: ./~x
+        exclude_methods: ["$DATA"]
+      model: {weights: "~"}
+      """, "data.test=~/${_x1}z/[$]a.h5")
+    #expect(configuration.run.folder == "/home/a/runs/demo")
+    #expect(configuration.data.train == ["/d/*.h5", "/d/y.h5", "/home/a/t.h5"])
+    #expect(configuration.data.validation == ["a~b/~c/$1/$/x$DATA.h5"])
+    #expect(configuration.data.test == ["/home/a/yz/[$]a.h5"])
+    #expect(configuration.data.excludeMethods == ["$DATA"])
+    #expect(configuration.model.weights == "/home/a")
+    // What a run's folder keeps is read as it is, wherever and with whatever variables.
+    #expect(
+      try Configuration.parse(configuration.yaml, name: "c.yaml") { _ in nil } == configuration)
+    // Nor is a variable's value replaced a second time.
+    let price = try read("data: {train: \"${PRICE}\"}")
+    #expect(price.data.train == ["5$DATA"])
+    #expect(try Configuration.parse(price.yaml, name: "c.yaml") { _ in nil } == price)
+    for (path, words) in [
+      ("${EMPTY}/x", "EMPTY is empty"), ("${NO}/x", "NO is not set"), ("$NO", "NO is not set"),
+      ("${DATA", "begins no variable"), ("${}", "begins no variable"), ("~a", "not expanded"),
+    ] {
+      let error = try #require(throws: ConfigurationError.self) {
+        try read("data: {train: a}", "run.directory=\(path)")
+      }
+      #expect(error.description.hasPrefix("--set run.directory=\(path): run.directory: "))
+      #expect(error.description.contains(words), "\(error)")
+    }
+    let homeless = try #require(throws: ConfigurationError.self) {
+      try Configuration.parse("data: {train: ~/a}", name: "c.yaml") { _ in nil }
+    }
+    #expect(homeless.description == "c.yaml:1: data.train: the variable HOME is not set")
+    let tilde = try #require(throws: ConfigurationError.self) {
+      try Configuration.parse("data: {train: $D/a}", name: "c.yaml") { _ in "~/d" }
+    }
+    #expect(tilde.description.contains("the variable D is '~/d', whose '~' no shell expanded"))
+  }
+
+  @Test func aFileThatIsThereUnderTheVeryNameIsMeant() throws {
+    let folder = TemporaryFolder()
+    let name = folder("a$RFM_UNSET.jpg")
+    #expect(throws: PathExpansion.Failure.self) { try PathExpansion.expandUnlessThere(name) }
+    try Data().write(to: URL(fileURLWithPath: name))
+    #expect(try PathExpansion.expandUnlessThere(name) == name)
+    #expect(throws: PathExpansion.Failure.self) { try PathExpansion.expand(name) }
+    #expect(try PathExpansion.expandUnlessThere("-") == "-")
+    #expect(try PathExpansion.expandUnlessThere("~/x") { _ in "/h" } == "/h/x")
   }
 
   @Test func mistakesInArgumentsNameTheArgument() throws {
@@ -190,8 +349,17 @@ import Testing
   @Test func aFileThatIsNoConfigurationIsRefused() throws {
     let folder = TemporaryFolder()
     #expect(throws: (any Error).self) { try Configuration.load(path: folder("missing")) }
-    try Data([0xff, 0xfe, 0x00]).write(to: URL(fileURLWithPath: folder("binary")))
-    #expect(throws: ConfigurationError.self) { try Configuration.load(path: folder("binary")) }
+    for (bytes, words) in [
+      ([0xFF, 0xFE, 0x64, 0x00], ": is UTF-16 text; save it as UTF-8"),
+      ([0xFE, 0xFF, 0x00, 0x64], ": is UTF-16 text; save it as UTF-8"),
+      (Array("# a\n# caf".utf8) + [0xE9, 0x0A], ":2: is not UTF-8 text; save it as UTF-8"),
+    ] as [([UInt8], String)] {
+      try Data(bytes).write(to: URL(fileURLWithPath: folder("binary")))
+      let error = try #require(throws: ConfigurationError.self) {
+        try Configuration.load(path: folder("binary"))
+      }
+      #expect(error.description == folder("binary") + words)
+    }
     try Data(count: 2 << 20).write(to: URL(fileURLWithPath: folder("large")))
     #expect(throws: ConfigurationError.self) { try Configuration.load(path: folder("large")) }
     try Data(Self.documented.utf8).write(to: URL(fileURLWithPath: folder("good")))
