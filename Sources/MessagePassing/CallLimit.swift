@@ -18,8 +18,8 @@ final class CallLimit: Sendable {
   ///   - exitStatus: of the process that is ended, and so of the job.
   /// - Returns: nil where there is nothing to wait for: a single rank, or no limit.
   init?(_ operation: String, limit: Double, setting: String, exitStatus: Int32) {
-    guard limit > 0, MessagePassing.launcherSize > 1 else { return nil }
-    let rank = MessagePassing.launcherRank ?? 0
+    guard limit > 0, MessagePassing.size > 1 else { return nil }
+    let rank = MessagePassing.rank
     WatchingThread { [self] in
       let pause = min(max(limit / 20, 0.02), 1)
       var (waited, last) = (0.0, monotonicSeconds)

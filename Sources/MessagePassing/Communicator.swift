@@ -74,7 +74,7 @@ public final class Communicator: Sendable {
     let granted = try MessagePassing.start()
     if granted < needing {
       throw MPIError(
-        operation: "MPI_Init_thread", rank: MessagePassing.launcherRank,
+        operation: "MPI_Init_thread", rank: MessagePassing.rank,
         text: "this MPI library grants only \(granted), but \(needing) is needed; "
           + "use one that was built with thread support, such as Debian's openmpi-bin")
     }
@@ -86,7 +86,7 @@ public final class Communicator: Sendable {
     var handle: Int64 = 0
     try MPIError.check(
       rfm_mpi_duplicate(rfm_mpi_world(), &handle), "MPI_Comm_dup",
-      rank: MessagePassing.launcherRank)
+      rank: MessagePassing.rank)
     return try Communicator(
       describing: handle, pieceLimit: Int(Int32.max), arrivals: .world)
   }

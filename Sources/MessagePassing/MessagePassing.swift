@@ -1,5 +1,6 @@
 import COpenMPI
 import Glibc
+import Synchronization
 
 /// The life of MPI in this process: start, end, and the end that takes every rank along.
 public enum MessagePassing {
@@ -25,39 +26,78 @@ public enum MessagePassing {
   }
 
   private static let started: Result<ThreadSupport, MPIError> = Result { () throws(MPIError) in
-    _ = launcherRank  // read before Open MPI adds to the environment
+    _ = launcher  // read before Open MPI adds to the environment
     // Without mpirun Open MPI would start a daemon beside the process, only ever used to spawn
     // further processes, which we never do.
-    if !isLaunched { setenv("OMPI_MCA_ess_singleton_isolated", "1", 0) }
+    if launcher?.handsOver != true {
+      setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)
+      // It would take the step of a process that works alone for a mistake, and end it.
+      if getenv("PMIX_RANK") == nil {
+        unsetenv("SLURM_STEPID")
+        unsetenv("SLURM_STEP_ID")
+      }
+    }
     // Open MPI reduces in place along a binomial tree unless told otherwise: all the data, up and
     // down, 2 log₂ R times. Rabenseifner's algorithm moves them twice, however many ranks there are.
     setenv("OMPI_MCA_coll_libnbc_iallreduce_algorithm", "3", 0)
     var granted: Int32 = 0
     try MPIError.check(rfm_mpi_initialise(&granted), "MPI_Init_thread", rank: nil)
+    var (rank, size): (Int32, Int32) = (0, 1)
+    try MPIError.check(rfm_mpi_rank(rfm_mpi_world(), &rank), "MPI_Comm_rank", rank: nil)
+    try MPIError.check(rfm_mpi_size(rfm_mpi_world(), &size), "MPI_Comm_size", rank: Int(rank))
+    worldRank.store(Int(rank), ordering: .relaxed)
+    worldSize.store(Int(size), ordering: .releasing)
     return ThreadSupport(rawValue: granted) ?? .single
   }
 
   /// Whether MPI has been initialised and not finalised.
   public static var isActive: Bool { rfm_mpi_is_active() != 0 }
 
-  /// Whether a launcher such as `mpirun` or `srun` started this process as a rank of a job.
-  public static var isLaunched: Bool { launcherRank != nil }
+  /// What MPI says of this process, once it has begun; until then the size is 0.
+  private static let worldRank = Atomic<Int>(0)
+  private static let worldSize = Atomic<Int>(0)
+
+  /// What started this process, as far as its environment tells; nil where nothing says that it is a
+  /// rank of a job.
+  public static let launcher = Launcher.ofThisProcess()
+
+  /// Whether a launcher such as `mpirun` or `srun` started this process.
+  public static var isLaunched: Bool { launcher != nil }
 
   /// This process's rank according to its launcher, known before MPI is initialised.
-  public static let launcherRank: Int? = launcherNumber(["OMPI_COMM_WORLD_RANK", "PMIX_RANK"])
+  public static var launcherRank: Int? { launcher?.rank }
 
   /// The number of ranks according to the launcher, known before MPI is initialised; 1 without.
-  public static var launcherSize: Int { launcherNumber(["OMPI_COMM_WORLD_SIZE"]) ?? 1 }
+  public static var launcherSize: Int { launcher?.size ?? 1 }
 
   /// The launcher's count of this job's ranks on this host, known before MPI is initialised.
-  public static var launcherNodeSize: Int { launcherNumber(["OMPI_COMM_WORLD_LOCAL_SIZE"]) ?? 1 }
+  public static var launcherNodeSize: Int { launcher?.nodeSize ?? 1 }
 
-  private static func launcherNumber(_ names: [String]) -> Int? {
-    for name in names {
-      if let text = getenv(name), let number = Int(String(cString: text)) { return number }
-    }
-    return nil
+  /// This process's rank, at any time: MPI's word once it has begun, the launcher's before; 0 without.
+  public static var rank: Int {
+    worldSize.load(ordering: .acquiring) > 0
+      ? worldRank.load(ordering: .relaxed) : launcherRank ?? 0
   }
+
+  /// The number of ranks, likewise.
+  public static var size: Int {
+    let size = worldSize.load(ordering: .acquiring)
+    return size > 0 ? size : launcherSize
+  }
+
+  /// Makes sure that this process does not think it is alone although it was started with others.
+  /// Call it before any work: where a launcher is none of MPI's, MPI begins here.
+  ///
+  /// - Throws: ``NotJoinedError``, `MPIError`.
+  public static func checkLaunch() throws {
+    guard let launcher, launcher.size > 1, !launcher.handsOver else { return }
+    if launcher.isHopeless { try launcher.check(joined: 1) }
+    _ = try start()
+    try checkJoined()
+  }
+
+  /// The same when MPI has begun, whatever the launcher.
+  static func checkJoined() throws(NotJoinedError) { try launcher?.check(joined: size) }
 
   /// One line that names the MPI library and its version.
   public static var libraryVersion: String {
@@ -68,13 +108,13 @@ public enum MessagePassing {
   /// returning from `main`, with status 0 or 75 does the same; with any other status it ends all
   /// ranks, since they would wait for this one.
   public static func finalize() throws(MPIError) {
-    try MPIError.check(rfm_mpi_finalise(), "MPI_Finalize", rank: launcherRank)
+    try MPIError.check(rfm_mpi_finalise(), "MPI_Finalize", rank: rank)
   }
 
   /// Ends every rank of the job at once with `status`; the launcher passes the status on.
   public static func abort(status: Int32) -> Never {
     fflush(nil)
-    if isLaunched { rfm_mpi_abort(status) }
+    if launcher?.handsOver == true || size > 1 { rfm_mpi_abort(status) }
     exit(status)
   }
 
@@ -83,7 +123,8 @@ public enum MessagePassing {
   /// status that `exitStatus` gives it: no rank is left waiting for one that has failed.
   ///
   /// Often every rank fails for the same reason, say a missing file. One line is enough then, so
-  /// ranks other than 0 leave rank 0 a moment to speak and to end the job before they do.
+  /// ranks other than 0 leave rank 0 a moment to speak and to end the job before they do. Of processes
+  /// that were not joined to a job the launcher's first speaks alone, and each ends itself.
   ///
   /// - Parameter shown: makes the description fit for a terminal; it may quote what a file says.
   public static func runRank(
@@ -92,14 +133,21 @@ public enum MessagePassing {
   ) {
     do {
       try work()
+    } catch let error as NotJoinedError {
+      // Some launchers end all as soon as one fails: the one that speaks should be the first. With PMIx
+      // alone it can't know that it is one of several.
+      if error.launcher.rank == 0 || error.launcher.kind == .pmix {
+        sayAtOnce("\(name): \(shown(oneLine(error)))\n")
+      } else {
+        usleep(1_500_000)
+      }
+      abort(status: exitStatus(error))
     } catch {
-      let rank = launcherRank ?? 0
-      let isAlone = launcherSize == 1
+      let rank = rank
       if rank != 0 { usleep(2_000_000) }
-      let place = isAlone ? "" : "rank \(rank): "
+      let place = size == 1 ? "" : "rank \(rank): "
       // One write, so that the lines of several ranks do not mix.
-      let line = "\(name): \(place)\(shown(oneLine(error)))\n"
-      _ = line.utf8CString.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress!, $0.count - 1) }
+      sayAtOnce("\(name): \(place)\(shown(oneLine(error)))\n")
       abort(status: exitStatus(error))
     }
   }

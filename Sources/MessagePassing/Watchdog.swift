@@ -250,7 +250,7 @@ public final class Watchdog: @unchecked Sendable {
   }
 
   /// "0-2, 5" of 0, 1, 2, 5.
-  static func list(_ ranks: [Int]) -> String {
+  package static func list(_ ranks: [Int]) -> String {
     var ranges: [ClosedRange<Int>] = []
     for rank in ranks {
       if let last = ranges.last, last.upperBound == rank - 1 {

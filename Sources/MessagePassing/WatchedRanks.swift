@@ -8,14 +8,19 @@ extension Watchdog {
   ///   - limit: seconds; 0: nobody watches.
   ///   - setting: the name of the limit, for the message.
   ///   - exitStatus: of the job that is ended.
+  ///   - agree: compares what ranks must have in common, before anything else is exchanged: ranks that
+  ///     have another limit, or do something else, must find out here. Collective.
   ///   - work: given ``Communicator/world(needing:)``.
-  /// - Throws: `MPIError`; what `work` throws, which must end the job: the watchdog stays.
+  /// - Throws: `MPIError`, ``NotJoinedError``; what `agree` and `work` throw, which must end the job: the watchdog stays.
   public static func watching<Outcome>(
-    limit: Double, setting: String, exitStatus: Int32, _ work: (Communicator) throws -> Outcome
+    limit: Double, setting: String, exitStatus: Int32,
+    agree: (Communicator) throws -> Void = { _ in }, _ work: (Communicator) throws -> Outcome
   ) throws -> Outcome {
     let beginning = CallLimit(
       "MPI_Init_thread", limit: limit, setting: setting, exitStatus: exitStatus)
     let communicator = try Communicator.world()
+    try MessagePassing.checkJoined()
+    try agree(communicator)
     let watchdog = try Watchdog(
       communicator, limit: limit, setting: setting, exitStatus: exitStatus)
     beginning?.lift()

@@ -59,6 +59,15 @@ public struct ExplanationJob {
     public var exitStatus: ExitStatus { .badData }
   }
 
+  /// Other ranks find prototypes where this one finds none.
+  public struct PrototypesElsewhere: ReportableError {
+    let checkpoint: String
+    public var description: String {
+      "\(checkpoint): has no prototypes here, but on other ranks; share the checkpoint, or copy it to every host"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+
   private let loaded: LoadedDetector
   private let settings: Settings
   private let attribution: Attribution?
@@ -86,7 +95,8 @@ public struct ExplanationJob {
     workers: WorkerPool, progress: (Int, Int) -> Void = { _, _ in },
     emit: (JSON) throws -> Void
   ) throws -> Summary {
-    let job = try ExplanationJob(loaded, settings, workers: workers)
+    let prototypes = try Self.prototypes(loaded, settings, communicator)
+    let job = ExplanationJob(loaded, settings, prototypes, workers: workers)
     // Under mpirun only rank 0 has the standard input. Whoever writes to it may take its time.
     let standardInput =
       settings.inputs.contains("-")
@@ -95,6 +105,11 @@ public struct ExplanationJob {
     let stream = try ImageStream(
       inputs: settings.inputs, standardInput: standardInput, rank: communicator.rank,
       rankCount: communicator.size)
+    var seen = ContentsDigest()
+    for path in stream.paths { seen.add(path.bytes) }
+    try SharedContents.agree(
+      on: seen, "\(settings.inputs.joined(separator: ", ")): the list of images",
+      communicator: communicator)
     var summary = Summary()
     summary.notes = stream.notes
     guard !stream.paths.isEmpty else {
@@ -142,16 +157,33 @@ public struct ExplanationJob {
     return summary
   }
 
-  private init(_ loaded: LoadedDetector, _ settings: Settings, workers: WorkerPool) throws {
+  /// The prototypes to compare with, if there are any. Collective.
+  private static func prototypes(
+    _ loaded: LoadedDetector, _ settings: Settings, _ communicator: Communicator
+  ) throws -> PrototypesFile? {
+    let path = settings.prototypes ?? loaded.checkpoint?.prototypesPath
+    // A checkpoint has some or none, and where a rank's has none the others must not wait for it.
+    guard try communicator.any(path != nil) else { return nil }
+    guard let path else {
+      throw PrototypesElsewhere(checkpoint: loaded.source)
+    }
+    let file = try PrototypesFile(reading: path)
+    try file.agree(path, communicator)
+    guard file.prototypes.height == loaded.crop, file.prototypes.width == loaded.crop else {
+      throw WrongSize(
+        path: path, size: "\(file.prototypes.height)x\(file.prototypes.width)", crop: loaded.crop)
+    }
+    return file
+  }
+
+  private init(
+    _ loaded: LoadedDetector, _ settings: Settings, _ prototypes: PrototypesFile?,
+    workers: WorkerPool
+  ) {
     self.loaded = loaded
     self.settings = settings
     let crop = loaded.crop
-    if let path = settings.prototypes ?? loaded.checkpoint?.prototypesPath {
-      let file = try PrototypesFile(reading: path)
-      guard file.prototypes.height == crop, file.prototypes.width == crop else {
-        throw WrongSize(
-          path: path, size: "\(file.prototypes.height)x\(file.prototypes.width)", crop: crop)
-      }
+    if let file = prototypes {
       attribution = file.prototypes.methods.isEmpty ? nil : Attribution(file.prototypes)
       calibration = file.calibration
     } else {

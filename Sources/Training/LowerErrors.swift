@@ -44,6 +44,10 @@ extension PackError: ReportableError {
   }
 }
 
+extension NotJoinedError: ReportableError {
+  public var exitStatus: ExitStatus { .usage }
+}
+
 extension MPIError: ReportableError {
   public var exitStatus: ExitStatus { .inputOutput }
 }

@@ -127,12 +127,13 @@ public final class Trainer {
     steps = try communicator.broadcast(steps)
     if steps > 0 {
       try restore(resumed)
-    } else if let weights = configuration.model.weights {
-      if communicator.isRoot {
+    } else {
+      if let weights = configuration.model.weights, communicator.isRoot {
         for line in try detector.load(Safetensors.read(weights), from: weights, seed: seed) {
           self.say("warning: \(line)")
         }
       }
+      // Fresh ones too: machines may draw them with other libraries.
       try broadcastDetector()
     }
     step.refresh()

@@ -1,5 +1,6 @@
 import FaceShards
 import Foundations
+import MessagePassing
 import Networks
 
 /// Looks whether a training could begin in this place, without beginning it.
@@ -7,21 +8,27 @@ import Networks
 /// `launch/cluster` compares what it says on every host: the lines are the same wherever the same
 /// training would run on the same data.
 public enum TrainingCheck {
-  /// Opens what the configuration names: shards and weights.
+  /// Opens what the configuration names: shards, which all ranks must see alike, and on rank 0 the
+  /// weights, which only it reads. Collective.
   ///
   /// - Returns: what was found, a line each, with digests of the settings and the shards. Where ranks
   ///   have their own shards (`data.assignment: shard`) those may differ, and are not told.
   /// - Throws: what the training would throw.
-  public static func describe(_ configuration: Configuration) throws -> [String] {
+  public static func describe(
+    _ configuration: Configuration, communicator: Communicator
+  ) throws -> [String] {
     guard !configuration.data.train.isEmpty else { throw TrainingData.MissingDataError() }
     var lines = ["settings \(configuration.digest.prefix(16))"]
     for (name, patterns) in [
       ("training", configuration.data.train), ("validation", configuration.data.validation),
     ] where !patterns.isEmpty {
-      let set = try ShardSet(patterns: patterns)
+      let isOwn = name == "training" && configuration.data.assignment == .shard
+      let set =
+        try isOwn
+        ? ShardSet(patterns: patterns) : SharedShards.open(patterns, communicator: communicator)
       try set.checkFits(crop: configuration.data.crop)
       let identities = try set.identities().map { "\($0.name) \($0.count) \($0.digest)\n" }
-      if name == "training", configuration.data.assignment == .shard {
+      if isOwn {
         lines.append("training images in shards of this host's own")
         continue
       }
@@ -30,7 +37,7 @@ public enum TrainingCheck {
         "\(name) \(set.count) images of \(set.height)x\(set.width) pixels in "
           + "\(set.shards.count) shards, \(digest)")
     }
-    if let weights = configuration.model.weights {
+    if let weights = configuration.model.weights, communicator.isRoot {
       lines.append("weights \(try Safetensors.read(weights).count) tensors")
     }
     return lines

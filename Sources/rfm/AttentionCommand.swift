@@ -26,7 +26,8 @@ struct AttentionCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     let count = try AttentionJob.run(
-      detector.load(), data: data.data, kind: kind, output: output, batch: detector.workers.batch,
+      detector.load(communicator), data: data.data, kind: kind, output: output,
+      batch: detector.workers.batch,
       communicator: communicator, workers: detector.workers.pool(communicator))
     if communicator.isRoot { print("\(count) maps written to \(output)") }
   }

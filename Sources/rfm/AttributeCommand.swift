@@ -34,7 +34,7 @@ struct AttributeCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     let report = try AttributionJob.run(
-      detector.load(), prototypes: prototypes, data: data.data, output: output,
+      detector.load(communicator), prototypes: prototypes, data: data.data, output: output,
       batch: detector.workers.batch, communicator: communicator,
       workers: detector.workers.pool(communicator))
     guard let report else { return }

@@ -125,8 +125,11 @@ struct BenchmarkCommand: RankCommand {
     settings.batch = batch
     settings.threads = threads ?? ThreadShare.perRank(communicator)
     settings.precision = precision
-    if precision == .bfloat16, !KernelSelection.hasBFloat16 {
-      say("warning: this processor has no bfloat16 instructions; float32 is measured instead")
+    // All ranks measure the same.
+    if precision == .bfloat16, try !communicator.all(KernelSelection.hasBFloat16) {
+      say(
+        "warning: not every rank's processor has bfloat16 instructions; float32 is measured "
+          + "instead")
       settings.precision = .float32
     }
     settings.steps = steps

@@ -40,7 +40,7 @@ struct EvaluateCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     let report = try EvaluationJob.run(
-      detector.load(), data: data.data, output: output, degradations: degrade,
+      detector.load(communicator), data: data.data, output: output, degradations: degrade,
       localises: localisation, batch: detector.workers.batch, communicator: communicator,
       workers: detector.workers.pool(communicator))
     guard let report else { return }

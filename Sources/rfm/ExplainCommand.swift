@@ -64,7 +64,7 @@ struct ExplainCommand: RankCommand {
   }
 
   func run(_ communicator: Communicator) throws {
-    let loaded = try detector.load()
+    let loaded = try detector.load(communicator)
     if let size, size < loaded.crop {
       throw ValidationError("--size is \(size), less than the detector's crop of \(loaded.crop)")
     }

@@ -38,7 +38,8 @@ struct PrototypesCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     let file = try PrototypesJob.run(
-      detector.load(), data: data.data, imagesPerMethod: imagesPerMethod, output: output,
+      detector.load(communicator), data: data.data, imagesPerMethod: imagesPerMethod,
+      output: output,
       batch: detector.workers.batch, communicator: communicator,
       workers: detector.workers.pool(communicator))
     guard let file else { return }

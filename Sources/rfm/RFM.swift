@@ -38,6 +38,7 @@ struct RFM: ParsableCommand {
       let shown: (String) -> String = { printable($0, limit: 4000) }
       MessagePassing.runRank(exitStatus: status, shown: shown) {
         do {
+          try MessagePassing.checkLaunch()
           try command.run()
         } catch let status as ExitCode {
           leave(with: status)
@@ -51,11 +52,18 @@ struct RFM: ParsableCommand {
   }
 
   private static func leave(with error: any Error) -> Never {
-    if (MessagePassing.launcherRank ?? 0) == 0 {
-      if exitCode(for: error).isSuccess { exit(withError: error) }
-      // The parser would write it byte by byte, and mpirun's own words come between.
-      let message = fullMessage(for: error)
-      if !message.isEmpty { FileHandle.standardError.write(Data((message + "\n").utf8)) }
+    let rank = MessagePassing.rank
+    if exitCode(for: error).isSuccess {
+      if rank == 0 { exit(withError: error) }
+    } else if case let message = fullMessage(for: error), !message.isEmpty {
+      var place = ""
+      if rank != 0 {
+        // Where all were started with the same mistake, rank 0 says so and ends the job.
+        sleep(2)
+        place = "rfm: rank \(rank): the command line of this rank can't be used\n"
+      }
+      // In one piece: the parser would write it byte by byte, and mpirun's own words come between.
+      FileHandle.standardError.write(Data("\(place)\(message)\n".utf8))
     }
     Self.exit(withError: ExitCode(exitCode(for: error).rawValue))
   }

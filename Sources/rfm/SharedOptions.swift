@@ -51,8 +51,13 @@ struct DetectorOptions: ParsableArguments {
     }
   }
 
-  func load() throws -> LoadedDetector {
-    try LoadedDetector(opening: checkpoint, model: model, crop: crop) { say("warning: \($0)") }
+  /// The same on all ranks. Collective.
+  func load(_ communicator: Communicator) throws -> LoadedDetector {
+    let loaded = try LoadedDetector(opening: checkpoint, model: model, crop: crop) {
+      say("warning: \($0)")
+    }
+    try loaded.agree(communicator)
+    return loaded
   }
 }
 
@@ -117,7 +122,7 @@ extension RankCommand {
 
 /// A line on standard error, from rank 0. It may quote what a file says.
 func say(_ line: String) {
-  guard (MessagePassing.launcherRank ?? 0) == 0 else { return }
+  guard MessagePassing.rank == 0 else { return }
   FileHandle.standardError.write(Data((printable(line, limit: 4000) + "\n").utf8))
 }
 

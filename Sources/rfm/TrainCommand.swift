@@ -49,10 +49,10 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     let configuration = try Configuration.load(path: config, overrides: set)
     if check {
-      let communicator = try Communicator.world()
-      let lines = try TrainingCheck.describe(configuration)
-      if communicator.isRoot { print(lines.joined(separator: "\n")) }
-      return
+      return try WatchedRanks.run(configuration) { communicator in
+        let lines = try TrainingCheck.describe(configuration, communicator: communicator)
+        if communicator.isRoot { print(lines.joined(separator: "\n")) }
+      }
     }
     let outcome = try WatchedRanks.run(configuration) { communicator in
       let outcome = try train(configuration, communicator)

@@ -109,6 +109,83 @@ extension Jobs {
       #expect(outcome.leftovers.isEmpty, "\(outcome)")
     }
 
+    // MARK: srun
+
+    /// Runs a command beside Slurm, to its end.
+    private func beside(_ command: String...) throws -> Job.Outcome {
+      try Job.run(Facility.slurm.path, command, directory: folder.path, timeLimit: 90)
+    }
+
+    /// A script that ends with 77 where Slurm has no PMIx, else becomes what follows.
+    private static let withPMIx =
+      #"srun --mpi=list 2>&1 | grep -qw pmix || exit 77; exec srun --mpi=pmix --kill-on-bad-exit=1 "#
+      + #"--ntasks 2 "$@""#
+
+    /// Also within an allocation of more tasks. What was allocated is no rank.
+    @Test func tasksThatMPIDidNotJoinAreRefusedOnce() throws {
+      let (rfm, data) = (try Job.product("rfm"), try SharedData.test)
+      for launcher in [["srun"], ["salloc", "--ntasks", "4", "srun"]] {
+        let script = launcher.joined(separator: " ") + #" --mpi=none --ntasks 2 "$0" inspect "$1""#
+        let outcome = try beside("bash", "-c", script, rfm, data)
+        #expect(
+          outcome.isRefusal(
+            64, "2 processes were started by srun (SLURM_STEP_NUM_TASKS=2)", "srun --mpi=pmix"),
+          "\(outcome)")
+        #expect(outcome.lines(from: "rfm").count == 1, "\(outcome)")
+      }
+      let single = try beside("salloc", "--ntasks", "3", rfm, "inspect", data)
+      #expect(single.succeeded && single.lines(from: "rfm").isEmpty, "\(single)")
+      try folder.write("#!/bin/bash\n\"$@\"\n", to: "batch")
+      let batch = try beside(
+        "sbatch", "--wait", "--ntasks", "3", "--output", "log", "batch", rfm, "inspect", data)
+      #expect(batch.succeeded && log.contains("shard of "), "\(batch)\n\(log)")
+      // A task by itself is a job of one rank.
+      let one = try beside("srun", "--mpi=none", "--ntasks", "1", rfm, "inspect", data)
+      #expect(one.succeeded && one.standardOutput.contains("shard of "), "\(one)")
+    }
+
+    @Test func tasksThatMPIJoinedAreRanksFromTheFirstMoment() throws {
+      let output = folder.file("results")
+      let work = try beside(
+        "bash", "-c", Self.withPMIx, "-", Job.product("rfm"), "evaluate", "--checkpoint",
+        TinyRuns.checkpoint.get().path, "--data", SharedData.test, "--output", output)
+      guard work.status != 77 else { return }
+      #expect(work.succeeded, "\(work)")
+      #expect(work.standardOutput.components(separatedBy: "written to").count == 2, "\(work)")
+
+      // Before MPI has begun.
+      let config = try runs.arguments("x")[2]
+      let late = try beside(
+        "bash", "-c", Self.withPMIx, "-", "bash", "-c",
+        #"[ "$SLURM_PROCID" = 0 ] || set -- "$1.none"; exec "$0" train --config "$1""#,
+        Job.product("rfm"), config)
+      #expect(late.status == 74 && !late.timedOut && late.leftovers.isEmpty, "\(late)")
+      #expect(late.standardError.contains("rfm: rank 1: \(config).none: "), "\(late)")
+    }
+
+    /// The limit of time holds before MPI has begun, too.
+    @Test func aTaskThatStallsBeforeMPIHasBegunEndsTheStep() throws {
+      let outcome = try beside(
+        "bash", "-c", Self.withPMIx, "-", Job.product("mpi-checks"), "watch-begin", "1")
+      guard outcome.status != 77 else { return }
+      #expect(!outcome.timedOut && outcome.leftovers.isEmpty, "\(outcome)")
+      #expect(outcome.status != 0, "\(outcome)")
+      #expect(
+        outcome.standardError.contains("rank 0: waited 1.0 s in MPI_Init_thread (the limit)"),
+        "\(outcome)")
+    }
+
+    @Test func theBatchScriptTrainsBySrunToo() throws {
+      let whole = try runs.train("whole", ranks: 2)
+      #expect(whole.succeeded, "\(whole)")
+      let outcome = try submitted("run", [], environment: ["RFM_LAUNCHER": "srun"]).wait()
+      if log.contains("--mpi") { return }  // Slurm says that it has no PMIx
+      #expect(
+        outcome.standardOutput == "JobState=COMPLETED\nRestarts=0\nExitCode=0\n",
+        "\(outcome)\n\(log)")
+      #expect(try runs.endedAlike("run", "whole"), "\(log)")
+    }
+
     /// What would fail again is not tried again.
     @Test func aWrongSettingEndsTheJobAtOnce() throws {
       let outcome = try submitted("run", ["training.step=4"], tasks: 1).wait()

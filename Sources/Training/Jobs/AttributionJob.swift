@@ -41,6 +41,7 @@ public struct AttributionJob {
     communicator: Communicator, workers: WorkerPool
   ) throws -> Report? {
     let file = try PrototypesFile(reading: path)
+    try file.agree(path, communicator)
     let prototypes = file.prototypes
     let crop = loaded.crop
     guard prototypes.height == crop, prototypes.width == crop else {
