@@ -67,6 +67,7 @@ extension LoadedDetector {
   ///
   /// - Throws: ``DifferentContentsError``, `MPIError`.
   public func agree(_ communicator: Communicator) throws {
+    guard communicator.size > 1 else { return }
     var digest = ContentsDigest()
     digest.add("\(detector.name.rawValue) \(crop) \(mean) \(std)")
     digest.add(UnsafeRawBufferPointer(detector.values))

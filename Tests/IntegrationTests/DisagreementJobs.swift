@@ -70,12 +70,16 @@ extension Jobs {
     /// Every key there is, one at a time, also those that are added later.
     @Test func aKeyOfTheConfigurationThatDiffersIsNamedOrHarmless() throws {
       let configuration = try Configuration.load(path: runs.arguments("x")[2])
+      let page = try String(
+        contentsOf: repository.appending(path: "Sources/Training/Training.docc/Settings.md"),
+        encoding: .utf8)
       var refused = 0
       for key in Configuration.keys {
         let value = try another(key, than: key.get(configuration))
         let outcome = try train(other: ["\(key.path)=\(value)"])
         if RankStatement.ownKeys.contains(key.path) {
           #expect(outcome.succeeded, "\(key.path): \(outcome)")
+          #expect(page.contains("`\(key.path)`"), "\(key.path) is not documented as harmless")
           try FileManager.default.removeItem(atPath: folder.file("runs"))
           continue
         }
@@ -98,10 +102,10 @@ extension Jobs {
         #expect(
           outcome.isRefusal(65, other.split(separator: "=")[0] + ": rank 1 has "), "\(outcome)")
       }
-      let several = try train(other: ["training.steps=9", "run.name=y"])
+      let several = try train(other: ["training.steps=9", "run.name=z"])
       #expect(
         several.isRefusal(
-          65, "run.name: rank 1 has y, rank 0 x; training.steps: rank 1 has 9, rank 0 8"),
+          65, "run.name: rank 1 has z, rank 0 x; training.steps: rank 1 has 9, rank 0 8"),
         "\(several)")
       #expect(!folder.names().contains("runs"))
     }
@@ -209,7 +213,7 @@ extension Jobs {
       #expect(unreadable.isRefusal(74, path, "No such file"), "\(unreadable)")
       let key = try run(runs.arguments("x", ["training.step=3"]))
       #expect(key.isRefusal(65, "training.step", "'training.steps'"), "\(key)")
-      let usage = try run(["train", "--confg", path])
+      let usage = try run(["train", "--config", path, "--confg", path])
       #expect(usage.status == 64 && !usage.timedOut && usage.leftovers.isEmpty, "\(usage)")
       #expect(usage.standardError.contains("Error: Unknown option '--confg'"), "\(usage)")
       #expect(

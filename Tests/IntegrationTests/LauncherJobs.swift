@@ -1,3 +1,4 @@
+import FaceShards
 import Foundation
 import Testing
 import Training
@@ -76,7 +77,7 @@ extension Jobs {
         "SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0",
         "SLURM_JOB_ID": "7", "SLURM_TASKS_PER_NODE": "8",
       ]
-      let data = try SharedData.test
+      let data = try FilePattern.expand([SharedData.test])[0]
       let alone = try Job.run("rfm", ["inspect", data], environment: batch)
       #expect(alone.succeeded, "\(alone)")
       for (rank, variables, _) in Self.launchers {

@@ -124,8 +124,10 @@ import Testing
   }
 
   @Test func manyDifferencesAreCounted() throws {
-    let keys = ["run.seed=7", "data.crop=64", "data.flip=false", "data.order=sequential"]
-    let more = ["data.sampling=uniform", "data.mean=0.1", "data.std=0.5", "run.name=y"]
+    let keys = ["run.seed=7", "data.flip=false", "data.order=sequential"]
+    let more = [
+      "run.report=false", "data.sampling=uniform", "data.mean=0.1", "data.std=0.5", "run.name=y",
+    ]
     let text = told(try statement(["train"], []), try statement(["train"], keys + more))
     #expect(text.contains("; and 2 more: start all ranks"), "\(text)")
   }

@@ -54,7 +54,7 @@ static void watch_for_crashes(void) {
   return;  // the sanitizer's own report says more
 #endif
   const char *rank = getenv("OMPI_COMM_WORLD_RANK");
-  if (rank == NULL) rank = getenv("PMIX_RANK");  // srun
+  if (rank == NULL && getenv("SLURM_STEP_NUM_TASKS") != NULL) rank = getenv("SLURM_PROCID");
   if (rank != NULL) snprintf(rank_prefix, sizeof rank_prefix, "rank %.12s: ", rank);
   struct sigaction action;
   memset(&action, 0, sizeof action);
