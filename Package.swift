@@ -37,6 +37,8 @@ let package = Package(
     .systemLibrary(
       name: "OpenSSL", path: "Sources/Libraries/OpenSSL/Headers", pkgConfig: "libcrypto",
       providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "ZLib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "CZLib", dependencies: ["ZLib"]),
     .target(name: "COpenMPI", dependencies: ["OpenMPI"], path: "Sources/Libraries/OpenMPI/Shim"),
     .target(name: "CHDF5", dependencies: ["HDF5"], path: "Sources/Libraries/HDF5/Shim"),
     .target(name: "COpenBLAS", dependencies: ["OpenBLAS"], path: "Sources/Libraries/OpenBLAS/Shim"),
@@ -56,7 +58,7 @@ let package = Package(
     .target(name: "MessagePassing", dependencies: ["COpenMPI", "CHostMemory"]),
     .target(name: "HierarchicalData", dependencies: ["CHDF5"]),
     .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
-    .target(name: "Networks", dependencies: ["Foundations", "Tensors", "CKernels"]),
+    .target(name: "Networks", dependencies: ["Foundations", "Tensors", "CKernels", "CZLib"]),
     .target(name: "ForgeryMining", dependencies: ["CKernels", "Tensors"]),
     .target(
       name: "FaceShards",

@@ -13,6 +13,10 @@ extension SafetensorsError: ReportableError {
   public var exitStatus: ExitStatus { .badData }
 }
 
+extension PyTorchFileError: ReportableError {
+  public var exitStatus: ExitStatus { .badData }
+}
+
 extension WeightsError: ReportableError {
   public var exitStatus: ExitStatus { .badData }
 }

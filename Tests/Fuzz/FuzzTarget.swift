@@ -20,6 +20,7 @@ enum FuzzTarget: String, CaseIterable {
   case pnm
   case profile
   case prototypes
+  case pytorch
   case safetensors
   case shard
   case xmp
@@ -52,6 +53,15 @@ enum FuzzTarget: String, CaseIterable {
       Self.onFile("prototypes.h5") { path in
         Self.attempt { try PrototypesFile(reading: path) }
         Self.inspect(path)
+      }
+    case .pytorch:
+      Self.onFile("weights.pth") { path in
+        let read = Self.attempt { try PyTorchFile.read(path, maximumBytes: 1 << 24) }
+        for note in read?.notes ?? [] { Self.requireFitForTerminal(note) }
+        for tensor in read?.tensors ?? [] {
+          precondition(
+            tensor.shape.reduce(1, *) == tensor.values.count, "a tensor without its values")
+        }
       }
     case .safetensors:
       Self.onFile("weights.safetensors") { path in
