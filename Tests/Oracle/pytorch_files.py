@@ -1,10 +1,16 @@
 """Writes the golden files of Tests/NetworksTests/PyTorchFileTests.swift with PyTorch itself.
 
-    python3 Tests/Oracle/pytorch_files.py
+    python3 Tests/Oracle/pytorch_files.py [--xception DIR]
 
-Needs torch and numpy. `Golden/PyTorch/expected.json` says of each file which tensors PyTorch has in it
-(shape and float32 bit patterns, as `float()` gives them), or which words an error must have. The
-classes of modules and foreign objects are of modules that exist nowhere but here, as people's are.
+With --xception it writes timm's whole `legacy_xception` in every form into a folder instead (some
+500 MB), for the test that reads it where RFM_PYTORCH_FILES names that folder.
+
+The older form names storages by their addresses: its files differ from run to run.
+
+Needs torch and numpy; timm and safetensors for --xception. `Golden/PyTorch/expected.json` says of each
+file which tensors PyTorch has in it (shape and float32 bit patterns, as `float()` gives them), or which
+words an error must have. The classes of modules and foreign objects are of modules that exist nowhere
+but here, as people's are.
 """
 
 import argparse
@@ -202,7 +208,8 @@ def rezip(source: str, change=lambda name, data: data, method=zipfile.ZIP_DEFLAT
     target = io.BytesIO()
     with zipfile.ZipFile(GOLDEN / source) as old, zipfile.ZipFile(target, "w", method) as new:
         for entry in old.infolist():
-            new.writestr(entry.filename, change(entry.filename, old.read(entry)))
+            data = change(entry.filename, old.read(entry))
+            new.writestr(zipfile.ZipInfo(entry.filename), data, method)
     return target.getvalue()
 
 
@@ -240,7 +247,37 @@ class Call:
         return self.call
 
 
+def write_xception(folder: pathlib.Path) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(5)
+    model = timm.create_model("legacy_xception", num_classes=2)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    state = model.state_dict()
+    half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    save_file(state, folder / "float.safetensors")
+    save_file(half, folder / "half.safetensors")
+    for form, options in (("archive", {}), ("legacy", LEGACY)):
+        torch.save(state, folder / f"float-{form}.pth", **options)
+        torch.save(half, folder / f"half-{form}.pth", **options)
+        torch.save(model, folder / f"float-module-{form}.pth", **options)
+    last = model.to(memory_format=torch.channels_last).state_dict()
+    torch.save(last, folder / "float-channels-last.pth")
+    # A class of a module that nobody has.
+    type(model).__module__ = "network.gone"
+    sys.modules["network.gone"] = types.ModuleType("network.gone")
+    sys.modules["network.gone"].Xception = type(model)
+    torch.save(model, folder / "float-module-gone.p")
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--xception"]:
+        return write_xception(pathlib.Path(sys.argv[2]))
     GOLDEN.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(5)
     for form, options in (("archive", {}), ("legacy", LEGACY)):
@@ -274,7 +311,7 @@ def main() -> None:
         entries = {n: old.read(n) for n in old.namelist() if ".debug_pkl" not in n}
     with zipfile.ZipFile(GOLDEN / "script.pt", "w") as new:
         for name, data in entries.items():
-            new.writestr(name, b"# code\n" if "/code/" in name else data)
+            new.writestr(zipfile.ZipInfo(name), b"# code\n" if "/code/" in name else data)
     EXPECTED["script.pt"] = {"tensors": script_names}
 
     write("deflated.pth", rezip("archive-types.pt"), like=types_of_numbers())
@@ -294,6 +331,10 @@ def main() -> None:
             {
                 "a": Call(rebuild, OldStorage("1", 8, None), 2, (2, 2), (3, 1)),
                 "b": Call(rebuild, OldStorage("1", 8, ("9", 4, 3)), 1, (2,), (1,)),
+                # Python 2's ordered dictionaries.
+                "d": Call(collections.OrderedDict, [
+                    ["w", Call(rebuild, OldStorage("1", 8, None), 7, (), ())],
+                ]),
                 "c": Call(nn.Parameter, Call(rebuild, OldStorage("1", 8, None), 0, (8,), (1,))),
             },
             {"1": flat},
@@ -302,6 +343,7 @@ def main() -> None:
             "a": torch.tensor([[2.0, 3.0], [5.0, 6.0]]),
             "b": torch.tensor([5.0, 6.0]),
             "c": torch.tensor(flat),
+            "d": {"w": torch.tensor(7.0)},
         },
     )
 
@@ -319,7 +361,7 @@ def main() -> None:
         "settings": ({"lr": 0.1, "name": "x"}, "holds no tensor: it is a dictionary of 2 values, "
                      "such as 'lr', 'name'"),
         "object": (Stopping(), "an object of the class project.training.Stopping"),
-        "arrays": ({"w": numpy.ones(2)}, "holds no tensor"),
+        "arrays": ({"w": numpy.ones(2)}, "its NumPy arrays are not read"),
     }
     for name, (value, words) in refused.items():
         save(f"{name}.pt", value, words)
@@ -330,7 +372,7 @@ def main() -> None:
         target = io.BytesIO()
         with zipfile.ZipFile(target, "w") as new:
             for name in names:
-                new.writestr(name, b"x")
+                new.writestr(zipfile.ZipInfo(name), b"" if name.endswith("/") else b"x")
         return target.getvalue()
 
     arrays = io.BytesIO()

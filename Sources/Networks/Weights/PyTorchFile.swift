@@ -34,7 +34,10 @@ public enum PyTorchFile {
     if prefix.starts(with: [0x50, 0x4b, 3, 4]) || prefix.starts(with: [0x50, 0x4b, 5, 6]) {
       return true
     }
-    if prefix.count >= 3, prefix[0] == 0x80, (2...5).contains(prefix[1]) {
+    // Three bytes of the length of a safetensors header could be the same.
+    let isSafetensors =
+      prefix.count > 8 && prefix[8] == UInt8(ascii: "{") && prefix[3..<8].allSatisfy { $0 == 0 }
+    if prefix.count >= 3, prefix[0] == 0x80, (2...5).contains(prefix[1]), !isSafetensors {
       // What a pickle may go on with: a frame, a number, a class, a container, a text.
       return [0x95, 0x8a, 0x8c].contains(prefix[2])
         || "]})(KMJXUcNCB".utf8.contains(prefix[2])
@@ -217,9 +220,13 @@ public enum PyTorchFile {
       }
       passedOver.append(name)
     }
+    let foreign = contents.foreignClasses()
     guard !contents.tensors.isEmpty else {
+      let hint =
+        foreign.contains("numpy.ndarray")
+        ? "; its NumPy arrays are not read: save them as tensors" : ""
       throw PickleMachine.Problem(
-        text: "holds no tensor: it is \(described(value, machine)) that torch.save wrote")
+        text: "holds no tensor: it is \(described(value, machine)), written by torch.save\(hint)")
     }
     let floating = contents.tensors.filter { machine.tensors[$0.index].type.kind != .whole }
     let counters = contents.tensors.filter {
@@ -237,7 +244,6 @@ public enum PyTorchFile {
     if !passedOver.isEmpty {
       notes.append("tensors that can't be read are left aside: \(listed(passedOver))")
     }
-    let foreign = contents.foreignClasses()
     if !foreign.isEmpty {
       notes.append("objects of other classes are left aside: \(listed(foreign))")
     }
@@ -264,7 +270,8 @@ public enum PyTorchFile {
             + "\(tensor.count), which no weight does")
       }
     }
-    let storedCount = stored.values.reduce(0) { $0.addingReportingOverflow($1).partialValue }
+    // As the pickle has it; whether it is so is seen before anything is reserved for a tensor.
+    let storedCount = stored.values.reduce(0) { min(1 << 40, $0 + min(1 << 40, $1)) }
     guard needed / 4 <= max(1 << 20, 16 * storedCount) else {
       throw PyTorchFileError(
         path: file.path, tensor: nil,
