@@ -37,8 +37,10 @@ let package = Package(
     .systemLibrary(
       name: "OpenSSL", path: "Sources/Libraries/OpenSSL/Headers", pkgConfig: "libcrypto",
       providers: [.apt(["libssl-dev"])]),
-    .systemLibrary(name: "ZLib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-    .target(name: "CZLib", dependencies: ["ZLib"]),
+    .systemLibrary(
+      name: "ZLib", path: "Sources/Libraries/ZLib/Headers", pkgConfig: "zlib",
+      providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "CZLib", dependencies: ["ZLib"], path: "Sources/Libraries/ZLib/Shim"),
     .target(name: "COpenMPI", dependencies: ["OpenMPI"], path: "Sources/Libraries/OpenMPI/Shim"),
     .target(name: "CHDF5", dependencies: ["HDF5"], path: "Sources/Libraries/HDF5/Shim"),
     .target(name: "COpenBLAS", dependencies: ["OpenBLAS"], path: "Sources/Libraries/OpenBLAS/Shim"),
@@ -46,10 +48,8 @@ let package = Package(
       name: "COneDNN", path: "Sources/Libraries/OneDNN/Shim",
       linkerSettings: [.linkedLibrary("dnnl")]),
     .target(name: "CJPEG", dependencies: ["JPEG"], path: "Sources/Libraries/JPEG/Shim"),
-    // zlib unpacks texts; libpng needs it anyway.
-    .target(
-      name: "CPNG", dependencies: ["PNG"], path: "Sources/Libraries/PNG/Shim",
-      linkerSettings: [.linkedLibrary("z")]),
+    // zlib unpacks texts.
+    .target(name: "CPNG", dependencies: ["PNG", "ZLib"], path: "Sources/Libraries/PNG/Shim"),
     .target(name: "CKernels"),
     .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
     .target(name: "CHostMemory", path: "Sources/Libraries/Linux/HostMemory"),
