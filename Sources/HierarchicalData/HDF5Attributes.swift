@@ -114,7 +114,7 @@ extension HDF5AttributeHolder where Self: ~Copyable {
         fixed: { rfm_h5_read_fixed_string_attribute(handle, name, $0, $1, $2, $3) },
         variable: { rfm_h5_read_variable_string_attribute(handle, name, $0, $1, $2, $3) })
       return isScalar ? .string(values[0]) : .strings(values)
-    case .other: return .other
+    case .enumeration, .bitField, .other: return .other
     }
   }
 

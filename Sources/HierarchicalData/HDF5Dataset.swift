@@ -71,7 +71,7 @@ extension HDF5Storage: CustomStringConvertible {
     }
     if let deflate { parts.append("gzip \(deflate)") }
     if shuffle { parts.append("shuffled") }
-    for filter in otherFilters { parts.append("filter \(filter)") }
+    for filter in otherFilters { parts.append(HDF5Filters.name(filter)) }
     parts.append(fletcher32 ? "checksums" : "no checksums")
     parts.append(Self.size(storedBytes))
     return parts.joined(separator: ", ")
@@ -100,16 +100,16 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
   public let name: String
   public let type: HDF5Type
   private let handle: Int64
-  /// Whether addresses and lengths in the file have 8 bytes and its HDF5 part begins at 0.
-  private let isPlain: Bool
+  /// Where the file's HDF5 part begins; `nil` for files that are written.
+  private let base: Int?
   private let extent: Mutex<[Int]>
 
   /// Takes over `handle`.
   init(
-    handle: Int64, filePath: String, name: String, isPlain: Bool = false
+    handle: Int64, filePath: String, name: String, base: Int? = nil
   ) throws(HDF5Error) {
     self.handle = handle
-    self.isPlain = isPlain
+    self.base = base
     self.filePath = filePath
     self.name = name
     var d = rfm_h5_description()
@@ -122,7 +122,13 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
           file: filePath, object: name, action: "cannot open",
           reason: d.rank < 0 ? "it is empty (a null dataspace)" : "an axis is impossibly long")
       }
-      type = HDF5Type(d)
+      let found = HDF5Type(d)
+      if case .enumeration(let numbers) = found {
+        type = .enumeration(
+          try HDF5Enumeration(of: handle, bits: numbers.bits, file: filePath, name: name))
+      } else {
+        type = found
+      }
       extent = Mutex(sizes)
     } catch {
       var text: CChar = 0
@@ -176,13 +182,26 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
 
   // MARK: Numbers
 
+  /// The type in memory, as the shim numbers them. Bit fields become nothing but bit fields.
+  private func memoryType<T: HDF5Element>(_: T.Type) throws(HDF5Error) -> Int32 {
+    guard case .bitField(let bits) = type else { return T.elementType.rawValue }
+    switch T.elementType {
+    case .uint8 where bits <= 8: return Int32(RFM_H5_BITS8.rawValue)
+    case .int64 where bits <= 64: return Int32(RFM_H5_BITS64.rawValue)
+    default:
+      throw HDF5Error(
+        file: filePath, object: name, action: "cannot read numbers", reason: "it holds \(type)")
+    }
+  }
+
   /// Reads rows of the first axis, whole along all others, densely into the beginning of `buffer`.
   public func readRows<T: HDF5Element>(
     _ rows: Range<Int>, into buffer: UnsafeMutableBufferPointer<T>
   ) throws(HDF5Error) {
+    let memoryType = try memoryType(T.self)
     try check("cannot read \(Self.name(rows))") {
       rfm_h5_read_rows(
-        handle, T.elementType.rawValue, UInt64(rows.lowerBound), UInt64(rows.count),
+        handle, memoryType, UInt64(rows.lowerBound), UInt64(rows.count),
         buffer.baseAddress, UInt64(buffer.count), $0, $1)
     }
   }
@@ -193,9 +212,10 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
   ) throws(HDF5Error) {
     requireBox(start, count)
     let (start, count) = (start.map(UInt64.init), count.map(UInt64.init))
+    let memoryType = try memoryType(T.self)
     try check("cannot read \(count) at \(start)") {
       rfm_h5_read(
-        handle, T.elementType.rawValue, start, count, buffer.baseAddress, UInt64(buffer.count), $0,
+        handle, memoryType, start, count, buffer.baseAddress, UInt64(buffer.count), $0,
         $1)
     }
   }
@@ -205,12 +225,13 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
     as: T.Type, limit: Int = defaultLimit
   ) throws(HDF5Error) -> [T] {
     let count = try boundedCount(elementSize: MemoryLayout<T>.stride, limit: limit)
+    let memoryType = try memoryType(T.self)
     var failure: HDF5Error?
     let values = [T](unsafeUninitializedCapacity: count) { buffer, initialized in
       do throws(HDF5Error) {
         try check("cannot read") {
           rfm_h5_read(
-            handle, T.elementType.rawValue, nil, nil, buffer.baseAddress, UInt64(count), $0, $1)
+            handle, memoryType, nil, nil, buffer.baseAddress, UInt64(count), $0, $1)
         }
         initialized = count
       } catch {
@@ -279,8 +300,8 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
     }
     // A Swift string takes 16 bytes beside its text, a pointer 8.
     let count = try boundedCount(elementSize: (string.fixedLength ?? 0) + 24, limit: limit)
-    if string.fixedLength == nil, isPlain,
-      let strings = try readReferencedStrings(count: count, limit: limit)
+    if string.fixedLength == nil, let base,
+      let strings = try readReferencedStrings(count: count, limit: limit, base: base)
     {
       return strings
     }
@@ -294,13 +315,15 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
 
   /// Reads variable-length strings past the library, which in version 1.10 crashes on references that
   /// lead nowhere; `nil` where they don't lie in one piece, or not in a file that is only read.
-  private func readReferencedStrings(count: Int, limit: Int) throws(HDF5Error) -> [String]? {
+  private func readReferencedStrings(
+    count: Int, limit: Int, base: Int
+  ) throws(HDF5Error) -> [String]? {
     var isPlain: Int32 = 0
     var offset: UInt64 = 0
     try check("cannot read") { rfm_h5_string_references(handle, &isPlain, &offset, $0, $1) }
     guard isPlain == 1 else { return nil }
     if offset == .max { return [String](repeating: "", count: count) }
-    var strings = ReferencedStrings(limit: limit) {
+    var strings = ReferencedStrings(limit: limit, base: UInt64(base)) {
       [handle, filePath, name] (offset, count) throws(HDF5Error) -> [UInt8] in
       var bytes = [UInt8](repeating: 0, count: count)
       let got = try Shim.check(file: filePath, object: name, action: "cannot read") {

@@ -25,21 +25,43 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   public let path: String
   /// Negative once it is closed.
   private var handle: Int64
-  /// See ``StructureCheck``; false for files that are written.
-  private let isPlain: Bool
+  /// Where the HDF5 part begins; `nil` for files that are written.
+  private let base: Int?
+  /// Why the file may lack something: it has another size than it says.
+  private let unfinished: String?
 
   private init(path: String, handle: Int64) {
     self.path = path
     self.handle = handle
-    isPlain = false
+    base = nil
+    unfinished = nil
+  }
+
+  /// Whether a file is HDF5, behind a user block (of 512 bytes, 1024, …) too.
+  ///
+  /// Throws if it can't be read.
+  public static func isHDF5(_ path: String) throws(HDF5Error) -> Bool {
+    try requireRegularFile(path)
+    do throws(StructureDamage) { return try StructureCheck.beginning(of: path) != nil } catch {
+      throw HDF5Error(
+        file: path, action: "cannot open", reason: error.reason,
+        isInputOutput: error.isInputOutput)
+    }
   }
 
   /// Opens an existing file for reading only, without a file lock.
   ///
-  /// Throws if there is no readable regular file of this name, and if it isn't a whole HDF5 file.
+  /// Throws if there is no readable regular file of this name, if it isn't a whole HDF5 file, and if
+  /// another program has it open for writing.
   public init(reading path: String) throws(HDF5Error) {
     // The operating system's own words are better than the library's, and a pipe would hang it.
     try Self.requireRegularFile(path)
+    if WriterCheck.isWritten(path) {
+      throw HDF5Error(
+        file: path, action: "cannot open",
+        reason: "another program has it open for writing (it holds HDF5's lock on it); wait until "
+          + "that is done, or close the file there")
+    }
     let heaps = GlobalHeapCheck(of: path)
     if let reason = heaps.problem {
       throw HDF5Error(file: path, action: "cannot open", reason: reason)
@@ -55,7 +77,8 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     }
     self.path = path
     self.handle = handle
-    isPlain = structure.isPlain
+    base = structure.isHDF5 ? structure.base : nil
+    unfinished = structure.unfinished
   }
 
   /// Creates a file, replacing one of the same name.
@@ -137,16 +160,19 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   }
 
   /// Opens a dataset; throws if there is none of this name.
-  public func dataset(_ name: String) throws(HDF5Error) -> HDF5Dataset {
+  ///
+  /// - Parameter chunkCache: bytes of decoded chunks that the library keeps; `nil` for its own default
+  ///   of 1 MiB. With 0, part of a chunk that no filter has changed is read by itself.
+  public func dataset(_ name: String, chunkCache: Int? = nil) throws(HDF5Error) -> HDF5Dataset {
     guard try hasDataset(name) else {
       throw HDF5Error(
-        file: path, object: name, action: "cannot open", reason: "there is no such dataset")
+        file: path, object: name, action: "cannot open",
+        reason: "there is no such dataset" + (unfinished.map { "; \($0)" } ?? ""))
     }
     let dataset = try Shim.check(file: path, object: name, action: "cannot open") {
-      rfm_h5_open_dataset(handle, name, $0, $1)
+      rfm_h5_open_dataset(handle, name, chunkCache.map(UInt64.init) ?? .max, $0, $1)
     }
-    return try HDF5Dataset(
-      handle: dataset, filePath: path, name: name, isPlain: isPlain)
+    return try HDF5Dataset(handle: dataset, filePath: path, name: name, base: base)
   }
 
   /// Creates a dataset of numbers.

@@ -69,8 +69,12 @@ public enum HDF5Type: Hashable, Sendable, CustomStringConvertible {
   case integer(bits: Int, isSigned: Bool)
   case floatingPoint(bits: Int)
   case string(HDF5StringType)
-  /// Anything else (compound, enumeration, reference, …), which this module doesn't read.
-  case other
+  /// Read as the numbers.
+  case enumeration(HDF5Enumeration)
+  /// As PyTables and HDF5.jl store booleans; read as numbers without sign, up to 64 bits.
+  case bitField(bits: Int)
+  /// Anything else, which this module doesn't read: "a compound", "a reference", …
+  case other(String)
 
   public static let uint8 = HDF5Type.integer(bits: 8, isSigned: false)
 
@@ -82,7 +86,18 @@ public enum HDF5Type: Hashable, Sendable, CustomStringConvertible {
     case .string(let type):
       "\(type.fixedLength.map { "\($0)-byte" } ?? "variable-length") "
         + (type.isUTF8 ? "UTF-8" : "ASCII")
-    case .other: "a type that is neither number nor string"
+    case .enumeration(let type): "\(type)"
+    case .bitField(let bits): "a bit field of \(bits) bits"
+    case .other(let kind): kind
+    }
+  }
+
+  /// Whether it is read as whole numbers: integers, enumerations and bit fields.
+  public var isWholeNumber: Bool {
+    switch self {
+    case .integer, .enumeration: true
+    case .bitField(let bits): bits <= 64
+    case .floatingPoint, .string, .other: false
     }
   }
 
@@ -96,7 +111,16 @@ public enum HDF5Type: Hashable, Sendable, CustomStringConvertible {
         HDF5StringType(
           fixedLength: d.is_variable != 0 ? nil : Int(clamping: d.type_size),
           isUTF8: d.is_utf8 != 0, padding: .init(rawValue: d.padding) ?? .nullTerminated))
-    default: self = .other
+    // Its names are another matter.
+    case RFM_H5_ENUMERATION.rawValue:
+      self = .enumeration(HDF5Enumeration([], bits: Int(clamping: d.type_size) * 8))
+    case RFM_H5_BIT_FIELD.rawValue: self = .bitField(bits: Int(clamping: d.type_size) * 8)
+    case RFM_H5_COMPOUND.rawValue: self = .other("a compound type")
+    case RFM_H5_ARRAY.rawValue: self = .other("a type of arrays")
+    case RFM_H5_VARIABLE_LISTS.rawValue: self = .other("lists of varying length")
+    case RFM_H5_OPAQUE.rawValue: self = .other("opaque bytes")
+    case RFM_H5_REFERENCE.rawValue: self = .other("references")
+    default: self = .other("a type that is neither number nor string")
     }
   }
 }

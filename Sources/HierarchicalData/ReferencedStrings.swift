@@ -8,6 +8,8 @@ struct ReferencedStrings {
 
   /// Reads up to `count` bytes of the file from `offset`; fewer at its end.
   private let bytes: (_ offset: UInt64, _ count: Int) throws(HDF5Error) -> [UInt8]
+  /// Where the file's HDF5 part begins, which addresses of heaps count from.
+  private let base: UInt64
   /// Bytes that may still be taken.
   private var budget: Int
   /// Where in `contents` the objects of a heap lie.
@@ -21,9 +23,11 @@ struct ReferencedStrings {
   private var heaps: [UInt64: Heap] = [:]
 
   init(
-    limit: Int, bytes: @escaping (UInt64, Int) throws(HDF5Error) -> [UInt8]
+    limit: Int, base: UInt64 = 0,
+    bytes: @escaping (UInt64, Int) throws(HDF5Error) -> [UInt8]
   ) {
     self.bytes = bytes
+    self.base = base
     budget = limit
   }
 
@@ -42,7 +46,7 @@ struct ReferencedStrings {
     budget -= count
   }
 
-  /// The `count` strings whose references begin at `offset`.
+  /// The `count` strings whose references begin at byte `offset` of the file.
   mutating func read(references offset: UInt64, count: Int) throws(Damage) -> [String] {
     let (size, overflow) = count.multipliedReportingOverflow(by: 16)
     guard !overflow, offset < 1 << 62 else { throw Damage(reason: "it has an impossible place") }
@@ -78,7 +82,7 @@ struct ReferencedStrings {
 
   private mutating func load(_ address: UInt64) throws(Damage) -> Heap {
     guard address < 1 << 62 else { throw Damage(reason: "a string refers to what is not there") }
-    let header = try read(address, 16)
+    let header = try read(base + address, 16)
     guard header.count == 16, header.starts(with: [0x47, 0x43, 0x4F, 0x4C, 1]) else {
       throw Damage(reason: "there is no heap of strings at byte \(address)")
     }
@@ -86,7 +90,7 @@ struct ReferencedStrings {
     guard size >= 16, size <= UInt64(max(budget, Self.heapRoom)) else {
       throw Damage(reason: "the heap of strings at byte \(address) has an impossible size")
     }
-    let contents = try read(address, Int(size))
+    let contents = try read(base + address, Int(size))
     guard contents.count == Int(size) else {
       throw Damage(reason: "the file ends within the heap of strings at byte \(address)")
     }

@@ -10,8 +10,10 @@ import Foundation
 ///
 /// Source: HDF5 File Format Specification, version 3.0.
 struct StructureCheck {
-  /// Whether addresses and lengths have 8 bytes and the file begins with HDF5's signature.
-  private(set) var isPlain = false
+  /// Whether HDF5's signature was found.
+  private(set) var isHDF5 = false
+  /// That the file is longer than it says; `nil` if it isn't. Nothing is wrong with that by itself.
+  var unfinished: String?
 
   /// Open only while this is made.
   private let descriptor: Int32
@@ -37,15 +39,39 @@ struct StructureCheck {
 
   /// Does nothing with a file that isn't HDF5: the library says so.
   init(of path: String) throws(StructureDamage) {
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Self.systemError() }
+    try self.init(opening: path)
     defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw Self.systemError() }
-    fileSize = Int(status.st_size)
     guard let base = try findSignature() else { return }
     self.base = base
-    isPlain = base == 0
+    isHDF5 = true
+    do throws(StructureDamage) { try walk() } catch {
+      // What is missing was never written.
+      var damage = error
+      if let unfinished { damage.reason += "; \(unfinished)" }
+      throw damage
+    }
+  }
+
+  /// Where the HDF5 part of a file begins; `nil` if it has none.
+  static func beginning(of path: String) throws(StructureDamage) -> Int? {
+    let reader = try StructureCheck(opening: path)
+    defer { close(reader.descriptor) }
+    return try reader.findSignature()
+  }
+
+  private init(opening path: String) throws(StructureDamage) {
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Self.systemError() }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      let error = Self.systemError()
+      close(descriptor)
+      throw error
+    }
+    fileSize = Int(status.st_size)
+  }
+
+  private mutating func walk() throws(StructureDamage) {
     for object in try superblock() { try checkObject(object) }
     // Only what lies in the root is ever opened, unless a soft link there leads deeper.
     let own = children.count

@@ -26,7 +26,7 @@ extension StructureCheck {
       throw StructureDamage(
         reason: "its addresses and lengths have \(widths.0) and \(widths.1) bytes, not 8")
     }
-    try fields.skip(1)
+    let marks = try fields.integer(1)
     if version < 2 {
       leafRank = try fields.integer(2)
       internalRank = try fields.integer(2)
@@ -38,8 +38,9 @@ extension StructureCheck {
       guard leafRank > 0, internalRank > 0, chunkRank > 0 else {
         throw StructureDamage(reason: "its trees have no room")
       }
-      try fields.skip(16)
-      try requireWhole(fields.word())
+      let storedBase = try fields.word()
+      try fields.skip(8)
+      try requireWhole(fields.word(), storedBase: storedBase)
       guard try fields.word() == Self.undefined else {
         throw StructureDamage(reason: "it was made for another file driver")
       }
@@ -52,17 +53,38 @@ extension StructureCheck {
       }
       return [root]
     }
-    try fields.skip(8)
+    // Before the file's end: a writer that has just begun has neither.
+    guard version < 3 || marks & 5 == 0 else {
+      throw StructureDamage(
+        reason: "it is marked as open for writing: another program has it open, or ended without "
+          + "closing it; close it there, or write it again (if it is known to be whole, h5clear -s "
+          + "removes the mark)")
+    }
+    let storedBase = try fields.word()
     let more = try fields.word()
-    try requireWhole(fields.word())
+    try requireWhole(fields.word(), storedBase: storedBase)
     let root = try fields.word()
     return more == Self.undefined ? [root] : [more, root]
   }
 
-  private func requireWhole(_ end: UInt64) throws(StructureDamage) {
-    guard end <= UInt64(fileSize) else {
+  /// - Parameters:
+  ///   - end: where the file says that it ends.
+  ///   - storedBase: where the file says that its HDF5 part begins, which changes nothing when something
+  ///     is put before it.
+  private mutating func requireWhole(
+    _ end: UInt64, storedBase: UInt64
+  ) throws(StructureDamage) {
+    let (length, isImpossible) = end.subtractingReportingOverflow(storedBase)
+    let there = UInt64(fileSize - base)
+    guard !isImpossible, length <= there else {
       throw StructureDamage(
-        reason: "truncated file: it has \(fileSize) bytes, but says it has \(end)")
+        reason: "truncated file: it has \(fileSize) bytes, but says it has \(end); copy it again, "
+          + "or write it again if the program that wrote it did not finish")
+    }
+    if length < there {
+      unfinished =
+        "the file has \(fileSize) bytes, but says it has \(end): the program that wrote it did not "
+        + "finish, or still has it open"
     }
   }
 }

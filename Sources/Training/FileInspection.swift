@@ -80,6 +80,9 @@ public struct FileInspection: Sendable {
       || path.hasSuffix(".safetensors")
     {
       try inspectSafetensors(path, depth)
+    } else if try HDF5File.isHDF5(path) {
+      // Behind a user block.
+      try inspectHDF5(path, depth, progress)
     } else {
       throw ShardError(
         file: path,

@@ -60,6 +60,22 @@ import Testing
     }
   }
 
+  /// Other programs put a block of their own in front, which the format allows.
+  @Test(arguments: [512, 1024, 4096]) func filesBehindAUserBlockAreToldToo(size: Int) throws {
+    try writeShard("plain")
+    try writePrototypes("\(folder)/prototypes")
+    for (name, line) in [
+      ("plain", "shard of 3 images, 4x4 pixels"), ("prototypes", "prototypes of 1 methods, 2x2"),
+    ] {
+      let bytes = try Data(contentsOf: URL(filePath: "\(folder)/\(name)"))
+      try (Data(repeating: 65, count: size) + bytes).write(to: URL(filePath: "\(folder)/behind"))
+      let inspection = inspect("behind")
+      #expect(inspection.lines.first == line && inspection.problems.isEmpty, "\(inspection)")
+    }
+    try Data(repeating: 65, count: 3000).write(to: URL(filePath: "\(folder)/behind"))
+    #expect(inspect("behind").problems.first?.contains("neither an HDF5 nor") == true)
+  }
+
   /// Every kind of link, written by h5py: what leads nowhere hides nothing of the rest.
   @Test func linksOfAFileFromElsewhereAreListedWhereverTheyLead() throws {
     let golden = try #require(Bundle.module.url(forResource: "Golden/links.h5", withExtension: nil))

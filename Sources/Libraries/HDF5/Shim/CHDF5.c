@@ -127,6 +127,8 @@ static hid_t memory_type(int32_t element) {
     case RFM_H5_INT64: return H5T_NATIVE_INT64;
     case RFM_H5_FLOAT: return H5T_NATIVE_FLOAT;
     case RFM_H5_DOUBLE: return H5T_NATIVE_DOUBLE;
+    case RFM_H5_BITS8: return H5T_NATIVE_B8;
+    case RFM_H5_BITS64: return H5T_NATIVE_B64;
     default: return H5I_INVALID_HID;
   }
 }
@@ -265,6 +267,20 @@ static int describe(hid_t type, hid_t space, rfm_h5_description *d) {
     d->padding = padding == H5T_STR_SPACEPAD ? RFM_H5_SPACE_PADDED
         : padding == H5T_STR_NULLPAD         ? RFM_H5_NULL_PADDED
                                              : RFM_H5_NULL_TERMINATED;
+  } else if (class == H5T_ENUM) {
+    d->type_class = RFM_H5_ENUMERATION;
+    hid_t base = H5Tget_super(type);
+    if (base < 0) return -1;
+    d->is_signed = H5Tget_sign(base) != H5T_SGN_NONE;
+    H5Tclose(base);
+  } else {
+    d->type_class = class == H5T_BITFIELD ? RFM_H5_BIT_FIELD
+        : class == H5T_COMPOUND           ? RFM_H5_COMPOUND
+        : class == H5T_ARRAY              ? RFM_H5_ARRAY
+        : class == H5T_VLEN               ? RFM_H5_VARIABLE_LISTS
+        : class == H5T_OPAQUE             ? RFM_H5_OPAQUE
+        : class == H5T_REFERENCE          ? RFM_H5_REFERENCE
+                                          : RFM_H5_OTHER;
   }
   H5S_class_t extent = H5Sget_simple_extent_type(space);
   if (extent == H5S_NULL) {
@@ -355,14 +371,30 @@ static int lies_elsewhere(hid_t dataset) {
   return layout < 0 || files < 0 ? -1 : layout == H5D_VIRTUAL || files > 0;
 }
 
-int64_t rfm_h5_open_dataset(int64_t file, const char *name, char *error, size_t size) {
+// Properties with another room for decoded chunks; the default ones where it stays as it is.
+static hid_t dataset_access(uint64_t chunk_cache) {
+  if (chunk_cache == UINT64_MAX) return H5P_DEFAULT;
+  hid_t properties = H5Pcreate(H5P_DATASET_ACCESS);
+  if (properties >= 0 &&
+      H5Pset_chunk_cache(properties, H5D_CHUNK_CACHE_NSLOTS_DEFAULT, chunk_cache, 1.0) < 0) {
+    H5Pclose(properties);
+    return H5I_INVALID_HID;
+  }
+  return properties;
+}
+
+int64_t rfm_h5_open_dataset(
+    int64_t file, const char *name, uint64_t chunk_cache, char *error, size_t size) {
   enter();
   hid_t dataset = -1;
   H5L_info_t link;
-  if (H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_EXTERNAL) {
+  hid_t access = dataset_access(chunk_cache);
+  if (access < 0) {
+    fail(error, size);
+  } else if (H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_EXTERNAL) {
     fail_with(error, size, "it is a link to another file, which is not followed");
   } else {
-    dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    dataset = H5Dopen2(file, name, access);
     int elsewhere = dataset < 0 ? -1 : lies_elsewhere(dataset);
     if (elsewhere < 0) {
       fail(error, size);
@@ -374,6 +406,7 @@ int64_t rfm_h5_open_dataset(int64_t file, const char *name, char *error, size_t 
       dataset = -1;
     }
   }
+  if (access > 0) H5Pclose(access);
   leave();
   return dataset;
 }
@@ -393,6 +426,47 @@ int rfm_h5_describe_dataset(
   int result = 0;
   if (type < 0 || space < 0 || describe(type, space, description) < 0) result = fail(error, size);
   if (space >= 0) H5Sclose(space);
+  if (type >= 0) H5Tclose(type);
+  leave();
+  return result;
+}
+
+// The number that member `index` of an enumeration of `base` stands for.
+static int member_value(hid_t type, hid_t base, unsigned index, int64_t *value) {
+  // Conversion takes place where the value lies, in the wider of both types.
+  size_t width = H5Tget_size(type);
+  if (width == 0 || width > 64) return -1;
+  union {
+    char bytes[64];
+    int64_t number;
+  } room;
+  memset(&room, 0, sizeof room);
+  if (H5Tget_member_value(type, index, room.bytes) < 0 ||
+      H5Tconvert(base, H5T_NATIVE_INT64, 1, room.bytes, NULL, H5P_DEFAULT) < 0)
+    return -1;
+  *value = room.number;
+  return 0;
+}
+
+int rfm_h5_enumeration(
+    int64_t dataset, rfm_h5_member *members, uint64_t capacity, uint64_t *count, char *error,
+    size_t size) {
+  enter();
+  int result = 0;
+  hid_t type = H5Dget_type(dataset);
+  int names = type < 0 ? -1 : H5Tget_nmembers(type);
+  hid_t base = names < 0 ? -1 : H5Tget_super(type);
+  if (base < 0) result = fail(error, size);
+  *count = names < 0 ? 0 : (uint64_t)names;
+  for (unsigned i = 0; result == 0 && i < *count && i < capacity; i++) {
+    char *name = H5Tget_member_name(type, i);
+    if (name == NULL || member_value(type, base, i, &members[i].value) < 0)
+      result = fail(error, size);
+    else
+      snprintf(members[i].name, sizeof members[i].name, "%s", name);
+    H5free_memory(name);
+  }
+  if (base >= 0) H5Tclose(base);
   if (type >= 0) H5Tclose(type);
   leave();
   return result;

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-enum { RFM_H5_MAX_RANK = 32, RFM_H5_MAX_FILTERS = 16 };
+enum { RFM_H5_MAX_RANK = 32, RFM_H5_MAX_FILTERS = 16, RFM_H5_MEMBER_NAME = 256 };
 
 /// Element types in memory, and of what is created in files (native byte order, which the file
 /// records).
@@ -27,6 +27,9 @@ enum rfm_h5_element {
   RFM_H5_INT64 = 2,
   RFM_H5_FLOAT = 3,
   RFM_H5_DOUBLE = 4,
+  // Of bit fields, which the library converts into nothing else; only to read.
+  RFM_H5_BITS8 = 5,
+  RFM_H5_BITS64 = 6,
 };
 
 /// Classes of types found in files.
@@ -35,6 +38,13 @@ enum rfm_h5_class {
   RFM_H5_FLOATING = 1,
   RFM_H5_STRING = 2,
   RFM_H5_OTHER = 3,
+  RFM_H5_ENUMERATION = 4,
+  RFM_H5_BIT_FIELD = 5,
+  RFM_H5_COMPOUND = 6,
+  RFM_H5_ARRAY = 7,
+  RFM_H5_VARIABLE_LISTS = 8,
+  RFM_H5_OPAQUE = 9,
+  RFM_H5_REFERENCE = 10,
 };
 
 /// How a group leads to an object.
@@ -55,7 +65,7 @@ enum rfm_h5_padding {
 typedef struct {
   int32_t type_class;       // rfm_h5_class
   uint64_t type_size;       // bytes an element; of a variable-length string a pointer's
-  int32_t is_signed;        // integers
+  int32_t is_signed;        // integers, and enumerations of them
   int32_t is_variable;      // strings
   int32_t is_utf8;          // strings
   int32_t padding;          // strings: rfm_h5_padding
@@ -63,6 +73,12 @@ typedef struct {
   uint64_t shape[RFM_H5_MAX_RANK];
   uint64_t maximum[RFM_H5_MAX_RANK];  // UINT64_MAX where unlimited
 } rfm_h5_description;
+
+/// A name of an enumeration, and the number that it stands for.
+typedef struct {
+  char name[RFM_H5_MEMBER_NAME];  // cut to this, ends in NUL
+  int64_t value;                  // clipped, as all values are
+} rfm_h5_member;
 
 /// How a dataset is stored.
 typedef struct {
@@ -113,10 +129,17 @@ int rfm_h5_has_dataset(int64_t file, const char *name, char *error, size_t size)
 
 int64_t rfm_h5_create_dataset(
     int64_t file, const char *name, const rfm_h5_creation *creation, char *error, size_t size);
-int64_t rfm_h5_open_dataset(int64_t file, const char *name, char *error, size_t size);
+/// `chunk_cache`: bytes of decoded chunks that the library keeps of this dataset; UINT64_MAX for its
+/// own default. Without any, part of a chunk that no filter has changed is read by itself.
+int64_t rfm_h5_open_dataset(
+    int64_t file, const char *name, uint64_t chunk_cache, char *error, size_t size);
 int rfm_h5_close_dataset(int64_t dataset, char *error, size_t size);
 int rfm_h5_describe_dataset(
     int64_t dataset, rfm_h5_description *description, char *error, size_t size);
+/// The names of a dataset's enumeration, at most `capacity`; `count` is how many there are.
+int rfm_h5_enumeration(
+    int64_t dataset, rfm_h5_member *members, uint64_t capacity, uint64_t *count, char *error,
+    size_t size);
 int rfm_h5_dataset_storage(int64_t dataset, rfm_h5_storage *storage, char *error, size_t size);
 int rfm_h5_count_chunks(int64_t dataset, uint64_t *count, char *error, size_t size);
 /// 1 if the library can decode this filter, 0 if not.
