@@ -20,6 +20,12 @@ public final class Shard: Sendable {
   public let hasSources: Bool
   public let hasPaths: Bool
   public let hasMasks: Bool
+  /// Images that are unpacked to read one of them; 1 as ``ShardWriter`` stores them.
+  public let imagesUnpackedTogether: Int
+  /// The same of masks; 1 where there are none.
+  public let masksUnpackedTogether: Int
+  /// Whether the file's masks have a last axis of 1.
+  let masksHaveFourAxes: Bool
 
   private struct Datasets {
     var images: HDF5Dataset
@@ -30,6 +36,11 @@ public final class Shard: Sendable {
 
   /// `nil` while the file is closed; it is opened again when it is needed.
   private let datasets: Mutex<Datasets?>
+  /// Where reading one row unpacks others: those, kept.
+  private let unpackedImages: UnpackedRows?
+  private let unpackedMasks: UnpackedRows?
+  /// What the values of the masks mean, once that is known.
+  private let scale: Mutex<MaskScale?>
 
   /// Opens and validates a shard.
   public init(reading path: String) throws {
@@ -42,9 +53,7 @@ public final class Shard: Sendable {
     guard format.text == ShardFormat.name else {
       throw refuse("it is not a shard: its format is \"\(format.description.prefix(40))\"")
     }
-    guard let version = try file.attribute("version")?.wholeNumber else {
-      throw refuse("it has no whole number as its attribute version")
-    }
+    let version = try Self.version(file)
     guard version == Int64(ShardFormat.version) else {
       throw refuse(
         "its format version is \(version), this program reads version \(ShardFormat.version)")
@@ -62,22 +71,7 @@ public final class Shard: Sendable {
       throw refuse(
         "images are \(height)x\(width) pixels, expected sides of 1 to \(ShardFormat.sideLimit)")
     }
-    try Self.checkStorage(opened.images, path: path)
-
-    func column(_ name: String) throws -> HDF5Dataset {
-      let dataset = try file.dataset(name)
-      guard dataset.shape == [count] else {
-        throw refuse("\(name) have shape \(dataset.shape), expected [\(count)] as there are images")
-      }
-      return dataset
-    }
-    func integers(_ name: String) throws -> [Int64] {
-      let dataset = try column(name)
-      guard case .integer = dataset.type else {
-        throw refuse("\(name) are \(dataset.type), expected uint8")
-      }
-      return try dataset.readAll(as: Int64.self)
-    }
+    imagesUnpackedTogether = try Self.checkStorage(opened.images, path: path)
 
     let names = try file.dataset("method_names").readStrings(limit: 1 << 20)
     guard names.first == ShardFormat.real else {
@@ -94,8 +88,26 @@ public final class Shard: Sendable {
       throw refuse("method_names list \"\(name)\" twice")
     }
 
-    let labels = try integers("labels")
-    let methods = try integers("methods")
+    let labels = try ShardColumn(
+      file.dataset("labels"), count: count, row: "label", expected: "0 (real) or 1 (fake)",
+      path: path
+    ).classes {
+      LabelNames.label($0)
+    } unknown: { row, name in
+      refuse(
+        "row \(row): the label is \(name.map { "\"\($0)\"" } ?? "a number without one name"), "
+          + "expected a name such as \"real\" or \"fake\", or the numbers 0 and 1 without names")
+    }
+    let methods = try ShardColumn(
+      file.dataset("methods"), count: count, row: "method", expected: "an index into method_names",
+      path: path
+    ).classes { name in
+      names.firstIndex(of: name).map(Int64.init)
+    } unknown: { row, name in
+      refuse(
+        "row \(row): the method is \(name.map { "\"\($0)\"" } ?? "a number without one name"), "
+          + "which is none of the method_names")
+    }
     for row in 0..<count {
       guard labels[row] == 0 || labels[row] == 1 else {
         throw refuse("row \(row): the label is \(labels[row]), expected 0 (real) or 1 (fake)")
@@ -124,14 +136,20 @@ public final class Shard: Sendable {
         throw refuse("\(name) have shape \(dataset.shape), expected [\(count)] as there are images")
       }
     }
-    if let masks = opened.masks {
-      guard masks.type == .uint8, masks.shape == [count, height, width] else {
-        throw refuse(
-          "masks are \(masks.type) of shape \(masks.shape), expected uint8 of shape "
-            + "[\(count), \(height), \(width)]")
-      }
-      try Self.checkStorage(masks, path: path)
+    func unpacked(_ together: Int, rowSize: Int) -> UnpackedRows? {
+      together > 1 ? UnpackedRows(count: count, rowSize: rowSize, together: together) : nil
     }
+    var scale: MaskScale?
+    var masksTogether = 1
+    if let masks = opened.masks {
+      scale = try MaskScale.ofType(masks, count: count, height: height, width: width, path: path)
+      masksTogether = try Self.checkStorage(masks, path: path)
+    }
+    masksUnpackedTogether = masksTogether
+    masksHaveFourAxes = opened.masks?.shape.count == 4
+    unpackedMasks = unpacked(masksTogether, rowSize: height * width)
+    unpackedImages = unpacked(imagesUnpackedTogether, rowSize: height * width * 3)
+    self.scale = Mutex(scale)
     hasSources = opened.sources != nil
     hasPaths = opened.paths != nil
     hasMasks = opened.masks != nil
@@ -139,26 +157,46 @@ public final class Shard: Sendable {
   }
 
   private static func open(_ file: borrowing HDF5File) throws -> Datasets {
-    func optional(_ name: String) throws -> HDF5Dataset? {
-      try file.hasDataset(name) ? try file.dataset(name) : nil
+    func optional(_ name: String, chunkCache: Int? = nil) throws -> HDF5Dataset? {
+      try file.hasDataset(name) ? try file.dataset(name, chunkCache: chunkCache) : nil
     }
+    // The library's chunks would be kept beside ours, for every open shard.
     return Datasets(
-      images: try file.dataset("images"), masks: try optional("masks"),
-      sources: try optional("sources"), paths: try optional("paths"))
+      images: try file.dataset("images", chunkCache: 0),
+      masks: try optional("masks", chunkCache: 0), sources: try optional("sources"),
+      paths: try optional("paths"))
+  }
+
+  /// The attribute `version`.
+  private static func version(_ file: borrowing HDF5File) throws -> Int64 {
+    let value = try file.attribute("version")
+    if let number = value?.wholeNumber { return number }
+    if case .number(let number)? = value, let whole = Int64(exactly: number) { return whole }
+    let found =
+      switch value {
+      case nil: ""
+      case .string(let text)?: ", but the text \"\(text.prefix(40))\""
+      case .strings(let texts)? where texts.count == 1: ", but the text \"\(texts[0].prefix(40))\""
+      case .strings?: ", but texts"
+      case .integers?, .numbers?: ", but several numbers"
+      case let other?: ", but \(other)"
+      }
+    throw ShardError(
+      file: file.path,
+      reason: "it has no whole number as its attribute version\(found), expected "
+        + "\(ShardFormat.version)")
   }
 
   /// Refuses what could not be read in reasonable memory or can't be there.
-  private static func checkStorage(_ dataset: HDF5Dataset, path: String) throws {
+  ///
+  /// - Returns: rows that are unpacked to read one of them.
+  private static func checkStorage(_ dataset: HDF5Dataset, path: String) throws -> Int {
     guard let bytes = dataset.count else {
       throw ShardError(file: path, reason: "\(dataset.name) have an impossible shape")
     }
     let storage = try dataset.storage()
-    if let filter = storage.missingFilters.first {
-      throw ShardError(
-        file: path,
-        reason:
-          "\(dataset.name) are stored with HDF5 filter \(filter), which is not installed here; "
-          + "store them with gzip or uncompressed")
+    if let reason = storage.unreadableBecause {
+      throw ShardError(file: path, reason: "\(dataset.name) are \(reason)")
     }
     // Deflate makes at most 1032 bytes of one.
     guard bytes == 0 || storage.layout == .virtual || bytes / 1100 <= storage.storedBytes else {
@@ -173,6 +211,7 @@ public final class Shard: Sendable {
         file: path,
         reason: "\(dataset.name) are stored in chunks of more than 1 GiB; store one image a chunk")
     }
+    return storage.rowsUnpackedTogether
   }
 
   /// Runs `body` on the datasets, opening the file if it is closed.
@@ -212,15 +251,65 @@ public final class Shard: Sendable {
     precondition(
       rows.lowerBound >= 0 && rows.upperBound <= count && buffer.count >= rows.count * imageSize,
       "rows \(rows) of \(count) and room for them")
-    try withDatasets { try $0.images.readRows(rows, into: buffer) }
+    guard let unpackedImages else {
+      return try withDatasets { try $0.images.readRows(rows, into: buffer) }
+    }
+    try unpackedImages.copy(rows, into: buffer) { rows, block in
+      try withDatasets { try $0.images.readRows(rows, into: block) }
+    }
   }
 
-  /// Reads the mask of image `row`: [height, width], 255 where forged. The shard must have masks.
+  /// Reads the mask of image `row`: [height, width], forged where it is at least 128, whatever values
+  /// the file has for that (see ``maskScale()``). The shard must have masks.
   public func readMask(_ row: Int, into buffer: UnsafeMutableBufferPointer<UInt8>) throws {
+    try readStoredMask(row, into: buffer)
+    try maskScale().normalise(.init(rebasing: buffer[..<(height * width)]))
+  }
+
+  /// Reads the mask of image `row` as it is in the file.
+  func readStoredMask(_ row: Int, into buffer: UnsafeMutableBufferPointer<UInt8>) throws {
     precondition(
       hasMasks && (0..<count).contains(row) && buffer.count >= height * width,
       "a row of a shard with masks and room for it")
-    try withDatasets { try $0.masks!.readRows(row..<row + 1, into: buffer) }
+    let rows = row..<row + 1
+    guard let unpackedMasks else {
+      return try withDatasets { try $0.masks!.readRows(rows, into: buffer) }
+    }
+    try unpackedMasks.copy(rows, into: buffer) { rows, block in
+      try withDatasets { try $0.masks!.readRows(rows, into: block) }
+    }
+  }
+
+  /// Why the masks mark nothing of its fake images, naming the file; `nil` where they do, or where nobody
+  /// has read one yet.
+  public var maskProblem: String? {
+    guard labels.contains(1), let problem = scale.withLock({ $0?.problem }) else { return nil }
+    return "\(path): \(problem)"
+  }
+
+  /// What the values of the masks mean. The shard must have masks.
+  ///
+  /// Bytes of 0 and 1 are told from bytes of 0 and 255 by the values of the whole shard, never of one
+  /// image: a mask that was a JPEG may have small values only. The masks of fake images are looked through
+  /// first, and the first value of 128 or more decides, so of most shards one mask is read.
+  public func maskScale() throws -> MaskScale {
+    try scale.withLock { known in
+      if let known { return known }
+      var mask = [UInt8](repeating: 0, count: height * width)
+      var maximum: UInt8 = 0
+      for label: UInt8 in [1, 0] where maximum < 128 {
+        for row in 0..<count where labels[row] == label {
+          try mask.withUnsafeMutableBufferPointer { try readStoredMask(row, into: $0) }
+          for value in mask { maximum = max(maximum, value) }
+          if maximum >= 128 { break }
+        }
+      }
+      let found: MaskScale =
+        maximum >= 128
+        ? .bytes : maximum > 1 ? .unknown(maximum: maximum) : maximum == 1 ? .ones : .empty
+      known = found
+      return found
+    }
   }
 
   /// The source of every image, or `nil` if the shard has none.

@@ -5,15 +5,17 @@
 /// | name | type | shape | meaning |
 /// | --- | --- | --- | --- |
 /// | `images` | uint8 | [N, H, W, 3] | RGB |
-/// | `labels` | integer | [N] | 0 real, 1 fake |
-/// | `methods` | integer | [N] | index into `method_names`; 0 is real |
+/// | `labels` | uint8 | [N] | 0 real, 1 fake |
+/// | `methods` | uint8 | [N] | index into `method_names`; 0 is real |
 /// | `method_names` | string | [M] | entry 0 is "real" |
 /// | `sources` | string | [N] | optional: the video or identity that an image comes from |
 /// | `paths` | string | [N] | optional: the file that an image comes from |
 /// | `masks` | uint8 | [N, H, W] | optional: 255 where forged |
 ///
 /// ``ShardWriter`` stores one image a chunk with a checksum. ``Shard`` reads any layout: chunked or
-/// not, with or without checksums and compression, strings of fixed or variable length.
+/// not, with or without checksums and compression, strings of fixed or variable length; labels and
+/// methods as any whole numbers or names (``ShardColumn``), masks of booleans or of 0 and 1
+/// (``MaskScale``).
 public enum ShardFormat {
   /// The value of the root attribute `format`.
   public static let name = "rfm-shard"

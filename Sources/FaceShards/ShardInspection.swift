@@ -18,6 +18,11 @@ public struct ShardInspection: Sendable, Equatable {
   public let hasPaths: Bool
   public let images: HDF5Storage
   public let masks: HDF5Storage?
+  /// What the masks hold, in words; `nil` where there are none.
+  public let maskContents: String?
+  /// What reading an image in random order costs and how that is mended; `nil` where it costs nothing
+  /// more.
+  public let unpacking: String?
 
   public init(of shard: Shard) throws {
     count = shard.count
@@ -30,6 +35,18 @@ public struct ShardInspection: Sendable, Equatable {
     hasPaths = shard.hasPaths
     images = try shard.imageStorage()
     masks = try shard.maskStorage()
+    maskContents = shard.hasMasks ? try Self.maskContents(of: shard) : nil
+    unpacking = shard.unpackingInWords.flatMap { cost in
+      shard.repacking.map { "\(cost); to store one a chunk: \($0)" }
+    }
+  }
+
+  /// Damage is told, and hides nothing of the rest.
+  private static func maskContents(of shard: Shard) throws -> String {
+    do { return try MaskContents(of: shard).line } catch let error as HDF5Error {
+      if error.isInputOutput { throw error }
+      return "what can't be read: \(error.action): \(error.reason)"
+    }
   }
 
   /// The description, line by line.
@@ -44,12 +61,14 @@ public struct ShardInspection: Sendable, Equatable {
       "  images: \(images)",
     ]
     lines.append("  masks: " + (masks.map { "\($0)" } ?? "none"))
+    if let maskContents { lines.append("  masks hold: \(maskContents)") }
+    if let unpacking { lines.append("  slow to read in random order: \(unpacking)") }
     return lines
   }
 
   /// Reads every image and mask of some rows and says what is wrong with them, one line each that
-  /// names the row: what can't be read or whose checksum fails, and masks of real images that mark
-  /// something as forged.
+  /// names the row: what can't be read or whose checksum fails, masks of real images that mark
+  /// something as forged, and masks of fake ones that mark nothing.
   ///
   /// - Parameters:
   ///   - rows: `nil` for all, in which case it is also checked that every chunk was written.
@@ -80,6 +99,17 @@ public struct ShardInspection: Sendable, Equatable {
         }
       }
     }
+    // Of all masks together, so that every rank finds the same.
+    var markNothing = false
+    if shard.hasMasks {
+      try attempt {
+        _ = try shard.maskScale()
+        if let problem = shard.maskProblem {
+          problems.append(problem)
+          markNothing = true
+        }
+      }
+    }
     var bytes = [UInt8](repeating: 0, count: shard.imageSize)
     for (done, row) in (rows ?? 0..<shard.count).enumerated() {
       try bytes.withUnsafeMutableBufferPointer { buffer in
@@ -87,9 +117,13 @@ public struct ShardInspection: Sendable, Equatable {
         if shard.hasMasks {
           try attempt {
             try shard.readMask(row, into: buffer)
-            if shard.labels[row] == 0, buffer[..<(shard.height * shard.width)].contains(255) {
+            let isMarked = buffer[..<(shard.height * shard.width)].contains { $0 >= 128 }
+            if shard.labels[row] == 0, isMarked {
               problems.append(
                 "\(shard.path): row \(row): the image is real, but its mask is not empty")
+            } else if shard.labels[row] != 0, !isMarked, !markNothing {
+              problems.append(
+                "\(shard.path): row \(row): the image is fake, but its mask marks nothing")
             }
           }
         }

@@ -155,7 +155,8 @@ public final class ShardSet: Sendable {
     try shards[shard].readImage(row, into: buffer)
   }
 
-  /// Reads a sample's mask: [height, width], 255 where forged. Its shard must have masks.
+  /// Reads a sample's mask: [height, width], forged where it is at least 128, whatever values its shard
+  /// has for that. The shard must have masks.
   public func readMask(_ sample: Int, into buffer: UnsafeMutableBufferPointer<UInt8>) throws {
     let (shard, row) = place(of: sample)
     use(shard)

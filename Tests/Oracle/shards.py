@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Writes the golden shards of FaceShardsTests with h5py: the same six images in every layout that
-the format allows, and files that it doesn't allow.
+the format allows and with every kind of labels and masks that people write, and files that it doesn't
+allow.
 
     python3 Tests/Oracle/shards.py Tests/FaceShardsTests/Golden/Shards
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -111,5 +114,103 @@ def write(folder: Path):
         columns(f)
 
 
+def stored_as(f, name: str, kind, values: np.ndarray):
+    """A dataset of a type that NumPy has no name for."""
+    space = h5py.h5s.create_simple(values.shape)
+    dataset = h5py.h5d.create(f.id, name.encode(), kind, space)
+    values = np.ascontiguousarray(values, np.uint8)
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values, mtype=kind)
+
+
+def enumeration(**members: int):
+    return h5py.enum_dtype(members, basetype=np.uint8)
+
+
+def dialect(path: Path, labels=None, methods=None, masks=None, version=1, **how):
+    """The six images with other labels, methods or masks: arrays, or what writes them."""
+    with h5py.File(path, "w", **how) as f:
+        attributes(f, version=version)
+        f["images"] = images()
+        f.create_dataset("method_names", data=NAMES, dtype=h5py.string_dtype())
+        f.create_dataset("sources", data=SOURCES, dtype=h5py.string_dtype())
+        f.create_dataset("paths", data=PATHS, dtype=h5py.string_dtype())
+        for name, values in [
+            ("labels", LABELS if labels is None else labels),
+            ("methods", np.array(METHODS, np.uint8) if methods is None else methods),
+            ("masks", masks),
+        ]:
+            if callable(values):
+                values(f, name)
+            elif values is not None:
+                f[name] = values
+
+
+LABELS = (np.array(METHODS) > 0).astype(np.uint8)
+B8 = h5py.h5t.STD_B8LE
+
+
+def write_dialects(folder: Path):
+    # What a comparison makes: booleans, which are an enumeration FALSE, TRUE of int8.
+    dialect(folder / "booleans.h5", LABELS > 0, np.array(METHODS, ">i8"), masks() > 0)
+    # Booleans of PyTables and HDF5.jl.
+    dialect(
+        folder / "bit-fields.h5", lambda f, n: stored_as(f, n, B8, LABELS),
+        lambda f, n: stored_as(f, n, B8, np.array(METHODS)),
+        lambda f, n: stored_as(f, n, B8, masks() // 255))
+    # Names that count, whatever their numbers; methods too.
+    dialect(
+        folder / "names.h5", LABELS.astype(enumeration(real=0, fake=1)),
+        np.array([[2, 1, 0][m] for m in METHODS], enumeration(**{"grid ü": 0, "blend": 1, "real": 2})))
+    dialect(folder / "names-reversed.h5", (1 - LABELS).astype(enumeration(Fake=0, REAL=1)))
+    dialect(
+        folder / "name-unknown.h5",
+        np.array(METHODS, np.uint8).astype(enumeration(real=0, fake=1, swapped=2)))
+    # What Keras wants and np.zeros gives; masks of ones with an axis for the colour.
+    dialect(
+        folder / "columns.h5", LABELS.astype(np.float64)[:, None], np.array(METHODS, ">u2")[:, None],
+        (masks() // 255)[..., None], version=np.array([[1]], ">u2"))
+    dialect(folder / "half-precision.h5", LABELS.astype(np.float16), np.array(METHODS, np.float32),
+            version=1.0)
+    dialect(folder / "soft-labels.h5", np.where(LABELS > 0, 0.95, 0.05))
+    dialect(folder / "one-hot.h5", np.eye(2, dtype=np.uint8)[LABELS])
+    dialect(folder / "texts.h5", np.array([b"fake" if label else b"real" for label in LABELS]))
+    # Masks that were JPEG files: small values everywhere, also of real images.
+    edges = masks().astype(int) + (np.arange(N * H * W).reshape(N, H, W) * 7) % 12
+    edges = np.where(masks() > 0, np.clip(masks().astype(int) - edges % 64, 128, 255), edges)
+    dialect(folder / "masks-with-edges.h5", masks=edges.astype(np.uint8))
+    dialect(folder / "masks-of-100.h5", masks=(masks() // 255 * 100))
+    dialect(folder / "masks-of-int16.h5", masks=masks().astype(np.int16))
+    # A block for other programs in front.
+    dialect(folder / "user-block.h5", masks=masks() // 255, userblock_size=1024)
+    dialect(folder / "user-block-latest.h5", userblock_size=512, libver="latest")
+    # All images in one chunk, with its masks.
+    with h5py.File(folder / "one-chunk.h5", "w") as f:
+        attributes(f)
+        f.create_dataset("images", data=images(), chunks=(N, H, W, 3), compression="gzip")
+        f.create_dataset("masks", data=masks(), chunks=(4, H, 3), compression="gzip")
+        columns(f)
+    # Labels that only h5py reads (more of them than are kept as they are).
+    dialect(
+        folder / "lzf-labels.h5",
+        lambda f, n: f.create_dataset(n, data=LABELS, chunks=(4096,), maxshape=(None,),
+                                      compression="lzf"))
+    # Writers that were killed: with and without what they had written so far.
+    for name, library, flushes in [
+        ("unfinished.h5", "earliest", True), ("unfinished-latest.h5", "latest", True),
+        ("unfinished-at-once.h5", "latest", False),
+    ]:
+        writer = os.fork()
+        if writer == 0:
+            f = h5py.File(folder / name, "w", libver=library)
+            attributes(f)
+            if flushes:
+                f.flush()
+            # Contiguous, so not kept back.
+            f["images"] = images()
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(writer, 0)
+
+
 if __name__ == "__main__":
     write(Path(sys.argv[1]))
+    write_dialects(Path(sys.argv[1]))
