@@ -73,6 +73,7 @@ public final class Trainer {
     self.configuration = configuration
     self.communicator = communicator
     data = try TrainingData(configuration, communicator)
+    if let warning = data.training.packedChunksWarning { self.say("warning: \(warning)") }
     // A folder is made once every rank has its data.
     try communicator.barrier()
     let folder =

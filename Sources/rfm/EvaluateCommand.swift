@@ -44,6 +44,7 @@ struct EvaluateCommand: RankCommand {
       localises: localisation, batch: detector.workers.batch, communicator: communicator,
       workers: detector.workers.pool(communicator))
     guard let report else { return }
+    for note in report.maskNotes { say("warning: \(note)") }
     let overall = report.metrics.overall
     print("images          \(report.images) (\(overall.real) real, \(overall.fake) fake)")
     print("AUC             \(figure(overall.auc))")
@@ -52,6 +53,9 @@ struct EvaluateCommand: RankCommand {
     print("EER             \(figure(overall.eer))")
     for (name, rate) in zip(DetectionMetrics.falsePositiveRateNames, overall.truePositiveRates) {
       print("TPR at FPR \(name) \(figure(rate))")
+    }
+    if let scored = report.localisation.values.map(\.overall.images).max() {
+      print("localisation    over \(scored) of \(overall.fake) fake images")
     }
     print("written to      \(output)/metrics.json, \(output)/scores.csv")
   }

@@ -324,11 +324,15 @@ public final class ComparisonJob {
     var localisation: [String: VariantResult.Localisation] = [:]
     if isWhole, test.hasMasks, test.labels.contains(1) {
       let fakes = pass.part(samples.filter { test.labels[$0] != 0 })
+      var scored = 0
       for kind in AttentionKind.allCases {
-        localisation[kind.rawValue] = try VariantResult.Localisation(
-          EvaluationJob.localise(kind, pass, test, fakes, communicator: communicator))
+        let found = try EvaluationJob.localise(kind, pass, test, fakes, communicator: communicator)
+        localisation[kind.rawValue] = VariantResult.Localisation(found)
+        scored = max(scored, found.overall.images)
         if try communicator.any(StopRequest.isMade) { return false }
       }
+      let notes = try EvaluationJob.maskNotes(test, scored: scored, communicator: communicator)
+      for note in notes { say("warning: \(note)") }
     }
     guard let metrics, let checkpoint = loaded.checkpoint else { return true }
     try JobOutput.write(

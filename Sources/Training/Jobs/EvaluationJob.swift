@@ -27,6 +27,8 @@ public struct EvaluationJob {
     public let degradations: [Degradation]
     /// By kind of map; empty where shards have no masks.
     public let localisation: [String: Localisation]
+    /// What should be known of the masks, a line each; not written.
+    public let maskNotes: [String]
 
     private enum Keys: String, CodingKey { case loss, images, degradations, localisation }
 
@@ -75,11 +77,17 @@ public struct EvaluationJob {
       }
     }
 
+    var maskNotes: [String] = []
+    if localises, set.labels.contains(1) {
+      maskNotes = try Self.maskNotes(
+        set, scored: localisation.values.map(\.overall.images).max(), communicator: communicator)
+    }
+
     guard let logits else { return nil }
     let scored = try ScoredSet(logits: logits, set: set, sources: set.readSources())
     let report = Report(
       metrics: scored.metrics, loss: scored.loss, images: set.count,
-      degradations: degradations, localisation: localisation)
+      degradations: degradations, localisation: localisation, maskNotes: maskNotes)
     try JobOutput.write(report, to: "\(output)/metrics.json")
     try DurableFile.write(
       scoresTable(scored, paths: set.readPaths(), sources: set.readSources()),
@@ -125,6 +133,39 @@ public struct EvaluationJob {
       }
     }
     return Localisation(overall: overall, methods: methods)
+  }
+
+  /// What should be known of masks that localisation was to be measured with: that some shards have
+  /// none, that the values of some mean nothing, or that no image was scored. Collective; every rank
+  /// gets the same.
+  ///
+  /// - Parameter scored: images that localisation was measured over; nil where it was not measured.
+  static func maskNotes(
+    _ set: ShardSet, scored: Int?, communicator: Communicator
+  ) throws -> [String] {
+    guard let scored else {
+      guard !set.hasMasks, set.shards.contains(where: \.hasMasks),
+        let without = set.shards.first(where: { !$0.hasMasks })
+      else { return [] }
+      return [
+        "\(without.path): it has no masks as others have, so where the detector looks is not measured"
+      ]
+    }
+    // Every rank knows the shards whose masks it has read.
+    let lines = try communicator.gather(
+      set.shards.compactMap(\.maskProblem).joined(separator: "\n"))
+    var notes = Set((lines ?? []).flatMap { $0.split(separator: "\n").map(String.init) }).sorted()
+    let limit = 3
+    if notes.count > limit {
+      notes = notes.prefix(limit) + ["and \(notes.count - limit) more shards like these"]
+    }
+    if scored == 0 {
+      let fakes = set.labels.count { $0 != 0 }
+      notes.append(
+        "where the detector looks is measured over none of \(fakes) fake images: none has a mask "
+          + "that marks a part of it and a map that is not 0 everywhere")
+    }
+    return notes
   }
 
   /// `scores.csv`, with fields quoted as RFC 4180 says where they need it.
