@@ -59,6 +59,14 @@ public struct Request: ~Copyable, @unchecked Sendable {
     try finish()
   }
 
+  /// Gives up an operation that another rank may never come to, before this process ends: it is not
+  /// waited for, so what was handed to it must stay allocated until then.
+  public mutating func abandon() {
+    arrivals.leave()
+    first = rfm_mpi_null_request()
+    others = []
+  }
+
   private mutating func finish() throws(MPIError) {
     let firstCode = rfm_mpi_wait(&first)
     var code = firstCode

@@ -151,6 +151,7 @@ public struct ReportJob {
       isOwn = false
       let survey = try PrototypeSurvey(
         pass, set, imagesPerMethod: subject.imagesPerMethod, communicator: communicator,
+        afterBatch: checkForStop,
         ownWork: { [communicator] work in try SharedOutcome.agreed(communicator) { try work() } })
       file = PrototypesFile(
         survey.prototypes,

@@ -44,6 +44,13 @@ public struct CheckpointState: Sendable, Equatable {
   /// Whatever else the training must remember.
   public var details: [JSON.Member]
 
+  /// Saved at once on a request to stop: what was due at this step besides (validation, prototypes of
+  /// validation images) is still to be done.
+  public var hasWorkPending: Bool {
+    JSON.object(details)[Self.workPendingName] == .boolean(true)
+  }
+  static let workPendingName = "work_pending"
+
   /// What a reader must know to run the weights.
   public struct Detector: Sendable, Equatable {
     /// As in `model.name`.

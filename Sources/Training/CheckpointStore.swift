@@ -116,6 +116,16 @@ public struct CheckpointStore: Sendable {
     try? removeFolder(old)
   }
 
+  /// Points `best` to the checkpoint of a step, if it is there: a training that was killed just before
+  /// may have named a checkpoint the best and not have linked it.
+  /// - Throws: `FileError`.
+  func pointBest(to step: Int) throws {
+    guard bestStep != step, FileManager.default.fileExists(atPath: folder(step: step)) else {
+      return
+    }
+    try link("best", to: Self.name(step: step))
+  }
+
   /// Points the link `name` to the folder `target` of this store, at once.
   private func link(_ name: String, to target: String) throws {
     let place = "\(path)/\(name)"

@@ -61,12 +61,31 @@ public final class DatasetPass {
   /// Logits (real, fake) of the samples, two a sample in their order, on rank 0; nil on the others.
   /// Collective.
   ///
-  /// - Parameter progress: told how many samples this rank has done.
+  /// - Parameters:
+  ///   - progress: told how many samples this rank has done.
+  ///   - afterBatch: called after every batch, on all ranks equally often, so that it may be
+  ///     collective. What it throws ends the pass.
   public func logits(
-    _ set: ShardSet, _ samples: [Int], progress: (Int) -> Void = { _ in }
+    _ set: ShardSet, _ samples: [Int], progress: (Int) -> Void = { _ in },
+    afterBatch: () throws -> Void = {}
   ) throws -> [Float]? {
-    let mine = try logits(ofThisRank: part(samples), set, progress: progress)
+    let mine = try logits(ofThisRank: part(samples), set) {
+      progress($0)
+      try afterBatch()
+    }
+    try completeBatches(of: samples, afterBatch)
     return try communicator.gather(mine)?.flatMap { $0 }
+  }
+
+  /// Calls `afterBatch` for the batches that another rank has and this one has not, when each does its
+  /// part of `samples`.
+  func completeBatches<T>(of samples: [T], _ afterBatch: () throws -> Void) throws {
+    func batches(rank: Int) -> Int {
+      let part = WorkDivision.part(of: samples.count, rank: rank, ranks: communicator.size)
+      return (part.count + batch - 1) / batch
+    }
+    // No part is larger than the first.
+    for _ in batches(rank: communicator.rank)..<batches(rank: 0) { try afterBatch() }
   }
 
   /// Logits of samples of this rank, two a sample in their order. Not collective.
@@ -107,8 +126,11 @@ public final class DatasetPass {
 
   /// Takes samples of this rank through the detector, one after another in their order. Not
   /// collective: ranks may call it with lists of different length.
+  ///
+  /// - Parameter afterBatch: called after every batch of this rank; what it throws ends the pass.
   public func maps(
-    _ kind: AttentionKind, _ set: ShardSet, _ samples: [Int], _ body: (Mapped) throws -> Void
+    _ kind: AttentionKind, _ set: ShardSet, _ samples: [Int],
+    afterBatch: () throws -> Void = {}, _ body: (Mapped) throws -> Void
   ) throws {
     guard !samples.isEmpty else { return }
     let pixels = crop * crop
@@ -141,6 +163,7 @@ public final class DatasetPass {
               place: batch.position + i, sample: batch.samples[i],
               logits: (logits[2 * i], logits[2 * i + 1]), map: UnsafeBufferPointer(map)))
         }
+        try afterBatch()
       }
     case .cam:
       inference.refresh()
@@ -165,6 +188,7 @@ public final class DatasetPass {
               place: batch.position + i, sample: batch.samples[i],
               logits: (logits[2 * i], logits[2 * i + 1]), map: UnsafeBufferPointer(map)))
         }
+        try afterBatch()
       }
     }
   }

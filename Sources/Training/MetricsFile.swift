@@ -13,14 +13,19 @@ public final class MetricsFile {
 
   /// Opens the file for appending.
   ///
-  /// - Parameter step: lines of later steps are removed, since the training goes on from here;
-  ///   so is what follows a line that was not written to its end. 0 empties the file.
+  /// - Parameters:
+  ///   - step: lines of later steps are removed, since the training goes on from here; so is what
+  ///     follows a line that was not written to its end. 0 empties the file.
+  ///   - hasWorkPending: what was due after that step is still to be done: of its lines only the first,
+  ///     of the step itself, stays.
   /// - Throws: `FileError`.
-  public init(path: String, resumingAfter step: Int) throws {
+  public init(path: String, resumingAfter step: Int, hasWorkPending: Bool = false) throws {
     self.path = path
     descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND, 0o644)
     guard descriptor >= 0 else { throw FileError(operation: "open", path: path) }
-    let length = step == 0 ? 0 : try Self.lengthOfLines(in: path, upTo: step)
+    let length =
+      step == 0
+      ? 0 : try Self.lengthOfLines(in: path, upTo: step, onlyFirstOfIt: hasWorkPending)
     guard ftruncate(descriptor, off_t(length)) == 0 else {
       throw FileError(operation: "shorten", path: path)
     }
@@ -104,14 +109,16 @@ public final class MetricsFile {
     }
   }
 
-  /// How many bytes the whole lines up to `step` take.
-  private static func lengthOfLines(in path: String, upTo step: Int) throws -> Int {
+  /// How many bytes the whole lines up to `step` take, with all of its own or the first.
+  private static func lengthOfLines(
+    in path: String, upTo step: Int, onlyFirstOfIt: Bool
+  ) throws -> Int {
     var length = 0
     try forEachLine(in: path) { bytes, isWhole in
       guard isWhole, let found = (try? JSON(parsing: bytes))?["step"]?.integerValue, found <= step
       else { return false }
       length += bytes.count + 1
-      return true
+      return !(onlyFirstOfIt && found == step)
     }
     return length
   }

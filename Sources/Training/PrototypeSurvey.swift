@@ -22,6 +22,8 @@ public struct PrototypeSurvey {
   ///   - samples: numbers of the images that may be taken; nil: all.
   ///   - imagesPerMethod: K.
   ///   - progress: told how many images this rank has done, and of how many.
+  ///   - afterBatch: called after every batch, on all ranks equally often, so that it may be
+  ///     collective. What it throws ends the survey.
   ///   - ownWork: does what is given to it: the work of this rank alone, which reads shards and may
   ///     fail where the others do not. By default such an error leaves the others in a collective, and
   ///     so must end the job. A caller who means to go on lets all ranks throw together.
@@ -29,7 +31,7 @@ public struct PrototypeSurvey {
   public init(
     _ pass: DatasetPass, _ set: ShardSet, samples: [Int]? = nil, imagesPerMethod: Int,
     communicator: Communicator,
-    progress: (Int, Int) -> Void = { _, _ in },
+    progress: (Int, Int) -> Void = { _, _ in }, afterBatch: () throws -> Void = {},
     ownWork: @escaping (() throws -> Void) throws -> Void = { try $0() }
   ) throws {
     var forMeans: [Int] = []
@@ -61,7 +63,7 @@ public struct PrototypeSurvey {
     let centre = CropGeometry.centre(height: set.height, width: set.width, side: crop)
     var done = 0
     try ownWork {
-      try pass.maps(.fam, set, mine) { image in
+      try pass.maps(.fam, set, mine, afterBatch: afterBatch) { image in
         normalised.withUnsafeMutableBufferPointer {
           normaliseAttention(image.map, height: crop, width: crop, into: $0)
         }
@@ -75,6 +77,7 @@ public struct PrototypeSurvey {
         done += 1
         progress(done, work)
       }
+      try pass.completeBatches(of: forMeans, afterBatch)
     }
     try communicator.allReduce(&accumulator.sums, .sum)
     try communicator.allReduce(&accumulator.counts, .sum)
@@ -86,7 +89,7 @@ public struct PrototypeSurvey {
 
     var trial = AttributionTrial(prototypes)
     try ownWork {
-      try pass.maps(.fam, set, mineToo) { image in
+      try pass.maps(.fam, set, mineToo, afterBatch: afterBatch) { image in
         normalised.withUnsafeMutableBufferPointer {
           normaliseAttention(image.map, height: crop, width: crop, into: $0)
         }
@@ -94,6 +97,7 @@ public struct PrototypeSurvey {
         done += 1
         progress(done, work)
       }
+      try pass.completeBatches(of: forCalibration, afterBatch)
     }
     trial.rows = try communicator.allGatherUnequal(trial.rows).flatMap { $0 }
     calibrated = trial.images

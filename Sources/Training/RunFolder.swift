@@ -109,8 +109,11 @@ public final class RunFolder: Sendable {
   }
 
   /// Opens `metrics.jsonl`, see ``MetricsFile``.
-  public func metrics(resumingAfter step: Int) throws -> MetricsFile {
-    try MetricsFile(path: metricsPath, resumingAfter: step)
+  public func metrics(
+    resumingAfter step: Int, hasWorkPending: Bool = false
+  ) throws -> MetricsFile {
+    try MetricsFile(
+      path: metricsPath, resumingAfter: step, hasWorkPending: hasWorkPending)
   }
 }
 

@@ -1,4 +1,5 @@
 import Glibc
+import MessagePassing
 import Synchronization
 
 /// SIGTERM and SIGUSR1 ask a training to stop after saving, as schedulers do before they take the
@@ -20,6 +21,18 @@ enum StopRequest {
   }
 
   static var isMade: Bool { flag.load(ordering: .relaxed) }
+
+  /// Work of all ranks that was given up because one of them was asked to stop.
+  struct Interruption: ReportableError {
+    var description: String { "stopped on request" }
+    var exitStatus: ExitStatus { .stopped }
+  }
+
+  /// Throws ``Interruption`` on every rank if any was asked to stop: a signal may reach one alone, and
+  /// it reaches several at different moments. Collective.
+  static func check(_ communicator: Communicator) throws {
+    if try communicator.any(isMade) { throw Interruption() }
+  }
 
   private static var signals: sigset_t {
     var signals = sigset_t()

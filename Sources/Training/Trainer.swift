@@ -1,5 +1,6 @@
 import FaceShards
 import ForgeryMining
+import Glibc
 import MessagePassing
 import Networks
 import Tensors
@@ -12,7 +13,8 @@ import Tensors
 public final class Trainer {
   public enum Outcome: Sendable {
     case finished
-    /// Asked to stop; saved.
+    /// Asked to stop; saved, but what else was due at that step may be left to do when the training
+    /// goes on.
     case stopped
   }
 
@@ -25,6 +27,7 @@ public final class Trainer {
   private let schedule: Schedule
   private let totalSteps: Int
   private let folder: RunFolder?
+  var checkpoints: CheckpointStore? { folder?.checkpoints }
   let metrics: MetricsFile?
   let writer: CheckpointWriter?
   let validationPass: DatasetPass
@@ -41,12 +44,18 @@ public final class Trainer {
   var position = 0
   /// Largest validation AUC of a checkpoint so far.
   var bestAUC: Double?
+  /// The step of the best checkpoint so far.
+  var bestStep: Int?
   var savedStep: Int?
+  /// The checkpoint of the present step was saved on a request to stop: what was due besides is still
+  /// to be done.
+  var hasWorkPending = false
   /// Steps without an update, because they were not finite: all, and those since the last update.
   var skipped = (inAll: 0, inARow: 0)
   /// That many in a row are no accident.
   private static let mostSkippedInARow = 10
-  var lastValidation: (step: Int, metrics: EvaluationMetrics)?
+  /// Tells whether all ranks fail together.
+  private let failures: Communicator
 
   /// Opens shards, run folder and weights. Collective.
   ///
@@ -72,6 +81,7 @@ public final class Trainer {
       say: self.say)
     self.configuration = configuration
     self.communicator = communicator
+    failures = try communicator.duplicate()
     data = try TrainingData(configuration, communicator)
     if let warning = data.training.packedChunksWarning { self.say("warning: \(warning)") }
     // A folder is made once every rank has its data.
@@ -121,7 +131,8 @@ public final class Trainer {
         configuration, data.shards, continuing: resumed, in: folder!, forced: forced,
         say: self.say)
       steps = resumed.state.step
-      metrics = try folder!.metrics(resumingAfter: steps)
+      metrics = try folder!.metrics(
+        resumingAfter: steps, hasWorkPending: resumed.state.hasWorkPending)
     } else {
       metrics = try folder?.metrics(resumingAfter: 0)
     }
@@ -184,23 +195,27 @@ public final class Trainer {
       ? Progress(
         label, total: totalSteps, start: steps, items: ("images", Double(data.globalBatch)))
       : nil
-    // Whatever ends the training, a checkpoint under way is finished.
-    defer {
-      try? writer?.wait()
-      progress?.finish()
+    defer { progress?.finish() }
+    do {
+      let outcome = try train(progress)
+      try end()
+      return outcome
+    } catch {
+      finishWriting()
+      throw error
     }
-    let outcome = try train(progress)
-    try end()
-    return outcome
   }
 
   private func train(_ progress: Progress?) throws -> Outcome {
     let loader = try data.loader(position: position)
-    let every = (
-      evaluation: configuration.evaluation.everySteps,
-      checkpoint: configuration.checkpoint.everySteps,
-      digest: configuration.communication.digestEverySteps
-    )
+    let digestEvery = configuration.communication.digestEverySteps
+    if hasWorkPending {
+      Whereabouts.enter(.validating, step: steps)
+      if try !doDueWork(progress) { return try stopped(progress) }
+    }
+    if steps < totalSteps, try communicator.any(StopRequest.isMade) {
+      return try stopped(progress)
+    }
     while steps < totalSteps {
       try writer?.check()
       let watch = Stopwatch()
@@ -223,29 +238,78 @@ public final class Trainer {
       try record(.object(line))
       progress?.update(steps, "loss \(fixed(result.loss, 4))")
 
-      if every.digest > 0, steps % every.digest == 0 {
+      if digestEvery > 0, steps % digestEvery == 0 {
         try ReplicaCheck.compare(detector, communicator, step: steps)
       }
-      let last = steps == totalSteps || result.stops
-      let saves = last || (every.checkpoint > 0 && steps % every.checkpoint == 0)
-      if saves || (every.evaluation > 0 && steps % every.evaluation == 0) {
-        if let name = step.firstNonFiniteState() {
-          throw DivergenceError(step: steps, problem: "not finite after the update: \(name)")
-        }
-        try validate(progress)
+      let due = dueWork
+      guard due.evaluates || due.saves || result.stops else { continue }
+      if let name = step.firstNonFiniteState() {
+        throw DivergenceError(step: steps, problem: "not finite after the update: \(name)")
       }
-      if saves { try save(progress) }
-      if last { try writer?.wait() }
-      if result.stops, steps < totalSteps {
-        progress?.message("stopped on request at step \(steps); continue with --resume")
-        return .stopped
+      // Who asks a training to stop may wait for seconds only: it saves before all else.
+      var stops = result.stops
+      if !stops { stops = try !doDueWork(progress) }
+      if stops {
+        try saveAtOnce(progress)
+      } else if due.saves, steps < totalSteps {
+        // What it saved just now is what would be saved.
+        stops = try communicator.any(StopRequest.isMade)
       }
+      if stops { return try stopped(progress) }
     }
+    try writer?.wait()
     if savedStep != steps {
       // A finished run that was resumed: what it has is complete.
       progress?.message("the run is complete: \(steps) steps")
     }
     return .finished
+  }
+
+  private func stopped(_ progress: Progress?) throws -> Outcome {
+    try writer?.wait()
+    progress?.message(
+      steps == 0
+        ? "stopped on request before the first step; begin again with --resume"
+        : "stopped on request at step \(steps); continue with --resume")
+    return .stopped
+  }
+
+  // MARK: What is due after a step
+
+  /// Whether validation and a checkpoint are due after the present step.
+  private var dueWork: (evaluates: Bool, saves: Bool) {
+    let evaluation = configuration.evaluation.everySteps
+    let saves = steps == totalSteps || steps % configuration.checkpoint.everySteps == 0
+    return (evaluation > 0 && (saves || steps % evaluation == 0), saves)
+  }
+
+  /// Does what is due after the present step: validation, prototypes, a checkpoint. Collective.
+  ///
+  /// - Returns: false, on all ranks, if any was asked to stop meanwhile. Then nothing of it was
+  ///   written down, and all of it is to be done again.
+  private func doDueWork(_ progress: Progress?) throws -> Bool {
+    let due = dueWork
+    let validation: Validation?
+    let prototypes: PrototypesFile?
+    do {
+      validation = due.evaluates ? try validate(progress) : nil
+      if due.saves { Whereabouts.enter(.saving) }
+      prototypes = due.saves ? try prototypesFile() : nil
+    } catch is StopRequest.Interruption {
+      return false
+    }
+    if let validation { try record(validation.line(step: steps)) }
+    hasWorkPending = false
+    if due.saves { try save(prototypes, validation?.metrics, progress) }
+    return true
+  }
+
+  /// Saves what a training needs to go on, and that the rest of what is due is still to be done.
+  /// Collective.
+  private func saveAtOnce(_ progress: Progress?) throws {
+    Whereabouts.enter(.saving)
+    hasWorkPending = true
+    try save(prototypesFile(exact: false), nil, progress)
   }
 
   /// Appends a line to `metrics.jsonl` on rank 0.
@@ -280,24 +344,63 @@ public final class Trainer {
     progress?.message("step \(steps) was skipped: \(problem)")
   }
 
+  /// Finishes the checkpoint under way, whatever ends the training. Where all ranks fail together, each
+  /// waits for that: the first to go would end the others.
+  private func finishWriting() {
+    let failTogether = communicator.size > 1 && othersFailToo()
+    try? writer?.wait()
+    if failTogether { try? failures.barrier() }
+  }
+
+  /// Whether the other ranks come here as well. Where they do not, they may wait for this one, and so
+  /// it does not wait for them for long.
+  private func othersFailToo() -> Bool {
+    do {
+      var others = try failures.startBarrier()
+      defer { others.abandon() }
+      let watch = Stopwatch()
+      while watch.seconds < Self.togetherSeconds {
+        if try others.test() { return true }
+        usleep(1000)
+      }
+    } catch {}
+    return false
+  }
+  /// How far apart ranks that fail together are at most.
+  private static let togetherSeconds = 1.0
+
   // MARK: Validation
 
-  private func validate(_ progress: Progress?) throws {
-    guard let set = data.validation else { return }
+  /// What was found on the validation images, on rank 0.
+  private struct Validation {
+    var metrics: EvaluationMetrics
+    var summary: [JSON.Member]
+    var seconds: Double
+
+    func line(step: Int) -> JSON {
+      .object(
+        [.init("step", .integer(step))]
+          + summary.map { .init("validation_\($0.name)", $0.value) }
+          + [.init("validation_seconds", .number(seconds))])
+    }
+  }
+
+  /// - Throws: `StopRequest.Interruption` on all ranks if one was asked to stop.
+  private func validate(_ progress: Progress?) throws -> Validation? {
+    guard let set = data.validation else { return nil }
     Whereabouts.enter(.validating)
     let watch = Stopwatch()
-    guard let logits = try validationPass.logits(set, data.validationSamples) else { return }
+    guard
+      let logits = try validationPass.logits(
+        set, data.validationSamples, afterBatch: { try StopRequest.check(communicator) })
+    else { return nil }
     let scored = try ScoredSet(
       logits: logits, set: set, samples: data.validationSamples, sources: nil)
-    lastValidation = (steps, scored.metrics)
-    try record(
-      JSON.object(
-        [.init("step", .integer(steps))]
-          + scored.summary.map { .init("validation_\($0.name)", $0.value) }
-          + [.init("validation_seconds", .number(watch.seconds))]))
     let overall = scored.metrics.overall
     let text = [("AUC", overall.auc), ("AP", overall.averagePrecision), ("EER", overall.eer)]
       .map { "\($0.0) \($0.1.map { fixed($0, 4) } ?? "-")" }.joined(separator: "  ")
     progress?.message("step \(steps): validation \(text)")
+    return Validation(
+      metrics: scored.metrics, summary: scored.summary, seconds: watch.seconds)
   }
 }

@@ -5,23 +5,27 @@ import Networks
 
 /// What a training keeps, and how it goes on from that.
 extension Trainer {
-  func save(_ progress: Progress?) throws {
-    Whereabouts.enter(.saving)
-    let prototypes = try prototypesFile()
+  /// Begins to write a checkpoint of the present step, and tells the observers of it unless there is
+  /// work pending.
+  ///
+  /// - Parameter validation: what was found on the validation images at this step, on rank 0.
+  func save(
+    _ prototypes: PrototypesFile?, _ validation: EvaluationMetrics?, _ progress: Progress?
+  ) throws {
     savedStep = steps
     guard let writer else { return }
     var figures: [JSON.Member] = []
     // As long as nothing tells them apart the newest is the best.
     var isBest = data.validation == nil || bestAUC == nil
-    if let lastValidation, lastValidation.step == steps {
-      let auc = lastValidation.metrics.overall.auc
+    if let validation {
+      let auc = validation.overall.auc
       figures = [.init("validation_auc", .optional(auc))]
       if let auc, auc > bestAUC ?? -1 {
         bestAUC = auc
         isBest = true
       }
     }
-    try inform(prototypes)
+    if isBest { bestStep = steps }
     let epoch = data.epoch(at: position)
     let (steps, metrics) = (steps, metrics)
     let state = CheckpointState(
@@ -30,14 +34,17 @@ extension Trainer {
       ranks: communicator.size, detector: .init(configuration), metrics: figures,
       details: [
         .init("best_validation_auc", .optional(bestAUC)),
+        .init("best_step", bestStep.map { .integer($0) } ?? .null),
         .init("training_shards", .text(data.shards.description)),
         .init("skipped_steps", .integer(skipped.inAll)),
         .init("skipped_in_a_row", .integer(skipped.inARow)),
+        .init(CheckpointState.workPendingName, .boolean(hasWorkPending)),
       ])
     try writer.start(
       state, isBest: isBest, prototypes: prototypes,
       synchronise: { try metrics?.synchronise() },
       written: { progress?.message("step \(steps): saved \($0)") })
+    if !hasWorkPending { try inform(prototypes) }
   }
 
   /// Tells the observers what is saved.
@@ -87,6 +94,9 @@ extension Trainer {
       bestAUC = details["best_validation_auc"]?.doubleValue
       skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
       skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
+      bestStep = details["best_step"]?.integerValue
+      hasWorkPending = state.hasWorkPending
+      if let bestStep { try checkpoints?.pointBest(to: bestStep) }
       guard !isTooLarge, max(earlier, state.position) < 1 << 60, (0...steps).contains(skipped.inAll)
       else {
         throw CheckpointError(
@@ -101,8 +111,10 @@ extension Trainer {
             + "same to the last bit")
       }
     }
-    let counts = try communicator.broadcast([position, skipped.inAll, skipped.inARow])
-    (position, skipped) = (counts[0], (counts[1], counts[2]))
+    let counts = try communicator.broadcast([
+      position, skipped.inAll, skipped.inARow, hasWorkPending ? 1 : 0,
+    ])
+    (position, skipped, hasWorkPending) = (counts[0], (counts[1], counts[2]), counts[3] == 1)
     try broadcastDetector()
     for slot in step.optimizer.slots { try communicator.broadcast(slot.values) }
     step.optimizer.resume(steps: steps - skipped.inAll)

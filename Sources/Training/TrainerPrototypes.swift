@@ -4,15 +4,21 @@ import ForgeryMining
 extension Trainer {
   /// The exact prototypes, over validation images, and the epoch's; nil where there is neither.
   /// Collective.
-  func prototypesFile() throws -> PrototypesFile? {
+  ///
+  /// - Parameter exact: compute the exact ones; otherwise the epoch's alone, which a resumed training
+  ///   goes on from.
+  /// - Throws: `StopRequest.Interruption` on all ranks if one was asked to stop.
+  func prototypesFile(exact: Bool = true) throws -> PrototypesFile? {
     let epoch = try epochPrototypes()
     var file: PrototypesFile?
-    if let set = data.validation, data.validationSamples.contains(where: { set.labels[$0] == 1 }),
+    if exact, let set = data.validation,
+      data.validationSamples.contains(where: { set.labels[$0] == 1 }),
       configuration.prototypes.imagesPerMethod > 0
     {
       let survey = try PrototypeSurvey(
         validationPass, set, samples: data.validationSamples,
-        imagesPerMethod: configuration.prototypes.imagesPerMethod, communicator: communicator)
+        imagesPerMethod: configuration.prototypes.imagesPerMethod, communicator: communicator,
+        afterBatch: { try StopRequest.check(communicator) })
       file = PrototypesFile(
         survey.prototypes,
         origin: .init(

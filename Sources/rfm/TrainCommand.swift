@@ -14,8 +14,8 @@ struct TrainCommand: ParsableCommand {
       event files and checkpoints/, of which `latest` and `best` (by validation AUC) are links; at \
       the end also report.html.
 
-      SIGTERM or SIGUSR1 ends a training after saving, with status 75; --resume goes on where it \
-      stopped, to the same result.
+      SIGTERM or SIGUSR1 ends a training with status 75 as soon as the step is done and saved; \
+      --resume does what else was due then, such as a validation, and goes on to the same result.
 
       Examples:
         rfm train --config configs/quickstart.yaml
@@ -56,10 +56,9 @@ struct TrainCommand: ParsableCommand {
     }
     let outcome = try WatchedRanks.run(configuration) { communicator in
       let outcome = try train(configuration, communicator)
-      if outcome == .finished {
-        ReportJob.finish(configuration, communicator: communicator, say: say)
-      }
-      return outcome
+      guard outcome == .finished else { return outcome }
+      return ReportJob.finish(configuration, communicator: communicator, say: say)
+        ? .finished : .stopped
     }
     if outcome == .stopped { throw ExitCode(ExitStatus.stopped.rawValue) }
   }

@@ -181,7 +181,9 @@ public final class ComparisonJob {
           "\(title): \(Self.describe(variant))"
             + (remaining.map { "; about \(Progress.duration($0)) left" } ?? ""))
         guard try train(variant, title: title) else { return .stopped }
-        guard try measure(variant) else {
+        do {
+          try measure(variant)
+        } catch is StopRequest.Interruption {
           say("stopped on request after \(variant.name) was trained; continue with --resume")
           return .stopped
         }
@@ -243,8 +245,8 @@ public final class ComparisonJob {
     guard resume, let steps = wanted.training.steps,
       let state = try? Checkpoint(opening: latest(variant)).state
     else { return false }
-    return state.step == steps && state.configurationDigest == wanted.digest
-      && state.ranks == communicator.size
+    return state.step == steps && !state.hasWorkPending
+      && state.configurationDigest == wanted.digest && state.ranks == communicator.size
   }
 
   /// Trains a variant, or what is missing of it.
@@ -293,8 +295,10 @@ public final class ComparisonJob {
   ///
   /// A variant without one manipulation method is tested on the images as they are alone.
   ///
-  /// - Returns: false if it was asked to stop before it was done.
-  private func measure(_ variant: ComparisonPlan.Variant) throws -> Bool {
+  /// - Throws: `StopRequest.Interruption` on all ranks if one was asked to stop before it was done.
+  private func measure(_ variant: ComparisonPlan.Variant) throws {
+    let checkForStop = { [communicator] in try StopRequest.check(communicator) }
+    try checkForStop()
     Whereabouts.enter(.scoring)
     let loaded = try load(variant)
     let pass = DatasetPass(
@@ -313,34 +317,32 @@ public final class ComparisonJob {
     var degraded: [String: EvaluationMetrics] = [:]
     for (place, degradation) in conditions.enumerated() {
       pass.degradations = degradation.map { [$0] } ?? []
-      if let logits = try pass.logits(test, samples) {
+      if let logits = try pass.logits(test, samples, afterBatch: checkForStop) {
         let scored = try ScoredSet(logits: logits, set: test, sources: nil).metrics
         if let degradation { degraded[degradation.description] = scored } else { metrics = scored }
         progress?.update((place + 1) * test.count)
       }
-      if try communicator.any(StopRequest.isMade) { return false }
     }
     pass.degradations = []
     var localisation: [String: VariantResult.Localisation] = [:]
     if isWhole, test.hasMasks, test.labels.contains(1) {
-      let fakes = pass.part(samples.filter { test.labels[$0] != 0 })
+      let fakes = samples.filter { test.labels[$0] != 0 }
       var scored = 0
       for kind in AttentionKind.allCases {
-        let found = try EvaluationJob.localise(kind, pass, test, fakes, communicator: communicator)
+        let found = try EvaluationJob.localise(
+          kind, pass, test, fakes, communicator: communicator, afterBatch: checkForStop)
         localisation[kind.rawValue] = VariantResult.Localisation(found)
         scored = max(scored, found.overall.images)
-        if try communicator.any(StopRequest.isMade) { return false }
       }
       let notes = try EvaluationJob.maskNotes(test, scored: scored, communicator: communicator)
       for note in notes { say("warning: \(note)") }
     }
-    guard let metrics, let checkpoint = loaded.checkpoint else { return true }
+    guard let metrics, let checkpoint = loaded.checkpoint else { return }
     try JobOutput.write(
       VariantResult(
         variant: variant, step: checkpoint.state.step,
         weights: checkpoint.files[Checkpoint.modelName] ?? "", data: testDigest, metrics: metrics,
         degraded: degraded, localisation: localisation),
       to: evaluationPath(variant))
-    return true
   }
 }

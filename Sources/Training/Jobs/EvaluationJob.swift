@@ -68,8 +68,9 @@ public struct EvaluationJob {
     var localisation: [String: Localisation] = [:]
     if localises, set.hasMasks, set.labels.contains(1) {
       for kind in AttentionKind.allCases {
-        let fakes = pass.part((0..<set.count).filter { set.labels[$0] != 0 })
-        progress = communicator.isRoot ? Progress(kind.rawValue, total: fakes.count) : nil
+        let fakes = (0..<set.count).filter { set.labels[$0] != 0 }
+        progress =
+          communicator.isRoot ? Progress(kind.rawValue, total: pass.part(fakes).count) : nil
         localisation[kind.rawValue] = try localise(
           kind, pass, set, fakes, communicator: communicator
         ) { progress?.update($0) }
@@ -95,11 +96,16 @@ public struct EvaluationJob {
     return report
   }
 
-  /// Localisation of one kind of map on fake images of this rank. Collective; every rank gets that of
-  /// all.
+  /// Localisation of one kind of map on fake images. Collective; every rank gets it.
+  ///
+  /// - Parameters:
+  ///   - progress: told how many images this rank has done.
+  ///   - afterBatch: called after every batch, on all ranks equally often, so that it may be
+  ///     collective. What it throws ends the work.
   static func localise(
     _ kind: AttentionKind, _ pass: DatasetPass, _ set: ShardSet, _ samples: [Int],
-    communicator: Communicator, progress: (Int) -> Void = { _ in }
+    communicator: Communicator, progress: (Int) -> Void = { _ in },
+    afterBatch: () throws -> Void = {}
   ) throws -> Localisation {
     Whereabouts.enter(.mapping)
     var summaries = [LocalisationSummary](
@@ -109,7 +115,7 @@ public struct EvaluationJob {
     defer { mask.deallocate() }
     let (top, left) = ((set.height - crop) / 2, (set.width - crop) / 2)
     var cropped = [UInt8](repeating: 0, count: crop * crop)
-    try pass.maps(kind, set, samples) { image in
+    try pass.maps(kind, set, pass.part(samples), afterBatch: afterBatch) { image in
       try set.readMask(image.sample, into: mask)
       for row in 0..<crop {
         for column in 0..<crop {
@@ -123,6 +129,7 @@ public struct EvaluationJob {
       if let scores { summaries[Int(set.methods[image.sample])].add(scores) }
       progress(image.place + 1)
     }
+    try pass.completeBatches(of: samples, afterBatch)
     var overall = LocalisationSummary()
     var methods: [String: LocalisationSummary] = [:]
     for method in summaries.indices {
