@@ -63,9 +63,12 @@ extension ShardSet {
         try image.withUnsafeMutableBufferPointer { try readImage(starts[i] + row, into: $0) }
         fingerprint.add(image)
       }
+      // By bytes: a name may begin with a mark, which makes another character of the "/".
+      let name = BytePath(shard.path).components.last ?? []
       return ShardIdentity(
-        name: String(shard.path.split(separator: "/").last ?? ""), digest: fingerprint.value,
-        count: shard.count, height: height, width: width, methodNames: shard.methodNames)
+        name: String(decoding: name, as: UTF8.self), digest: fingerprint.value, count: shard.count,
+        height: height, width: width,
+        methodNames: shard.methodNames)
     }
   }
 

@@ -54,7 +54,10 @@ public final class ShardWriter {
     self.height = height
     self.width = width
     self.methodNames = methodNames
-    let slash = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+    // By bytes: a name may begin with a mark, which makes another character of the "/".
+    let slash =
+      path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) }
+      ?? path.startIndex
     partialPath = "\(path[..<slash]).\(path[slash...]).partial"
     sources = hasSources ? [] : nil
     paths = hasPaths ? [] : nil
@@ -157,7 +160,7 @@ public final class ShardWriter {
       unlink(partialPath)
       throw error
     }
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."
     try flushToDisk(folder)
   }
 
