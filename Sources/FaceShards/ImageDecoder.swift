@@ -62,12 +62,13 @@ public enum ImageDecoder {
     case .pnm:
       return try PNMDecoder.decode(bytes, name: name, limits: limits)
     case .empty:
-      throw ImageError(name: name, reason: .notAnImage, detail: "the file is empty")
-    case .other(let format):
+      throw ImageError(
+        name: name, reason: .notAnImage, detail: "the file is empty", kind: "empty file")
+    case .other(let kind):
       throw ImageError(
         name: name, reason: .notAnImage,
-        detail: format.map { "\($0) is not supported; convert it to JPEG, PNG or PNM" }
-          ?? "not an image (JPEG, PNG or PNM)")
+        detail: kind?.detail(readable: "JPEG, PNG or PNM") ?? "not an image (JPEG, PNG or PNM)",
+        kind: kind?.shortName)
     }
   }
 
@@ -99,16 +100,13 @@ public enum ImageDecoder {
 /// What a file is, by its first bytes.
 enum ImageFormat: Equatable {
   case jpeg, png, pnm, empty
-  /// Another format, named if it is a known one.
-  case other(String?)
+  /// Something else, named if it is known.
+  case other(MediaKind?)
 
   init(of bytes: UnsafeRawBufferPointer) {
     func has(_ signature: [UInt8], at offset: Int = 0) -> Bool {
       bytes.count >= offset + signature.count
         && bytes[offset..<offset + signature.count].elementsEqual(signature)
-    }
-    func has(_ signature: String, at offset: Int = 0) -> Bool {
-      has(Array(signature.utf8), at: offset)
     }
     if bytes.isEmpty {
       self = .empty
@@ -121,20 +119,8 @@ enum ImageFormat: Equatable {
       PNMDecoder.isSpace(bytes[2]) || bytes[2] == UInt8(ascii: "#")
     {
       self = .pnm
-    } else if has("GIF8") {
-      self = .other("GIF")
-    } else if has("RIFF") && has("WEBP", at: 8) {
-      self = .other("WebP")
-    } else if has("ftypavif", at: 4) || has("ftypavis", at: 4) {
-      self = .other("AVIF")
-    } else if has("ftypheic", at: 4) || has("ftypmif1", at: 4) {
-      self = .other("HEIF")
-    } else if has("II*\0") || has("MM\0*") {
-      self = .other("TIFF")
-    } else if has("BM") && bytes.count >= 14 && bytes[6..<10].allSatisfy({ $0 == 0 }) {
-      self = .other("BMP")
     } else {
-      self = .other(nil)
+      self = .other(MediaKind(of: bytes))
     }
   }
 }

@@ -9,17 +9,30 @@ public struct ImageError: Error, CustomStringConvertible, Sendable {
     case tooLarge
     /// The operating system refused.
     case inputOutput
+
+    fileprivate var words: String {
+      switch self {
+      case .notAnImage: "no known format"
+      case .damaged: "damaged"
+      case .tooLarge: "too large"
+      case .inputOutput: "unreadable"
+      }
+    }
   }
 
   public let name: String
   public let reason: Reason
   /// What is wrong, without the name.
   public let detail: String
+  /// What the file is, or what is wrong with it, in a word or two: for counting many of them.
+  public let kind: String
 
-  public init(name: String, reason: Reason, detail: String) {
+  /// - Parameter kind: nil for the words that go with the reason.
+  public init(name: String, reason: Reason, detail: String, kind: String? = nil) {
     self.name = name
     self.reason = reason
     self.detail = detail
+    self.kind = kind ?? reason.words
   }
 
   public var description: String { "\(name): \(detail)" }
