@@ -1,4 +1,5 @@
 import Glibc
+import Networks
 import Synchronization
 
 /// How far a long job has come, told on standard error.
@@ -115,11 +116,11 @@ public final class Progress: Sendable {
     }
   }
 
-  /// Writes a line of its own, above the line of progress.
+  /// Writes a line of its own, above the line of progress. It may name files and folders.
   public func message(_ text: String) {
     state.withLock { state in
       erase(&state)
-      output.write(text + "\n")
+      output.write(printable(text, limit: 4000) + "\n")
       if output.isTerminal, state.lastShown != nil, !state.isFinished {
         show(&state, now: output.now())
       }

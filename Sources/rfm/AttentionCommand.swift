@@ -29,6 +29,6 @@ struct AttentionCommand: RankCommand {
       detector.load(communicator), data: data.data, kind: kind, output: output,
       batch: detector.workers.batch,
       communicator: communicator, workers: detector.workers.pool(communicator))
-    if communicator.isRoot { print("\(count) maps written to \(output)") }
+    if communicator.isRoot { printLines("\(count) maps written to \(output)") }
   }
 }

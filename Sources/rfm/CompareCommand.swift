@@ -86,7 +86,7 @@ struct CompareCommand: ParsableCommand {
         observers: { configuration.run.tensorboard ? [TensorBoardLog()] : [] }, say: say)
       guard case .finished(let comparison) = try job.run() else { return false }
       if let comparison {
-        print(try ComparisonTable.write(comparison, to: job.output), terminator: "")
+        printLines(try ComparisonTable.write(comparison, to: job.output), terminator: "")
         say("written to \(job.output)/comparison.json, \(job.output)/comparison.md")
       }
       return true

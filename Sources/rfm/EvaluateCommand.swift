@@ -57,6 +57,6 @@ struct EvaluateCommand: RankCommand {
     if let scored = report.localisation.values.map(\.overall.images).max() {
       print("localisation    over \(scored) of \(overall.fake) fake images")
     }
-    print("written to      \(output)/metrics.json, \(output)/scores.csv")
+    printLines("written to      \(output)/metrics.json, \(output)/scores.csv")
   }
 }

@@ -52,10 +52,10 @@ struct InspectCommand: RankCommand {
       if !inspection.lines.isEmpty {
         print("\(printable(path, limit: 400)): \(inspection.lines.joined(separator: "\n"))")
       }
-      var known = Set<String>()
+      var known = Set<[UInt8]>()
       let limit = 20
       for problem in found.flatMap({ $0.split(separator: "\n").map(String.init) })
-      where known.insert(problem).inserted && known.count <= limit {
+      where known.insert(Array(problem.utf8)).inserted && known.count <= limit {
         say(problem)
       }
       if known.count > limit {

@@ -158,7 +158,7 @@ struct PackCommand: RankCommand {
     }
     meter?.finish()
     for line in report.remarks { say("rfm: \(line)") }
-    if communicator.isRoot { print(report.table) }
+    if communicator.isRoot { printLines(report.table) }
   }
 }
 

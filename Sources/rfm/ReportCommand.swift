@@ -58,6 +58,6 @@ struct ReportCommand: RankCommand {
     let path = try ReportJob.run(
       settings, communicator: communicator, workers: workers.pool(communicator)
     ) { say("warning: \($0)") }
-    if communicator.isRoot { print("written to \(path)") }
+    if communicator.isRoot { printLines("written to \(path)") }
   }
 }

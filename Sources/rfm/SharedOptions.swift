@@ -126,5 +126,16 @@ func say(_ line: String) {
   FileHandle.standardError.write(Data((printable(line, limit: 4000) + "\n").utf8))
 }
 
+/// Lines on standard output. They may quote what a file says, or what files are called.
+func printLines(_ text: String, terminator: String = "\n") {
+  print(fitForTerminal(text), terminator: terminator)
+}
+
+/// Lines as they may be shown on a terminal, see `printable`.
+func fitForTerminal(_ text: String) -> String {
+  text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+    .map { printable(String($0), limit: .max) }.joined(separator: "\n")
+}
+
 /// A figure for people: four digits, or a dash where it is not defined.
 func figure(_ value: Double?) -> String { value.map { fixed($0, 4) } ?? "-" }

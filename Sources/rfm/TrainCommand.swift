@@ -51,7 +51,7 @@ struct TrainCommand: ParsableCommand {
     if check {
       return try WatchedRanks.run(configuration) { communicator in
         let lines = try TrainingCheck.describe(configuration, communicator: communicator)
-        if communicator.isRoot { print(lines.joined(separator: "\n")) }
+        if communicator.isRoot { printLines(lines.joined(separator: "\n")) }
       }
     }
     let outcome = try WatchedRanks.run(configuration) { communicator in

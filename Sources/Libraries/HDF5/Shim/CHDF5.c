@@ -29,11 +29,27 @@ static void say(const char *text) {
   if (write(STDERR_FILENO, text, strlen(text)) < 0) return;
 }
 
+// A file's name as a terminal may have it: whatever is not plain ASCII as \xNN. Of a signal handler
+// nothing better can be asked.
+static void say_name(const char *name) {
+  static const char digits[] = "0123456789ABCDEF";
+  for (const unsigned char *byte = (const unsigned char *)name; *byte; byte++) {
+    char text[5] = {(char)*byte, 0};
+    if (*byte < 0x20 || *byte >= 0x7f) {
+      text[0] = '\\';
+      text[1] = 'x';
+      text[2] = digits[*byte >> 4];
+      text[3] = digits[*byte & 15];
+    }
+    say(text);
+  }
+}
+
 static void on_crash(int signal) {
   if (inside) {
     say("rfm: ");
     say(rank_prefix);
-    say(context);
+    say_name(context);
     say(": the file is damaged in a way that the HDF5 library fails on\n");
     _exit(65);
   }
