@@ -186,9 +186,10 @@ public struct Checkpoint: Sendable, Equatable {
     guard let listed = json["files"]?.members else { throw failure("has no 'files'") }
     var files: [String: String] = [:]
     for file in listed {
-      // Never a path that leads elsewhere.
-      guard file.name != "", file.name != ".", file.name != "..", !file.name.contains("/"),
-        !file.name.contains("\0"), let digest = file.value.textValue
+      // Never a path that leads elsewhere; by bytes, since a mark makes another character of a "/".
+      guard file.name != "", file.name != ".", file.name != "..",
+        !file.name.utf8.contains(where: { $0 == UInt8(ascii: "/") || $0 == 0 }),
+        let digest = file.value.textValue
       else { throw failure("lists a file '\(printable(file.name))' that can't be in a checkpoint") }
       files[file.name] = digest
     }

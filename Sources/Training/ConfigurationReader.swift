@@ -260,12 +260,13 @@ private struct ConfigurationAssignments {
   /// Collects an argument `section.key=value`.
   mutating func collect(_ argument: String) throws {
     let place = "--set \(argument)"
-    guard let sign = argument.firstIndex(of: "="), sign > argument.startIndex else {
+    // By scalars: a mark makes another character of the "=", "[" or "," before it.
+    guard let sign = argument.unicodeScalars.firstIndex(of: "="), sign > argument.startIndex else {
       throw ConfigurationError(
         place: place, problem: "must have the form section.key=value", exitStatus: .usage)
     }
     let path = String(argument[..<sign])
-    let text = String(argument[argument.index(after: sign)...])
+    let text = String(argument[argument.unicodeScalars.index(after: sign)...])
     guard let key = Configuration.keysByPath[path] else {
       if Configuration.sections.contains(path) {
         throw ConfigurationError(
@@ -276,10 +277,12 @@ private struct ConfigurationAssignments {
       throw unknown(path, place: place)
     }
     var value = scalar(text, isPlain: true, for: key)
-    if case .texts = key.kind, text.hasPrefix("["), text.hasSuffix("]") {
+    let scalars = text.unicodeScalars
+    if case .texts = key.kind, scalars.first == "[", scalars.last == "]", scalars.count > 1 {
       value = .list(
-        text.dropFirst().dropLast().split(separator: ",").map {
-          String($0.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+        scalars.dropFirst().dropLast().split(separator: ",").map { part in
+          let text = part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
+          return String(String.UnicodeScalarView(text))
         })
     }
     do {

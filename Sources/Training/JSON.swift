@@ -37,10 +37,11 @@ public enum JSON: Sendable, Equatable {
   /// The number, or null where there is none.
   public static func optional(_ value: Double?) -> JSON { value.map { .number($0) } ?? .null }
 
-  /// The member of that name of an object.
+  /// The member of that name of an object. Names are the same if their bytes are: an é of one
+  /// character and one of two are different members.
   public subscript(name: String) -> JSON? {
     guard case .object(let members) = self else { return nil }
-    return members.first { $0.name == name }?.value
+    return members.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
   }
 
   public var integerValue: Int? {
@@ -160,12 +161,12 @@ extension JSON {
       case "\n": text += "\\n"
       case "\r": text += "\\r"
       case "\t": text += "\\t"
-      // The last two end a line in some readers.
-      case let other
-      where other.value < 0x20 || other.value == 0x7f || other.value == 0x2028
-        || other.value == 0x2029:
-        let digits = String(other.value, radix: 16)
-        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      // The value stays what it is, and the line may be shown on a terminal.
+      case let other where other.disturbsTerminals:
+        for unit in UTF16.encode(other)! {
+          let digits = String(unit, radix: 16)
+          text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }
       default: text.unicodeScalars.append(scalar)
       }
     }
@@ -257,13 +258,14 @@ extension JSON {
     mutating func object(depth: Int) throws -> JSON {
       position += 1
       var members: [Member] = []
-      var names: Set<String> = []
+      // By bytes: strings that look the same may be different names.
+      var names: Set<[UInt8]> = []
       if take(UInt8(ascii: "}")) { return .object(members) }
       repeat {
         skipSpace()
         let start = position
         let name = try string()
-        guard names.insert(name).inserted else {
+        guard names.insert(Array(name.utf8)).inserted else {
           throw Malformed(offset: start, expected: "a name that was not used before")
         }
         guard take(UInt8(ascii: ":")) else { throw malformed("':'") }

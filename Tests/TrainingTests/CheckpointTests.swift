@@ -231,7 +231,7 @@ import Testing
   /// A state that is hostile in other ways than by accident: its own digest is right.
   @Test func aStateThatPointsElsewhereIsRefused() throws {
     let path = try write(1).path
-    for name in ["../secret", "/etc/passwd", "..", "", "a/b", "x\0y"] {
+    for name in ["../secret", "/etc/passwd", "..", "", "a/b", "x\0y", "../\u{301}s"] {
       var files = try Checkpoint(opening: path).files
       files[name] = "00"
       let text = try Checkpoint.text(of: state(step: 1), files: files)

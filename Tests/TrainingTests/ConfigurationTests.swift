@@ -79,6 +79,16 @@ import Testing
     #expect(configuration.data.crop == 224)
   }
 
+  /// A mark makes another character of what stands before it, of a "=", "[" or "," too.
+  @Test func argumentsAreReadByScalars() throws {
+    let configuration = try parse(
+      Self.documented, "run.directory=\u{301}r",
+      "data.train=[\u{301}a.h5,\u{301}b.h5, c\u{301}.h5 ]", "data.test=[]\u{301}.h5")
+    #expect(configuration.run.directory == "\u{301}r")
+    #expect(configuration.data.train == ["\u{301}a.h5", "\u{301}b.h5", "c\u{301}.h5"])
+    #expect(configuration.data.test == ["[]\u{301}.h5"])
+  }
+
   @Test func stepsAndEpochsExcludeEachOther() throws {
     let data = "data: {train: a.h5}\n"
     #expect(try refusal(data + "training: {steps: 3, epochs: 2}").key == "training.epochs")

@@ -61,6 +61,35 @@ import Testing
     #expect(throws: JSON.Malformed.self) { try parse(text) }
   }
 
+  /// Names are bytes: two that look the same are two members, and a mark at the beginning of a text
+  /// does not hide the quotation mark before it.
+  @Test func namesThatLookTheSameAreDifferentMembers() throws {
+    let value = JSON.object([
+      .init("\u{E9}", 1), .init("e\u{301}", 2), .init("\u{301}", "\u{301}a"),
+    ])
+    let line = try value.line()
+    let back = try parse(line)
+    #expect(back.members?.map { Array($0.name.utf8) } == value.members?.map { Array($0.name.utf8) })
+    #expect(back["\u{E9}"] == 1 && back["e\u{301}"] == 2 && back["\u{301}"] == "\u{301}a")
+    #expect(throws: JSON.Malformed.self) { try parse("{\"\u{E9}\":1,\"\u{E9}\":2}") }
+    // JSON Pointer of an independent reader.
+    let other = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+    #expect(other?["\u{301}"] as? String == "\u{301}a")
+  }
+
+  @Test func whatWouldDisturbATerminalIsEscapedAndComesBack() throws {
+    let text =
+      "a\u{202E}b\u{200B}c\u{2066}d\u{AD}e\u{FEFF}f\u{FE0F}g\u{E0041}h\u{9B}i\u{85}j\u{E000}k"
+    let line = try JSON.text(text).line()
+    #expect(line.utf8.allSatisfy { (0x20..<0x7F).contains($0) })
+    for escape in ["\\u202e", "\\udb40\\udc41", "\\u009b"] { #expect(line.contains(escape)) }
+    #expect(try parse(line).textValue?.unicodeScalars.elementsEqual(text.unicodeScalars) == true)
+    let other =
+      try JSONSerialization.jsonObject(
+        with: Data(line.utf8), options: .fragmentsAllowed) as? String
+    #expect(other?.unicodeScalars.elementsEqual(text.unicodeScalars) == true)
+  }
+
   @Test func deepNestingIsRefused() {
     #expect(throws: JSON.Malformed.self) { try parse(String(repeating: "[", count: 1_000_000)) }
     #expect(throws: JSON.Malformed.self) {
