@@ -76,7 +76,7 @@ public enum ComparisonTable {
     let shown = ["auc", "eer", "tpr_at_fpr_1e-2"]
     let rows = comparison.rows.filter {
       shown.contains($0.figure)
-        && ($0.table == .robustness || $0.table == .detection && $0.row == "all")
+        && ($0.table == .robustness || $0.table == .detection && $0.method == nil)
     }
     return """
       ## Robustness
@@ -111,7 +111,7 @@ public enum ComparisonTable {
         for (table, words) in [(ComparisonRow.Table.detection, "seen"), (.leftOut, "never seen")] {
           guard
             let row = comparison.rows.first(where: {
-              $0.table == table && $0.row == method && $0.figure == figure
+              $0.table == table && $0.method == method && $0.figure == figure
             })
           else { continue }
           lines.append(([printable(method), title(figure), words], row))
@@ -139,9 +139,9 @@ public enum ComparisonTable {
     guard comparison.methods.contains(reference), !others.isEmpty else { return nil }
     let rows = comparison.rows.filter {
       switch $0.table {
-      case .detection: $0.row == "all"
+      case .detection: $0.method == nil
       case .robustness, .leftOut: $0.figure == "auc"
-      case .localisation: !$0.row.contains(" ") && $0.figure != "area_share"
+      case .localisation: $0.method == nil && $0.figure != "area_share"
       }
     }
     let cells = rows.map { row in
@@ -181,7 +181,7 @@ public enum ComparisonTable {
     ] {
       guard
         let row = comparison.rows.first(where: {
-          $0.table == table && $0.row == name && $0.figure == figure
+          $0.table == table && $0.row == name && $0.method == nil && $0.figure == figure
         })
       else { continue }
       for other in others {
@@ -222,10 +222,11 @@ public enum ComparisonTable {
     _ rows: [ComparisonRow], _ comparison: Comparison, heading: String,
     name: (String) -> String
   ) -> String {
-    var last: String?
+    var last: ComparisonRow?
     let cells = rows.map { row in
-      defer { last = row.row }
-      return [row.row == last ? "" : printable(name(row.row)), title(row.figure)]
+      defer { last = row }
+      let isRepeated = row.row == last?.row && row.method == last?.method
+      return [isRepeated ? "" : printable(name(row.row)), title(row.figure)]
         + comparison.methods.map { spread(row.spreads[$0]) }
     }
     return grid([heading, "figure"] + comparison.methods, cells)
@@ -272,7 +273,8 @@ public enum ComparisonTable {
   /// A table in Markdown, its columns padded to equal width.
   static func grid(_ heading: [String], _ rows: [[String]]) -> String {
     let all = ([heading] + rows).map { row in
-      row.map { $0.replacing("|", with: "\\|") }
+      // Not by characters: a mark above a bar makes another character of both.
+      row.map { String($0.unicodeScalars.flatMap { $0 == "|" ? "\\|" : "\($0)" }) }
     }
     let widths = heading.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
     func line(_ cells: [String]) -> String {

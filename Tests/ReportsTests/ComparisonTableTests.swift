@@ -39,6 +39,38 @@ import Training
       data: ["t"])
   }
 
+  /// A manipulation method may be called as the row of all of them is, or begin with a mark.
+  @Test(arguments: ["all", "\u{301}x"]) func aMethodIsNotTakenForAllOfThem(name: String) throws {
+    let variants = try ["none", "sfe"].map { method in
+      let metrics = try EvaluationMetrics(
+        scores: method == "sfe" ? [0.1, 0.7, 0.8, 0.6] : [0.1, 0.2, 0.8, 0.9],
+        labels: [0, 0, 1, 1], methods: [0, 0, 1, 2], methodNames: ["real", "grid", name])
+      let own = VariantResult.Scores(
+        images: 1, areaShare: 0.25, pointingAccuracy: 1, energyShare: 0.5,
+        intersectionOverUnion: 0.5)
+      return VariantResult(
+        variant: .init(name: "n", method: method, seed: 1, leftOut: nil), step: 9, weights: "w",
+        data: "d", metrics: metrics, degraded: [:],
+        localisation: ["fam": .init(overall: own, methods: [name: own])])
+    }
+    let comparison = Comparison(
+      variants,
+      setting: .init(model: "xception-tiny", crop: 64, steps: 9, globalBatch: 8, probability: 0.5),
+      data: ["t"])
+    #expect(comparison.rows.filter { $0.method == name && $0.figure == "auc" }.count == 1)
+    let text = ComparisonTable.markdown(comparison)
+    let differences = try #require(text.split(separator: "## SFE less the others").last)
+    // AUC, AP, EER and three TPR of all images; three figures of all maps.
+    #expect(
+      differences.split(separator: "\n").count { $0.hasPrefix("| all ") || $0.hasPrefix("| fam") }
+        == 9, "\(differences)")
+  }
+
+  @Test func aBarWithAMarkAboveItEndsNoCell() {
+    let lines = ComparisonTable.grid(["a"], [["x|\u{301}y"]]).split(separator: "\n")
+    #expect(lines[2].unicodeScalars.elementsEqual("| x\\|\u{301}y |".unicodeScalars))
+  }
+
   @Test func everyTableIsThereWithMeanAndSpread() throws {
     let text = ComparisonTable.markdown(try comparison(seeds: 3))
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

@@ -90,6 +90,9 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
 
   public var table: Table
   public var row: String
+  /// The manipulation method that the row is about; nil where it is about all of them, or in files of
+  /// before it was noted. A method may be called "all" too.
+  public var method: String?
   /// `auc`, `ap`, `eer`, `tpr_at_fpr_1e-2` …; `pointing_accuracy`, `energy_share` ….
   public var figure: String
   /// By augmentation method; one is missing where the figure is not defined.
@@ -119,8 +122,8 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
     _ variants: [VariantResult], methods: [String], seeds: [Int], leftOut: [String]
   ) -> [ComparisonRow] {
     func row(
-      _ table: Table, _ name: String, _ figure: String, without leftOut: String? = nil,
-      _ value: (VariantResult) -> Double?
+      _ table: Table, _ name: String, of subject: String?, _ figure: String,
+      without leftOut: String? = nil, _ value: (VariantResult) -> Double?
     ) -> ComparisonRow {
       var values: [String: [Int: Double]] = [:]
       for variant in variants where variant.variant.leftOut == leftOut {
@@ -128,7 +131,7 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
       }
       let reference = values[Comparison.reference] ?? [:]
       var row = ComparisonRow(
-        table: table, row: name, figure: figure, spreads: [:], differences: [:])
+        table: table, row: name, method: subject, figure: figure, spreads: [:], differences: [:])
       for method in methods {
         let own = values[method] ?? [:]
         row.spreads[method] = Spread(seeds.compactMap { own[$0] })
@@ -142,17 +145,19 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
       return row
     }
     func detection(
-      _ table: Table, _ name: String, without leftOut: String? = nil,
+      _ table: Table, _ name: String, of method: String? = nil, without leftOut: String? = nil,
       _ metrics: (VariantResult) -> DetectionMetrics?
     ) -> [ComparisonRow] {
       detectionFigures.map { figure in
-        row(table, name, figure.name, without: leftOut) { metrics($0).flatMap(figure.value) }
+        row(table, name, of: method, figure.name, without: leftOut) {
+          metrics($0).flatMap(figure.value)
+        }
       }
     }
 
     var rows = detection(.detection, "all") { $0.metrics.overall }
     for method in Set(variants.flatMap { $0.metrics.methods.keys }).sorted() {
-      rows += detection(.detection, method) { $0.metrics.methods[method] }
+      rows += detection(.detection, method, of: method) { $0.metrics.methods[method] }
     }
     let degradations = Set(variants.flatMap { $0.degraded.keys })
     for name in ComparisonConditions.degradations.map(\.description)
@@ -166,7 +171,9 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
       for method in [nil] + names {
         for figure in localisationFigures {
           rows.append(
-            row(.localisation, method.map { "\(kind) \($0)" } ?? kind, figure.name) {
+            row(
+              .localisation, method.map { "\(kind) \($0)" } ?? kind, of: method, figure.name
+            ) {
               guard let localisation = $0.localisation[kind] else { return nil }
               let scores = method.map { localisation.methods[$0] } ?? localisation.overall
               return scores.flatMap(figure.value)
@@ -175,7 +182,9 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
       }
     }
     for method in leftOut {
-      rows += detection(.leftOut, method, without: method) { $0.metrics.methods[method] }
+      rows += detection(.leftOut, method, of: method, without: method) {
+        $0.metrics.methods[method]
+      }
     }
     return rows
   }

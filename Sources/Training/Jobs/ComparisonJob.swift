@@ -134,8 +134,8 @@ public final class ComparisonJob {
     // Ranks may see shards of their own.
     let mine = try ShardSet(patterns: configuration.data.train).methodNames
     let trained = Set(
-      try communicator.allGather(mine.joined(separator: "\n")).flatMap {
-        $0.split(separator: "\n").map(String.init)
+      try communicator.allGather(JSON.array(mine.map { .text($0) }).line()).flatMap {
+        try JSON(parsing: Array($0.utf8)).arrayValue?.compactMap(\.textValue) ?? []
       })
     let tested = Set(zip(test.labels, test.methods).filter { $0.0 != 0 }.map { $0.1 })
     let names = test.methodNames.indices.filter { tested.contains(UInt8($0)) }.map {
