@@ -55,7 +55,7 @@ extension Trainer {
     ) { [self] in
       guard let set = data.validation else { return [] }
       return try TrainingExample.examples(
-        validationPass, set, erasing: step.erasing,
+        validationPass, set, among: data.validationSamples, erasing: step.erasing,
         capacity: configuration.training.batchPerRank,
         normalisation: PixelNormalisation(
           mean: Float(configuration.data.mean), std: Float(configuration.data.std)))

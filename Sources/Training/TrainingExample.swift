@@ -12,11 +12,16 @@ public struct TrainingExample: Sendable {
   /// The crop after the training's own erasing; nil where nothing is erased.
   public let erased: RGBImage?
 
-  /// The first fake images of each method, in shard order, that the examples are made of.
-  static func samples(of set: ShardSet, perMethod: Int, limit: Int) -> [Int] {
+  /// The first fake images of each method that the examples are made of.
+  ///
+  /// - Parameter candidates: numbers of the images that the training looks at, in shard order: not
+  ///   those of methods which it leaves out.
+  static func samples(
+    of set: ShardSet, among candidates: [Int], perMethod: Int, limit: Int
+  ) -> [Int] {
     var seen = [Int](repeating: 0, count: set.methodNames.count)
     var samples: [Int] = []
-    for sample in 0..<set.count where set.labels[sample] != 0 {
+    for sample in candidates where set.labels[sample] != 0 {
       let method = Int(set.methods[sample])
       guard seen[method] < perMethod, samples.count < limit else { continue }
       seen[method] += 1
@@ -29,14 +34,15 @@ public struct TrainingExample: Sendable {
   /// are keyed by the sample, so examples of several checkpoints are erased with the same numbers.
   ///
   /// - Parameters:
+  ///   - candidates: as for ``samples(of:among:perMethod:limit:)``.
   ///   - erasing: the training's own; its state does not matter and is not changed.
   ///   - capacity: most images that `erasing` takes at a time.
   /// - Throws: what reading shards throws.
   static func examples(
-    _ pass: DatasetPass, _ set: ShardSet, erasing: BatchErasing, capacity: Int,
-    normalisation: PixelNormalisation, limit: Int = 8
+    _ pass: DatasetPass, _ set: ShardSet, among candidates: [Int], erasing: BatchErasing,
+    capacity: Int, normalisation: PixelNormalisation, limit: Int = 8
   ) throws -> [TrainingExample] {
-    let samples = samples(of: set, perMethod: 1, limit: limit)
+    let samples = samples(of: set, among: candidates, perMethod: 1, limit: limit)
     guard !samples.isEmpty else { return [] }
     let crop = pass.crop
     let size = crop * crop * 3

@@ -1,3 +1,4 @@
+import FaceShards
 import Foundation
 import Testing
 import Training
@@ -24,6 +25,21 @@ enum TensorBoard {
 }
 
 extension Jobs {
+  /// What is in event files, as far as names tell: whichever Python there is.
+  @Suite struct EventNames {
+    @Test func examplesAreOfTheMethodsThatTheTrainingUses() throws {
+      let runs = try TinyRuns()
+      let outcome = try runs.train(
+        "some", ["data.exclude_methods=[face-swap]", "training.steps=4", "run.report=false"])
+      #expect(outcome.succeeded, "\(outcome)")
+      let name = try #require(runs.folder.names("runs/some").first { $0.contains("tfevents") })
+      let events = Data(try bytes(runs.path("some") + "/" + name))
+      let methods = ForgeryMethod.allCases.map(\.rawValue)
+      let shown = methods.filter { events.range(of: Data("examples/\($0)".utf8)) != nil }
+      #expect(shown == methods.filter { $0 != "face-swap" }, "\(shown)")
+    }
+  }
+
   /// Event files as TensorBoard reads them.
   @Suite(.enabled(if: TensorBoard.python != nil, TensorBoard.missing)) struct EventFiles {
     /// Step and float32 bits of every number in `metrics.jsonl`, by tag.
