@@ -246,8 +246,8 @@ enum FuzzTarget: String, CaseIterable {
   private static func requireFitForTerminal(_ line: String) {
     for scalar in line.unicodeScalars {
       precondition(
-        scalar.properties.generalCategory != .control,
-        "a control character in: \(line.debugDescription)")
+        !scalar.disturbsTerminals,
+        "a character that disturbs terminals in: \(line.debugDescription)")
     }
   }
 }
