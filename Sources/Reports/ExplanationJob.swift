@@ -36,14 +36,59 @@ public struct ExplanationJob {
     public var explained = 0
     /// Inputs that hold no image, with the reason, in order.
     public var skipped: [String] = []
+    /// How many inputs hold no image, by what they are: "video (MP4)", "damaged".
+    public var skippedKinds: [String: Int] = [:]
     /// What else was passed over and why.
     public var notes: [String] = []
+
+    /// ``skippedKinds`` in words, the most frequent first: "video (MP4): 12, damaged: 1".
+    public var kindsInWords: String {
+      skippedKinds.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        .map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+    }
   }
 
   /// None of the inputs is an image.
   public struct NothingToExplain: ReportableError {
     public let detail: String
     public var description: String { "no image to explain: \(detail)" }
+    public var exitStatus: ExitStatus { .badData }
+
+    init(detail: String) { self.detail = detail }
+
+    /// Of a few files it says what is wrong with each, of many how many of each kind there are too.
+    init(_ summary: Summary) {
+      let skipped = summary.skipped
+      if skipped.count == 1 {
+        detail = skipped[0]
+      } else {
+        let rest = skipped.count - 3
+        detail =
+          "none of \(skipped.count) files is an image that can be read (\(summary.kindsInWords)): "
+          + skipped.prefix(3).joined(separator: "; ") + (rest > 0 ? "; and \(rest) more" : "")
+      }
+    }
+  }
+
+  /// A picture would take the place of an image that is to be explained.
+  public struct PictureInTheWay: ReportableError {
+    let picture: String
+    let image: String
+    public var description: String {
+      "\(picture): a picture of this name would replace \(image), which is to be explained; choose "
+        + "another folder with --output"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+
+  /// The detector makes no number of an image.
+  public struct NotFinite: ReportableError {
+    let image: String
+    let weights: String
+    public var description: String {
+      "\(image): what the detector says of it is not a finite number, so its weights (\(weights)) are "
+        + "damaged or too large; rfm inspect --verify looks at them"
+    }
     public var exitStatus: ExitStatus { .badData }
   }
 
@@ -72,6 +117,8 @@ public struct ExplanationJob {
   private let settings: Settings
   private let attribution: Attribution?
   private let calibration: PrototypesFile.Calibration
+  /// What the user should know of the prototypes.
+  private let notes: [String]
   private let attention: AttentionProgram
   private let inference: InferenceProgram
   private let images: AlignedMemory
@@ -88,8 +135,8 @@ public struct ExplanationJob {
   ///   - progress: told how many of how many images this rank has done.
   ///   - emit: given one JSON object an image, in order, on rank 0.
   /// - Returns: the same on all ranks.
-  /// - Throws: ``NothingToExplain``, ``WrongSize``, ``ImageError``, what reading prototypes throws, `FileError`,
-  ///   `MPIError`.
+  /// - Throws: ``NothingToExplain``, ``PictureInTheWay``, ``NotFinite``, ``WrongSize``, ``ImageError``,
+  ///   what reading prototypes throws, `FileError`, `MPIError`.
   public static func run(
     _ loaded: LoadedDetector, _ settings: Settings, communicator: Communicator,
     workers: WorkerPool, progress: (Int, Int) -> Void = { _, _ in },
@@ -111,7 +158,7 @@ public struct ExplanationJob {
       on: seen, "\(settings.inputs.joined(separator: ", ")): the list of images",
       communicator: communicator)
     var summary = Summary()
-    summary.notes = stream.notes
+    summary.notes = stream.notes + job.notes
     guard !stream.paths.isEmpty else {
       throw NothingToExplain(
         detail: settings.inputs.joined(separator: ", ") + " holds no files")
@@ -119,7 +166,11 @@ public struct ExplanationJob {
     if let output = settings.output {
       try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     }
-    let names = PictureNames(stream.paths)
+    let names = settings.output == nil ? nil : PictureNames(stream.paths)
+    try SharedOutcome.agreed(communicator) {
+      guard communicator.isRoot, let names, let output = settings.output else { return }
+      try checkNothingIsReplaced(stream.paths, names, output)
+    }
     // Ranks go in step: rank 0 has the most images, so all take part in as many rounds as it has.
     Whereabouts.enter(.explaining)
     let rounds =
@@ -129,15 +180,17 @@ public struct ExplanationJob {
     func exchange(_ lines: [Line]) throws {
       round += 1
       var all: [Line] = []
-      for part in try communicator.allGather(lines.map(\.encoded).joined(separator: "\n")) {
-        all += part.split(separator: "\n").map { Line(decoding: $0) }
+      for part in try communicator.allGather(JSON.array(lines.map(\.json)).line()) {
+        all += try Line.lines(decoding: part)
       }
       for line in all.sorted(by: { $0.index < $1.index }) {
-        if line.isSkipped {
-          summary.skipped.append(line.text)
-        } else {
+        switch line.said {
+        case .skipped(let reason, let kind):
+          summary.skipped.append(reason)
+          summary.skippedKinds[kind, default: 0] += 1
+        case .explained(let value):
           summary.explained += 1
-          if communicator.isRoot { try emit(JSON(parsing: Array(line.text.utf8))) }
+          if communicator.isRoot { try emit(value) }
         }
       }
     }
@@ -152,9 +205,42 @@ public struct ExplanationJob {
     }
     while round < rounds { try exchange([]) }
     guard summary.explained > 0 else {
-      throw NothingToExplain(detail: summary.skipped[0])
+      throw NothingToExplain(summary)
     }
     return summary
+  }
+
+  /// What is drawn of each image; the end of its pictures' names.
+  private static let pictures = ["fam", "cam", "sheet"]
+
+  /// Throws ``PictureInTheWay`` if one of the pictures would be written over one of the images, as
+  /// where both are in one folder.
+  private static func checkNothingIsReplaced(
+    _ paths: [BytePath], _ names: PictureNames, _ output: String
+  ) throws {
+    struct Identity: Hashable {
+      let device: UInt64
+      let node: UInt64
+    }
+    func identity(_ path: BytePath, followingLinks: Bool) -> Identity? {
+      var status = stat()
+      let result = path.withCString { followingLinks ? stat($0, &status) : lstat($0, &status) }
+      return result == 0
+        ? Identity(device: UInt64(status.st_dev), node: UInt64(status.st_ino)) : nil
+    }
+    var existing: [Identity: String] = [:]
+    for index in paths.indices {
+      for picture in pictures {
+        let path = "\(output)/\(names[index])-\(picture).png"
+        if let found = identity(BytePath(path), followingLinks: false) { existing[found] = path }
+      }
+    }
+    guard !existing.isEmpty else { return }
+    for path in paths {
+      if let found = identity(path, followingLinks: true), let picture = existing[found] {
+        throw PictureInTheWay(picture: picture, image: path.description)
+      }
+    }
   }
 
   /// The prototypes to compare with, if there are any. Collective.
@@ -186,9 +272,12 @@ public struct ExplanationJob {
     if let file = prototypes {
       attribution = file.prototypes.methods.isEmpty ? nil : Attribution(file.prototypes)
       calibration = file.calibration
+      let path = settings.prototypes ?? loaded.checkpoint?.prototypesPath ?? ""
+      notes = file.mismatch(with: loaded, path: path).map { [$0] } ?? []
     } else {
       attribution = nil
       calibration = PrototypesFile.Calibration()
+      notes = []
     }
     let group = DetectorGroups.size(images: settings.batch, alone: true)
     attention = AttentionProgram(
@@ -207,14 +296,14 @@ public struct ExplanationJob {
 
   // MARK: One batch
 
-  private func explain(_ items: [ImageStream.Item], names: PictureNames) throws -> [Line] {
+  private func explain(_ items: [ImageStream.Item], names: PictureNames?) throws -> [Line] {
     var lines: [Line] = []
     var faces: [(item: ImageStream.Item, image: RGBImage)] = []
     for item in items {
       switch item.image {
       case .success(let image): faces.append((item, image))
       case .failure(let error):
-        lines.append(Line(index: item.index, isSkipped: true, text: error.description))
+        lines.append(Line(index: item.index, .skipped(error.description, kind: error.kind)))
       }
     }
     let crop = loaded.crop
@@ -254,7 +343,7 @@ public struct ExplanationJob {
   }
 
   private func describe(
-    _ item: ImageStream.Item, _ image: RGBImage, _ place: Int, _ names: PictureNames
+    _ item: ImageStream.Item, _ image: RGBImage, _ place: Int, _ names: PictureNames?
   ) throws -> Line {
     Whereabouts.progress()
     let crop = loaded.crop
@@ -264,6 +353,9 @@ public struct ExplanationJob {
         UnsafeBufferPointer(start: gradients.floats() + place * size, count: size)),
       height: crop, width: crop)
     let (real, fake) = (logits.floats()[2 * place], logits.floats()[2 * place + 1])
+    guard real.isFinite, fake.isFinite, map.allSatisfy(\.isFinite) else {
+      throw NotFinite(image: item.path, weights: loaded.source)
+    }
     let probability = 1 / (1 + exp(Double(real) - Double(fake)))
     let isFake = probability >= settings.threshold
     var members: [JSON.Member] = [
@@ -301,16 +393,16 @@ public struct ExplanationJob {
         "likeliest method \(methods[best]), similarity \(fixed(similarity, 3))"
           + (isKnown ? "" : ": below \(fixed(threshold!, 3)), perhaps an unknown one"))
     }
-    if let output = settings.output {
+    if let output = settings.output, let names {
       let base = "\(output)/\(names[item.index])"
       try draw(image, map: map, item: item, place: place, verdict: verdict, base: base)
       members.append(
         .init(
           "pictures",
           .object(
-            ["fam", "cam", "sheet"].map { .init($0, .text("\(base)-\($0).png")) })))
+            Self.pictures.map { .init($0, .text("\(base)-\($0).png")) })))
     }
-    return Line(index: item.index, isSkipped: false, text: try JSON.object(members).line())
+    return Line(index: item.index, .explained(.object(members)))
   }
 
   private func draw(
@@ -357,53 +449,43 @@ struct Preparation: Sendable {
   }
 }
 
-/// The pictures' names: an image's own without its extension, and its number where two would be
-/// the same.
-struct PictureNames: Sendable {
-  private let names: [String]
-
-  init(_ paths: [BytePath]) {
-    let stems = paths.map { path in
-      let name = PrototypePictures.fileName(
-        BytePath.printable(path.components.last ?? []))
-      let stem = (name as NSString).deletingPathExtension
-      return path.bytes == [UInt8(ascii: "-")] ? "stdin" : stem.isEmpty ? name : stem
-    }
-    var counts: [String: Int] = [:]
-    for stem in stems { counts[stem, default: 0] += 1 }
-    names = stems.enumerated().map { index, stem in
-      // Names of 255 bytes are the most that file systems take.
-      let short = String(decoding: stem.utf8.prefix(200), as: UTF8.self)
-      return counts[stem]! > 1 || short != stem ? "\(short)-\(index)" : stem
-    }
-  }
-
-  subscript(index: Int) -> String { names[index] }
-}
-
-/// A line about an image on its way to rank 0.
+/// What is said about an image, on its way to rank 0.
 private struct Line {
   let index: Int
-  let isSkipped: Bool
-  let text: String
+  let said: Said
 
-  init(index: Int, isSkipped: Bool, text: String) {
+  enum Said {
+    case explained(JSON)
+    /// Why there is nothing to explain, and what the file is in a word or two.
+    case skipped(String, kind: String)
+  }
+
+  /// For several lines in one message. Paths and names stand in it as JSON has them: no byte of
+  /// theirs can be taken for one of the message's own.
+  var json: JSON {
+    switch said {
+    case .explained(let value): [.integer(index), value]
+    case .skipped(let reason, let kind): [.integer(index), .text(reason), .text(kind)]
+    }
+  }
+
+  init(index: Int, _ said: Said) {
     self.index = index
-    self.isSkipped = isSkipped
-    self.text = text
+    self.said = said
   }
 
-  /// One line: JSON has no bare line breaks, and errors are made to have none.
-  var encoded: String {
-    let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
-    return "\(index) \(isSkipped ? 1 : 0) \(line)"
-  }
-
-  init(decoding encoded: Substring) {
-    let parts = encoded.split(separator: " ", maxSplits: 2)
-    index = Int(parts[0])!
-    isSkipped = parts[1] == "1"
-    text = String(parts[2])
+  /// - Throws: `JSON.Malformed` for a message that was changed on its way.
+  static func lines(decoding message: String) throws -> [Line] {
+    let message = Array(message.utf8)
+    return try (JSON(parsing: message).arrayValue ?? []).map { line in
+      let parts = line.arrayValue ?? []
+      guard let index = parts.first?.integerValue, (2...3).contains(parts.count) else {
+        preconditionFailure("another rank sent something else than lines: \(line)")
+      }
+      if parts.count == 2 { return Line(index: index, .explained(parts[1])) }
+      return Line(
+        index: index, .skipped(parts[1].textValue ?? "", kind: parts[2].textValue ?? ""))
+    }
   }
 }
 

@@ -1,10 +1,10 @@
 import FaceShards
-import Foundation
 
 /// The prototypes of manipulation methods as pictures: one a method, and all on one sheet.
 public enum PrototypePictures {
   /// Writes `BASE-METHOD.png` for every prototype and `BASE.png`, the sheet, where BASE is `path`
-  /// without its extension. Each prototype is drawn from its own smallest value to its largest.
+  /// without its extension. Each prototype is drawn from its own smallest value to its largest. Of
+  /// methods whose names would make the same file name all but the first get a `_` behind it.
   ///
   /// - Parameters:
   ///   - prototypes: float32 `[methods, height, width]`.
@@ -20,18 +20,20 @@ public enum PrototypePictures {
     precondition(
       prototypes.count == methods.count * width * height && counts.count == methods.count,
       "expected \(methods.count) prototypes of \(width)×\(height)")
-    let name = (path as NSString).lastPathComponent as NSString
-    let stem = name.pathExtension.isEmpty ? name as String : name.deletingPathExtension
-    let base = ((path as NSString).deletingLastPathComponent as NSString)
-      .appendingPathComponent(stem)
+    // By bytes: a mark makes another character of a "/" or a ".".
+    let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) }
+    let name = path[(slash ?? path.startIndex)...]
+    let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) ?? name.endIndex
+    let base = String(path[..<(dot == name.startIndex ? name.endIndex : dot)])
     var cells: [(label: String, picture: RGBImage)] = []
     var written: [String] = []
     var taken = Set<String>()
     for (index, method) in methods.enumerated() where counts[index] > 0 {
       let map = Array(prototypes[index * width * height..<(index + 1) * width * height])
       let picture = render(map, width: width, height: height, colors: colors)
-      var file = "\(base)-\(fileName(method))"
-      while !taken.insert(file).inserted { file += "_" }
+      var name = FileName.shortened(FileName.safe(method))
+      while !taken.insert(FileName.key(name)).inserted { name += "_" }
+      let file = "\(base)-\(name)"
       try PNGCodec.write(picture, to: file + ".png")
       written.append(file + ".png")
       cells.append(("\(method)  n = \(counts[index])", picture))
@@ -79,12 +81,5 @@ public enum PrototypePictures {
     sheet.putScale(colors, x: from, y: baseline - 9, width: length, height: 10)
     sheet.write(scaleEnds.high, x: from + length + 8, y: baseline, capital: 8)
     return sheet.image
-  }
-
-  /// A method's name with what file systems and shells dislike replaced by `_`.
-  static func fileName(_ method: String) -> String {
-    let text = String(
-      method.map { $0.isLetter || $0.isNumber || "-_+.".contains($0) ? $0 : "_" })
-    return text.hasPrefix(".") || text.isEmpty ? "_" + text : text
   }
 }

@@ -92,7 +92,7 @@ struct ExplainCommand: RankCommand {
     if !summary.skipped.isEmpty {
       say(
         "rfm: \(summary.skipped.count) of \(summary.skipped.count + summary.explained) files "
-          + "are not images that can be read")
+          + "are not images that can be read: \(summary.kindsInWords)")
     }
   }
 }

@@ -106,6 +106,39 @@ extension Jobs {
       #expect(nothing.isRefusal(65, "-: the file is empty"), "\(nothing)")
     }
 
+    /// Names as file systems allow them: on both ranks each line has its own, exactly, and a terminal
+    /// shows them as they are.
+    @Test(arguments: [nil, 2]) func namesOfAnyKindAreToldExactly(ranks: Int?) throws {
+      let image = try #require(try pictures(1).first)
+      let names = [
+        "\u{301}a.png", "\u{E9}.png", "e\u{301}.png", "x\u{202E}gnp.png", "s\u{200B}.png",
+      ]
+      for name in names {
+        try FileManager.default.copyItem(atPath: image, toPath: folder.file(name))
+      }
+      try folder.write("hello", to: "\u{301}note\u{2066}.txt")
+      let given = names + ["\u{301}note\u{2066}.txt"]
+      let outcome = try Job.run(
+        "rfm",
+        ["explain", "--checkpoint", checkpoint, "--threads", "1", "--output", "out"] + given,
+        ranks: ranks, directory: folder.path)
+      #expect(outcome.succeeded, "\(outcome)")
+      // By bytes: a mark may stand behind whatever separates lines.
+      let told = try outcome.standardOutput.utf8.split(separator: UInt8(ascii: "\n")).map {
+        try JSON(parsing: $0)
+      }
+      #expect(
+        told.map { $0["path"]?.textValue.map { Array($0.utf8) } } == names.map { Array($0.utf8) })
+      let pictures = told.flatMap { ($0["pictures"]?.members ?? []).compactMap(\.value.textValue) }
+      #expect(Set(pictures).count == 15)
+      #expect(folder.names("out").count == 15)
+      for text in [outcome.standardOutput, outcome.standardError] {
+        #expect(
+          !text.unicodeScalars.contains { ["\u{202E}", "\u{200B}", "\u{2066}"].contains($0) })
+      }
+      #expect(outcome.standardError.contains("\\u{2066}.txt: not an image"), "\(outcome)")
+    }
+
     /// One copy of 108 million pixels takes 324 MB; both are decoded at half their size instead.
     @Test func aHugeImageTakesBoundedMemory() throws {
       var pixels = [UInt8](repeating: 90, count: 12_000 * 9_000 * 3)

@@ -34,10 +34,12 @@ import Training
   }
 
   private func run(
-    _ inputs: [String], output: String? = nil, prototypes: String? = nil, batch: Int = 4
+    _ inputs: [String], output: String? = nil, prototypes: String? = nil, batch: Int = 4,
+    change: (Detector) -> Void = { _ in }
   ) throws -> (summary: ExplanationJob.Summary, lines: [JSON]) {
     let detector = Detector(.xceptionTiny)
     detector.initialise(seed: 3)
+    change(detector)
     let loaded = LoadedDetector(detector, crop: 64, mean: 0.5, std: 0.25, source: "test")
     var settings = ExplanationJob.Settings(inputs: inputs)
     settings.output = output
@@ -148,6 +150,85 @@ import Training
     let overlay = try ImageDecoder.decode(path: output + "/other-fam.png")
     #expect(overlay.width == 64 && overlay.height == 64)
     #expect(try ImageDecoder.decode(path: output + "/other-sheet.png").width == 16 + 4 * 240)
+  }
+
+  /// The numbers that make names different may be part of a real one: no picture may take the place of
+  /// another, and each line names its own.
+  @Test func noPictureTakesThePlaceOfAnother() throws {
+    let folder = try Folder()
+    let output = folder.path + "-out"
+    defer { try? FileManager.default.removeItem(atPath: output) }
+    let names = [
+      "x/a.png", "y/a.png", "z/a-0.png", "z/A.png", "\u{301}.png", "e\u{301}.png", "\u{E9}.png",
+    ]
+    for (index, name) in names.enumerated() {
+      try folder.write(name, PNGCodec.encode(picture(64, 64, shift: 31 * index)))
+    }
+    let (summary, lines) = try run([folder.path], output: output)
+    #expect(summary.explained == names.count)
+    let told = lines.flatMap { line in
+      (line["pictures"]?.members ?? []).compactMap(\.value.textValue)
+    }
+    let written = try FileManager.default.contentsOfDirectory(atPath: output)
+    #expect(written.count == 3 * names.count)
+    #expect(Set(told.map { $0.lowercased() }).count == 3 * names.count)
+    #expect(Set(told) == Set(written.map { output + "/" + $0 }))
+    // Each is that of its own image.
+    for line in lines {
+      let path = try #require(line["path"]?.textValue)
+      let alone = folder.path + "-alone"
+      defer { try? FileManager.default.removeItem(atPath: alone) }
+      let (_, own) = try run([path], output: alone)
+      #expect(
+        try ImageDecoder.decode(path: #require(own[0]["pictures"]?["fam"]?.textValue))
+          == ImageDecoder.decode(path: #require(line["pictures"]?["fam"]?.textValue)), "\(path)")
+    }
+  }
+
+  @Test func aPictureNeverReplacesAnImage() throws {
+    let folder = try Folder()
+    let image = try PNGCodec.encode(picture(64, 64))
+    try folder.write("a.png", image)
+    try folder.write("a-fam.png", image)
+    let error = try #require(throws: ExplanationJob.PictureInTheWay.self) {
+      try run([folder.path], output: folder.path)
+    }
+    #expect(
+      error.description
+        == "\(folder.path)/a-fam.png: a picture of this name would replace \(folder.path)/a-fam.png, "
+        + "which is to be explained; choose another folder with --output")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 2)
+    #expect(try [UInt8](Data(contentsOf: URL(filePath: folder.path + "/a-fam.png"))) == image)
+  }
+
+  @Test func aDetectorThatMakesNoNumberIsRefusedWithTheImage() throws {
+    let folder = try Folder()
+    try folder.write("a.png", PNGCodec.encode(picture(64, 64)))
+    let error = try #require(throws: ExplanationJob.NotFinite.self) {
+      try run([folder.path]) { $0.values[0] = .nan }
+    }
+    #expect(
+      error.description.hasPrefix("\(folder.path)/a.png: what the detector says of it is not"))
+    #expect(error.description.contains("(test)"))
+  }
+
+  @Test func ofManyFilesThatAreNoImagesTheFirstAndTheKindsAreTold() throws {
+    let folder = try Folder()
+    let video: [UInt8] = [0, 0, 0, 20] + Array("ftypisom\0\0\0\u{1}mp42".utf8)
+    for index in 0..<4 { try folder.write("\(index).mp4", video) }
+    try folder.write("5.jpg", Array("%PDF-1.4\n".utf8))
+    try folder.write("\u{301}.txt", Array("hello".utf8))
+    let error = try #require(throws: ExplanationJob.NothingToExplain.self) {
+      try run([folder.path])
+    }
+    let path = folder.path
+    #expect(
+      error.description.hasPrefix(
+        "no image to explain: none of 6 files is an image that can be read (video (MP4): 4, PDF "
+          + "document: 1, no known format: 1): \(path)/0.mp4: a video (MP4), not an image; "))
+    #expect(error.description.contains("; \(path)/2.mp4: "))
+    #expect(!error.description.contains("/3.mp4"))
+    #expect(error.description.hasSuffix("; and 3 more"))
   }
 
   @Test func nothingToExplainIsAnError() throws {
