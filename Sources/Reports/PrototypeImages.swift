@@ -4,15 +4,39 @@ import Foundation
 import Training
 
 /// The images that prototypes were made of: the first of each method, in shard order.
-enum PrototypeImages {
-  /// Samples of `set` that went into the prototypes of a file: attribution is not to be judged by
-  /// them. The shards are compared by their files, however they are named.
+public enum PrototypeImages {
+  /// What is to be said where prototypes are judged by the very images that they were made of; nil if
+  /// there are none of them among the shards, or it can't be told.
+  ///
+  /// - Throws: what reading the prototypes and the shards throws.
+  public static func warning(prototypes path: String, data: [String]) throws -> String? {
+    let set = try ShardSet(patterns: data)
+    let count = samples(of: try PrototypesFile(reading: path), in: set).count
+    guard count > 0 else { return nil }
+    return "\(count) of \(set.labels.count { $0 != 0 }) fake images went into the prototypes in "
+      + "\(path): the accuracy is higher than it would be on others"
+  }
+
+  /// Samples of `set` that went into the prototypes of a file, as far as it can be told: attribution
+  /// is not to be judged by them. The shards are compared by their files, however they are named.
   static func samples(of file: PrototypesFile, in set: ShardSet) -> [Int] {
-    guard let data = file.origin.data, let count = file.origin.imagesPerMethod,
-      let origin = try? ShardSet(patterns: data.components(separatedBy: ", "))
-    else { return [] }
+    knownSamples(of: file, in: set) ?? []
+  }
+
+  /// The same; nil where it can't be told which ones they are: the file does not say, or its shards
+  /// are not there.
+  static func knownSamples(of file: PrototypesFile, in set: ShardSet) -> [Int]? {
+    guard let count = file.origin.imagesPerMethod,
+      let patterns = file.origin.patterns ?? file.origin.data?.components(separatedBy: ", "),
+      let origin = try? ShardSet(patterns: patterns)
+    else { return nil }
     let (mine, theirs) = (files(of: set), files(of: origin))
-    let taken = Set(first(count, of: origin).map { place(of: $0, in: origin, theirs) })
+    // Methods without a prototype were left out: none of their images went into one.
+    let methods = Set(file.prototypes.methods)
+    let taken = Set(
+      first(count, of: origin)
+        .filter { methods.contains(origin.methodNames[Int(origin.methods[$0])]) }
+        .map { place(of: $0, in: origin, theirs) })
     return (0..<set.count).filter {
       set.labels[$0] != 0 && taken.contains(place(of: $0, in: set, mine))
     }

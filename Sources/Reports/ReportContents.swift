@@ -63,6 +63,9 @@ public struct DetectorEvaluation: Sendable {
   /// Share of the real and of the fake images whose probability of fake lies in each of so many equal
   /// parts of 0…1; empty for a class without images.
   public var scores: (real: [Double], fake: [Double]) = ([], [])
+  /// Methods among these that the run's training and validation did without
+  /// (`data.exclude_methods`).
+  public var leftOutMethods: [String] = []
   /// Fake images whose maps were taken for localisation and attribution.
   public var mapped = 0
   /// By kind of map.

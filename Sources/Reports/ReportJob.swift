@@ -129,6 +129,9 @@ public struct ReportJob {
       do {
         contents?.evaluation = try scores.evaluation(
           set, data: subject.data.joined(separator: ", "))
+        let excluded = reading?.contents.configuration?.data.excludeMethods ?? []
+        let methods = contents?.evaluation?.methods ?? []
+        contents?.evaluation?.leftOutMethods = methods.filter(excluded.contains)
       } catch let error as MetricsError {
         contents?.missing[.detection] = "The scores can't be used: \(error)."
       }
@@ -156,13 +159,14 @@ public struct ReportJob {
       file = PrototypesFile(
         survey.prototypes,
         origin: .init(
-          data: subject.data.joined(separator: ", "), imagesPerMethod: subject.imagesPerMethod),
+          patterns: subject.data, imagesPerMethod: subject.imagesPerMethod),
         calibration: survey.calibration, meanFaces: survey.meanFaces)
     }
+    // Rank 0's; nil where it can't be told.
     let taken = try SharedOutcome.agreed(communicator) {
-      communicator.isRoot ? file.map { PrototypeImages.samples(of: $0, in: set) } ?? [] : []
+      communicator.isRoot ? file.map { PrototypeImages.knownSamples(of: $0, in: set) } ?? [] : []
     }
-    let excluded = Set(try communicator.broadcast(taken))
+    let excluded = Set(try communicator.broadcast(taken ?? []))
 
     var maps = MapSurvey(set, prototypes: file?.prototypes, crop: pass.crop)
     let mine = pass.part(fakes)
@@ -210,11 +214,13 @@ public struct ReportJob {
     contents!.evaluation!.examples = examples
     explainAbsences(
       file, fakes: fakes.count, allFakes: samples.count { set.labels[$0] != 0 },
-      hasMasks: set.hasMasks, imagesPerMethod: subject.imagesPerMethod)
+      hasMasks: set.hasMasks, imagesPerMethod: subject.imagesPerMethod,
+      isOriginKnown: taken != nil)
   }
 
   private mutating func explainAbsences(
-    _ file: PrototypesFile?, fakes: Int, allFakes: Int, hasMasks: Bool, imagesPerMethod: Int
+    _ file: PrototypesFile?, fakes: Int, allFakes: Int, hasMasks: Bool, imagesPerMethod: Int,
+    isOriginKnown: Bool
   ) {
     guard let evaluation = contents?.evaluation else { return }
     let part =
@@ -244,8 +250,15 @@ public struct ReportJob {
       contents!.missing[.attribution] =
         "Every fake image here went into a prototype or is of a method without one, so attribution "
         + "can't be measured; give other images with --data."
-    } else if fakes < allFakes {
-      contents!.missing[.attribution] = part
+    } else {
+      var remarks = fakes < allFakes ? [part] : []
+      if !isOriginKnown {
+        let data = file?.origin.data.map { " (\($0))" } ?? ""
+        remarks.append(
+          "The shards that the prototypes were made of\(data) are not known or can't be opened from "
+            + "here: if some of these images went into them, the accuracy is too high.")
+      }
+      if !remarks.isEmpty { contents!.missing[.attribution] = remarks.joined(separator: " ") }
     }
   }
 

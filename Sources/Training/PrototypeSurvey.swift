@@ -15,6 +15,8 @@ public struct PrototypeSurvey {
   public let calibration: PrototypesFile.Calibration
   /// Images that calibrated.
   public let calibrated: Int
+  /// Images that were left aside, since their maps are not finite.
+  public let notFinite: Int
 
   /// Collective; every rank gets the same result.
   ///
@@ -27,7 +29,8 @@ public struct PrototypeSurvey {
   ///   - ownWork: does what is given to it: the work of this rank alone, which reads shards and may
   ///     fail where the others do not. By default such an error leaves the others in a collective, and
   ///     so must end the job. A caller who means to go on lets all ranks throw together.
-  /// - Throws: ``PrototypeSurvey/NoForgeries``, what reading shards throws, `MPIError`.
+  /// - Throws: ``PrototypeSurvey/NoForgeries``, ``NonFiniteMap`` if no map is finite, what reading
+  ///   shards throws, `MPIError`.
   public init(
     _ pass: DatasetPass, _ set: ShardSet, samples: [Int]? = nil, imagesPerMethod: Int,
     communicator: Communicator,
@@ -62,10 +65,18 @@ public struct PrototypeSurvey {
     var face = [UInt8](repeating: 0, count: set.imageSize)
     let centre = CropGeometry.centre(height: set.height, width: set.width, side: crop)
     var done = 0
+    var unusable = 0
     try ownWork {
       try pass.maps(.fam, set, mine, afterBatch: afterBatch) { image in
         normalised.withUnsafeMutableBufferPointer {
           normaliseAttention(image.map, height: crop, width: crop, into: $0)
+        }
+        done += 1
+        progress(done, work)
+        // All NaN where the map is not finite: one such image would be all of the mean.
+        guard normalised[0].isFinite else {
+          unusable += 1
+          return
         }
         let method = place[Int(set.methods[image.sample])]
         accumulator.add(normalised, method: method)
@@ -74,8 +85,6 @@ public struct PrototypeSurvey {
           faces.add(
             $0, imageWidth: set.width, top: centre.top, left: centre.left, method: method)
         }
-        done += 1
-        progress(done, work)
       }
       try pass.completeBatches(of: forMeans, afterBatch)
     }
@@ -85,6 +94,9 @@ public struct PrototypeSurvey {
     try communicator.allReduce(&faces.counts, .sum)
     meanFaces = faces.means()
     let prototypes = accumulator.prototypes()
+    guard !prototypes.methods.isEmpty else {
+      throw NonFiniteMap(file: set.shards[0].path, row: nil)
+    }
     self.prototypes = prototypes
 
     var trial = AttributionTrial(prototypes)
@@ -93,12 +105,17 @@ public struct PrototypeSurvey {
         normalised.withUnsafeMutableBufferPointer {
           normaliseAttention(image.map, height: crop, width: crop, into: $0)
         }
-        trial.add(normalised, method: names[place[Int(set.methods[image.sample])]])
         done += 1
         progress(done, work)
+        guard normalised[0].isFinite else {
+          unusable += 1
+          return
+        }
+        trial.add(normalised, method: names[place[Int(set.methods[image.sample])]])
       }
       try pass.completeBatches(of: forCalibration, afterBatch)
     }
+    notFinite = try communicator.allReduce(unusable, .sum)
     trial.rows = try communicator.allGatherUnequal(trial.rows).flatMap { $0 }
     calibrated = trial.images
     let evaluation = AttributionEvaluation(trial)

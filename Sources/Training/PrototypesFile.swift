@@ -14,7 +14,7 @@ import Networks
 /// | `mean_faces` | uint8 | [M, H, W, 3] | optional: means of the images, RGB |
 ///
 /// Root attributes: `format` = "rfm-prototypes", `version` = 1; of ``Origin`` `model`, `checkpoint`,
-/// `step`, `data`, `images_per_method`; of ``Calibration`` `validation_accuracy_plain`,
+/// `step`, `data`, `data_patterns`, `images_per_method`; of ``Calibration`` `validation_accuracy_plain`,
 /// `validation_accuracy_centred`, `threshold_plain`, `threshold_centred`, `auroc_plain`,
 /// `auroc_centred`. A reader needs none of the latter two groups. A training's file has the epoch's prototypes too,
 /// see ``EpochPrototypes``.
@@ -27,19 +27,23 @@ public struct PrototypesFile: Equatable, Sendable {
     public var checkpoint: String?
     /// The training step of the checkpoint.
     public var step: Int?
-    /// The shards, as the pattern or patterns that name them.
+    /// The shards, as the pattern or patterns that name them, for people: separated by commas.
     public var data: String?
+    /// The same patterns one by one: a name may hold a comma. Nil in older files.
+    public var patterns: [String]?
     /// How many images of each method were asked for.
     public var imagesPerMethod: Int?
 
+    /// - Parameter data: nil for that of `patterns`.
     public init(
       model: String? = nil, checkpoint: String? = nil, step: Int? = nil, data: String? = nil,
-      imagesPerMethod: Int? = nil
+      patterns: [String]? = nil, imagesPerMethod: Int? = nil
     ) {
       self.model = model
       self.checkpoint = checkpoint
       self.step = step
-      self.data = data
+      self.data = data ?? patterns?.joined(separator: ", ")
+      self.patterns = patterns
       self.imagesPerMethod = imagesPerMethod
     }
   }
@@ -166,6 +170,7 @@ public struct PrototypesFile: Equatable, Sendable {
       ("checkpoint", origin.checkpoint.map { .string($0) }),
       ("step", origin.step.map { .integer(Int64($0)) }),
       ("data", origin.data.map { .string($0) }),
+      ("data_patterns", origin.patterns.map { .strings($0) }),
       ("images_per_method", origin.imagesPerMethod.map { .integer(Int64($0)) }),
       ("validation_accuracy_plain", calibration.plainAccuracy.map { .number($0) }),
       ("validation_accuracy_centred", calibration.centredAccuracy.map { .number($0) }),
@@ -245,6 +250,9 @@ public struct PrototypesFile: Equatable, Sendable {
     func string(_ name: String) throws -> String? {
       if case .string(let value)? = try file.attribute(name) { value } else { nil }
     }
+    func strings(_ name: String) throws -> [String]? {
+      if case .strings(let values)? = try file.attribute(name) { values } else { nil }
+    }
     func integer(_ name: String) throws -> Int? {
       if case .integer(let value)? = try file.attribute(name) { Int(value) } else { nil }
     }
@@ -253,7 +261,8 @@ public struct PrototypesFile: Equatable, Sendable {
     }
     origin = Origin(
       model: try string("model"), checkpoint: try string("checkpoint"), step: try integer("step"),
-      data: try string("data"), imagesPerMethod: try integer("images_per_method"))
+      data: try string("data"), patterns: try strings("data_patterns"),
+      imagesPerMethod: try integer("images_per_method"))
     calibration = Calibration(
       plainAccuracy: try number("validation_accuracy_plain"),
       centredAccuracy: try number("validation_accuracy_centred"),

@@ -15,18 +15,24 @@ extension Trainer {
       data.validationSamples.contains(where: { set.labels[$0] == 1 }),
       configuration.prototypes.imagesPerMethod > 0
     {
-      let survey = try PrototypeSurvey(
-        validationPass, set, samples: data.validationSamples,
-        imagesPerMethod: configuration.prototypes.imagesPerMethod, communicator: communicator,
-        afterBatch: { try StopRequest.check(communicator) })
-      file = PrototypesFile(
-        survey.prototypes,
-        origin: .init(
-          model: configuration.model.name.rawValue, step: steps,
-          data: configuration.data.validation.joined(separator: ", "),
-          imagesPerMethod: configuration.prototypes.imagesPerMethod),
-        calibration: survey.calibration, meanFaces: survey.meanFaces)
-    } else if epoch != nil {
+      do {
+        let survey = try PrototypeSurvey(
+          validationPass, set, samples: data.validationSamples,
+          imagesPerMethod: configuration.prototypes.imagesPerMethod, communicator: communicator,
+          afterBatch: { try StopRequest.check(communicator) })
+        file = PrototypesFile(
+          survey.prototypes,
+          origin: .init(
+            model: configuration.model.name.rawValue, step: steps,
+            patterns: configuration.data.validation,
+            imagesPerMethod: configuration.prototypes.imagesPerMethod),
+          calibration: survey.calibration, meanFaces: survey.meanFaces)
+      } catch let error as NonFiniteMap {
+        // On every rank: the sums are those of all.
+        say("warning: step \(steps): no prototypes are saved: \(error)")
+      }
+    }
+    if file == nil, epoch != nil {
       let crop = configuration.data.crop
       file = PrototypesFile(
         Prototypes(methods: [], height: crop, width: crop, maps: [], counts: []),

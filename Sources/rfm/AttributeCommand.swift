@@ -1,6 +1,7 @@
 import ArgumentParser
 import ForgeryMining
 import MessagePassing
+import Reports
 import Training
 
 struct AttributeCommand: RankCommand {
@@ -36,8 +37,11 @@ struct AttributeCommand: RankCommand {
     let report = try AttributionJob.run(
       detector.load(communicator), prototypes: prototypes, data: data.data, output: output,
       batch: detector.workers.batch, communicator: communicator,
-      workers: detector.workers.pool(communicator))
+      workers: detector.workers.pool(communicator), warn: { say("warning: \($0)") })
     guard let report else { return }
+    if let warning = try PrototypeImages.warning(prototypes: prototypes, data: data.data) {
+      say("warning: \(warning)")
+    }
     let evaluation = report.evaluation
     print("images             \(evaluation.known), and \(evaluation.unknown) by other methods")
     for kind in AttributionKind.allCases {
@@ -51,6 +55,6 @@ struct AttributeCommand: RankCommand {
       print("  left-out rejected          \(figure(result.rejectedLeftOut))")
       print("  AUROC, known or left out   \(figure(result.knownAgainstLeftOut))")
     }
-    print("written to         \(output)/attribution.json")
+    printLines("written to         \(output)/attribution.json")
   }
 }

@@ -41,7 +41,7 @@ struct PrototypesCommand: RankCommand {
       detector.load(communicator), data: data.data, imagesPerMethod: imagesPerMethod,
       output: output,
       batch: detector.workers.batch, communicator: communicator,
-      workers: detector.workers.pool(communicator))
+      workers: detector.workers.pool(communicator), warn: { say("warning: \($0)") })
     guard let file else { return }
     let prototypes = file.prototypes
     for (method, count) in zip(prototypes.methods, prototypes.counts) {
@@ -66,6 +66,6 @@ struct PrototypesCommand: RankCommand {
       prototypes: prototypes.maps, methods: prototypes.methods,
       counts: prototypes.counts.map { Int($0) }, width: prototypes.width,
       height: prototypes.height, beside: output)
-    print("written to \(output), \(pictures[0])")
+    printLines("written to \(output), \(pictures[0])")
   }
 }

@@ -43,10 +43,54 @@ import Training
     unknown.origin.data = folder + "/gone-*.h5"
     #expect(PrototypeImages.samples(of: unknown, in: all).isEmpty)
 
+    #expect(PrototypeImages.knownSamples(of: unknown, in: all) == nil)
+    // A method without a prototype was left out: its images went into none.
+    let one = PrototypesFile(
+      Prototypes(
+        methods: ["a"], height: side, width: side,
+        maps: [Float](repeating: 0.5, count: side * side), counts: [2]), origin: file.origin)
+    #expect(PrototypeImages.samples(of: one, in: all) == [1, 3])
+
     let faces = try PrototypeImages.meanFaces(of: prototypes, all, crop: side, perMethod: 2)
     #expect(faces.methods == ["a", "b"])
     // Rows 1 and 3 of the first shard hold 11 and 13; its row 2 holds 22, row 0 of the other 10.
     #expect(faces.image("a")?.allSatisfy { $0 == 12 } == true)
     #expect(faces.image("b")?.allSatisfy { $0 == 16 } == true)
+  }
+
+  @Test func imagesOfPrototypesAreFoundInAFolderWithACommaInItsName() throws {
+    let folder = NSTemporaryDirectory() + "rfm-a, b-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try write(folder + "/v.h5", methods: ["real", "a"], kinds: [0, 1, 1])
+    let file = PrototypesFile(
+      Prototypes(
+        methods: ["a"], height: 4, width: 4, maps: [Float](repeating: 0.5, count: 16), counts: [1]),
+      origin: .init(patterns: [folder + "/*.h5"], imagesPerMethod: 1))
+    try file.write(to: folder + "/prototypes")
+    let set = try ShardSet(patterns: [folder + "/v.h5"])
+    #expect(
+      PrototypeImages.samples(of: try PrototypesFile(reading: folder + "/prototypes"), in: set) == [
+        1
+      ])
+    let warning = try PrototypeImages.warning(
+      prototypes: folder + "/prototypes", data: [folder + "/v.h5"])
+    #expect(warning?.hasPrefix("1 of 2 fake images went into the prototypes in ") == true)
+  }
+
+  @Test func methodsThatAFileSystemTakesForTheSameGetPicturesOfTheirOwn() throws {
+    let folder = NSTemporaryDirectory() + "rfm-\u{301}-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let methods = ["Swap", "swap", "s/wap", "s wap", "\u{301}x", "swap_"]
+    let written = try PrototypePictures.write(
+      prototypes: (0..<6 * 4).map { Float($0) }, methods: methods, counts: methods.map { _ in 1 },
+      width: 2, height: 2, beside: folder + "/\u{301}p.h5")
+    #expect(
+      written.map { String($0.dropFirst(folder.utf8.count)) }.count == 7
+        && Set(written.map { $0.lowercased() }).count == 7)
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+    #expect(Set(names.map { $0.lowercased() }).count == 7)
+    #expect(names.allSatisfy { $0.unicodeScalars.first == "\u{301}" })
   }
 }

@@ -251,6 +251,17 @@ import Training
     #expect(try plots(ReportPage(contents).html())["plot-throughput"] == nil)
   }
 
+  @Test func methodsThatTheTrainingLeftOutAreNamed() throws {
+    var contents = try ReportFixture.contents()
+    #expect(try !ReportPage(contents).html().contains("data.exclude_methods): figures"))
+    contents.evaluation!.leftOutMethods = [ReportFixture.methods[1]]
+    let page = try ReportPage(contents).html()
+    #expect(
+      page.contains(
+        "some by <bdi>&lt;script&gt;alert(1)&lt;/script&gt;</bdi>, which training and validation did"
+      ))
+  }
+
   @Test func oneMethodAloneHasNoMatrixOfSimilarities() throws {
     var contents = try ReportFixture.contents()
     let side = 8

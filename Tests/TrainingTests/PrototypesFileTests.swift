@@ -46,6 +46,15 @@ import Testing
     #expect(try folder.contents() == ["prototypes.h5"])
   }
 
+  /// Names of shards may hold what separates them in `data`.
+  @Test func thePatternsOfTheShardsAreKeptOneByOne() throws {
+    var file = example
+    file.origin = .init(patterns: ["a, b/x-*.h5", "c.h5"], imagesPerMethod: 3)
+    #expect(file.origin.data == "a, b/x-*.h5, c.h5")
+    try file.write(to: folder("patterns.h5"))
+    #expect(try PrototypesFile(reading: folder("patterns.h5")).origin == file.origin)
+  }
+
   @Test func meanFacesAreKeptWhereThereAreAny() throws {
     var file = example
     file.meanFaces = MeanFaces(

@@ -7,6 +7,7 @@ extension ReportPage {
     var body = HTML.nothing
     if let evaluation = contents.evaluation {
       body += remark(.detection)
+      body += leftOut(evaluation)
       if evaluation.scored < evaluation.images {
         body += """
           <p class="note">Scored were \(FigureText.count(evaluation.scored)) of \
@@ -33,6 +34,17 @@ extension ReportPage {
       body += absence(.detection, otherwise: "No images were evaluated.")
     }
     return Section(identifier: "detection", title: "Detection", body: body)
+  }
+
+  /// What the detector has never met, though it is among these images.
+  func leftOut(_ evaluation: DetectorEvaluation) -> HTML {
+    if evaluation.leftOutMethods.isEmpty { return "" }
+    let names = HTML.joined(evaluation.leftOutMethods.map(HTML.name), by: ", ")
+    return """
+      <p class="note">Among these images are some by \(names), which training and validation did \
+      without (data.exclude_methods): figures over all methods are not those of the validation.</p>
+
+      """
   }
 
   private func rocPlot(_ evaluation: DetectorEvaluation) -> Plot {

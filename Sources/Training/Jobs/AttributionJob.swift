@@ -35,10 +35,12 @@ public struct AttributionJob {
 
   /// Collective. Rank 0 writes and gets the report, the others nil.
   ///
-  /// - Throws: what reading shards and prototypes throws, ``SizeError``, `FileError`, `MPIError`.
+  /// - Parameter warn: told of what the user should know, a line at a time.
+  /// - Throws: what reading shards and prototypes throws, ``SizeError``, ``NonFiniteMap``, `FileError`,
+  ///   `MPIError`.
   public static func run(
     _ loaded: LoadedDetector, prototypes path: String, data: [String], output: String, batch: Int,
-    communicator: Communicator, workers: WorkerPool
+    communicator: Communicator, workers: WorkerPool, warn: (String) -> Void = { _ in }
   ) throws -> Report? {
     let file = try PrototypesFile(reading: path)
     try file.agree(path, communicator)
@@ -47,6 +49,7 @@ public struct AttributionJob {
     guard prototypes.height == crop, prototypes.width == crop else {
       throw SizeError(path: path, size: "\(prototypes.height)x\(prototypes.width)", crop: crop)
     }
+    if let mismatch = file.mismatch(with: loaded, path: path) { warn(mismatch) }
     let set = try SharedShards.open(data, communicator: communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     let fakes = (0..<set.count).filter { set.labels[$0] != 0 }
@@ -60,6 +63,10 @@ public struct AttributionJob {
     try pass.maps(.fam, set, mine) { image in
       normalised.withUnsafeMutableBufferPointer {
         normaliseAttention(image.map, height: crop, width: crop, into: $0)
+      }
+      guard normalised[0].isFinite else {
+        let (shard, row) = set.place(of: image.sample)
+        throw NonFiniteMap(file: set.shards[shard].path, row: row)
       }
       normalised.withUnsafeBufferPointer {
         _ = trial.add($0, method: set.methodNames[Int(set.methods[image.sample])])

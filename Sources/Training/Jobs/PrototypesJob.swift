@@ -7,10 +7,11 @@ import Tensors
 public struct PrototypesJob {
   /// Collective. Rank 0 writes and gets what it wrote, the others nil.
   ///
-  /// - Throws: what reading shards throws, `FileError`, `HDF5Error`, `MPIError`.
+  /// - Parameter warn: told of what the user should know, a line at a time.
+  /// - Throws: what reading shards throws, ``NonFiniteMap``, `FileError`, `HDF5Error`, `MPIError`.
   public static func run(
     _ loaded: LoadedDetector, data: [String], imagesPerMethod: Int, output: String, batch: Int,
-    communicator: Communicator, workers: WorkerPool
+    communicator: Communicator, workers: WorkerPool, warn: (String) -> Void = { _ in }
   ) throws -> PrototypesFile? {
     let set = try SharedShards.open(data, communicator: communicator)
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
@@ -26,12 +27,15 @@ public struct PrototypesJob {
       }
     }
     progress?.finish()
+    if survey.notFinite > 0 {
+      warn("the maps of \(survey.notFinite) images are not finite; the prototypes do without them")
+    }
     guard communicator.isRoot else { return nil }
     let file = PrototypesFile(
       survey.prototypes,
       origin: .init(
         model: loaded.detector.name.rawValue, checkpoint: loaded.source,
-        step: loaded.checkpoint?.state.step, data: data.joined(separator: ", "),
+        step: loaded.checkpoint?.state.step, patterns: data,
         imagesPerMethod: imagesPerMethod),
       calibration: survey.calibration, meanFaces: survey.meanFaces)
     try file.write(to: output)
