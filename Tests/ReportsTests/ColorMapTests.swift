@@ -49,15 +49,9 @@ import Testing
     #expect(map.css(0) == "#04030A" && map.css(1) == "#FDFBD4")
   }
 
-  @Test func perceptualSpacesHoldWhatIsKnownOfThem() {
+  @Test func theMeasureHoldsWhatIsKnownOfIt() {
     let white = PerceptualColor.uniform(SIMD3(1, 1, 1))
     #expect(abs(white.x - 100) < 1e-3 && abs(white.y) < 2 && abs(white.z) < 2)
     #expect(PerceptualColor.uniform(SIMD3(0, 0, 0)).x < 1e-3)
-    // Ottosson's own table: white is (1, 0, 0).
-    let lab = PerceptualColor.okLab(SIMD3(1, 1, 1))
-    #expect(distance(lab, SIMD3(1, 0, 0)) < 1e-6)
-    for rgb in [SIMD3(0.2, 0.7, 0.4), SIMD3(1, 0, 0), SIMD3(0.01, 0.5, 0.99)] {
-      #expect(distance(PerceptualColor.rgb(okLab: PerceptualColor.okLab(rgb)), rgb) < 1e-5)
-    }
   }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Training
 
 /// A square table with coloured cells: confusion counts, similarities.
@@ -47,8 +48,13 @@ enum Contrast {
   static func luminance(_ color: SIMD3<UInt8>) -> Double {
     let weights = [0.2126, 0.7152, 0.0722]
     return (0..<3).reduce(0) { sum, channel in
-      sum + weights[channel] * PerceptualColor.linear(Double(color[channel]) / 255)
+      sum + weights[channel] * linear(Double(color[channel]) / 255)
     }
+  }
+
+  /// Linear light of an sRGB value (IEC 61966-2-1).
+  private static func linear(_ value: Double) -> Double {
+    value <= 0.04045 ? value / 12.92 : pow((value + 0.055) / 1.055, 2.4)
   }
 
   /// 1 (the same) … 21 (black on white).

@@ -1,16 +1,10 @@
 import Foundation
 
-/// The colour spaces that colour maps are made in. sRGB values are 0 … 1.
+/// The colour space in which the steps of colour maps are measured. sRGB values are 0 … 1.
 enum PerceptualColor {
   /// Linear light of an sRGB value (IEC 61966-2-1).
   static func linear(_ value: Double) -> Double {
     value <= 0.04045 ? value / 12.92 : pow((value + 0.055) / 1.055, 2.4)
-  }
-
-  /// The sRGB value of linear light, clipped to what a screen can show.
-  static func encoded(_ light: Double) -> Double {
-    let light = min(max(light, 0), 1)
-    return light <= 0.003_130_8 ? light * 12.92 : 1.055 * pow(light, 1 / 2.4) - 0.055
   }
 
   typealias Matrix = (SIMD3<Double>, SIMD3<Double>, SIMD3<Double>)
@@ -30,35 +24,6 @@ enum PerceptualColor {
       SIMD3(a.z, b.z, c.z) / determinant
     )
   }
-
-  // MARK: OKLab
-
-  // B. Ottosson, "A perceptual color space for image processing", 2020.
-  private static let coneFromLight: Matrix = (
-    SIMD3(0.412_221_470_8, 0.536_332_536_3, 0.051_445_992_9),
-    SIMD3(0.211_903_498_2, 0.680_699_545_1, 0.107_396_956_6),
-    SIMD3(0.088_302_461_9, 0.281_718_837_6, 0.629_978_700_5)
-  )
-  private static let labFromCone: Matrix = (
-    SIMD3(0.210_454_255_3, 0.793_617_785_0, -0.004_072_046_8),
-    SIMD3(1.977_998_495_1, -2.428_592_205_0, 0.450_593_709_9),
-    SIMD3(0.025_904_037_1, 0.782_771_766_2, -0.808_675_766_0)
-  )
-  private static let lightFromCone = inverse(coneFromLight)
-  private static let coneFromLab = inverse(labFromCone)
-
-  static func okLab(_ rgb: SIMD3<Double>) -> SIMD3<Double> {
-    let cone = apply(coneFromLight, SIMD3(linear(rgb.x), linear(rgb.y), linear(rgb.z)))
-    return apply(labFromCone, SIMD3(cbrt(cone.x), cbrt(cone.y), cbrt(cone.z)))
-  }
-
-  static func rgb(okLab lab: SIMD3<Double>) -> SIMD3<Double> {
-    let cone = apply(coneFromLab, lab)
-    let light = apply(lightFromCone, cone * cone * cone)
-    return SIMD3(encoded(light.x), encoded(light.y), encoded(light.z))
-  }
-
-  // MARK: CAM02-UCS
 
   private static let xyzFromLight: Matrix = (
     SIMD3(0.412_456_4, 0.357_576_1, 0.180_437_5), SIMD3(0.212_672_9, 0.715_152_2, 0.072_175_0),
