@@ -76,6 +76,10 @@ let package = Package(
       dependencies: [
         "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards",
         "Training",
+      ],
+      resources: [
+        .embedInCode("Resources/report.css"), .embedInCode("Resources/print.css"),
+        .embedInCode("Resources/report.js"),
       ]),
     .executableTarget(
       name: "rfm",
