@@ -132,7 +132,7 @@ extension Configuration {
         + "layer; or skip the update, which stops after ten in a row."),
     .optionalInteger(
       "training.threads", \.training.threads, ThreadShare.range, effect: .harmless,
-      "Threads of a rank; null: its share of the machine's cores."),
+      "Threads of a rank; null: its share of the processors that it may use."),
     .choice("training.optimizer.name", \.training.optimizer.name, "The update rule."),
     .number(
       "training.optimizer.learning_rate", \.training.optimizer.learningRate, positive...unbounded,
@@ -179,7 +179,8 @@ extension Configuration {
 
     .integer(
       "evaluation.every_steps", \.evaluation.everySteps, 0...1_000_000_000, effect: .harmless,
-      "Steps between evaluations on the validation shards; 0: never."),
+      "Steps between evaluations on the validation shards, which every checkpoint makes too; 0: never, "
+        + "and the newest checkpoint is the best."),
     .integer(
       "evaluation.batch", \.evaluation.batch, 1...65_536, effect: .harmless,
       "Images that a rank evaluates at a time."),

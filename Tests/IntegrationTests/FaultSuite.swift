@@ -21,6 +21,9 @@ private enum Fault: CaseIterable {
   case killOneRank, killAllRanks, killLauncher, terminateRanks, stopByLauncher, terminateLauncher
   case stopThenKill
 
+  /// Whether the ranks have time to save.
+  var isRequest: Bool { self == .terminateRanks || self == .stopByLauncher }
+
   /// Does it. Returns what was done, in words.
   func strike(_ job: Job, using random: inout SplitMix) -> String {
     let ranks = job.ranks().sorted { $0.key < $1.key }
@@ -81,6 +84,8 @@ extension Jobs {
     /// An uninterrupted training: what it ends with, and its seconds.
     private struct Whole {
       var bytes: [[UInt8]]
+      var measured: [JSON]
+      var best: Int?
       var seconds: Double
     }
 
@@ -96,17 +101,38 @@ extension Jobs {
       try ["model.safetensors", "optimizer.safetensors"].map { try bytes(runs.latest(name, $0)) }
     }
 
-    private func start(_ name: String, ranks: Int) throws -> Job {
+    private func start(
+      _ name: String, ranks: Int, _ settings: [String] = Self.settings
+    ) throws -> Job {
       try Job(
-        "rfm", runs.arguments(name, Self.settings) + ["--resume"], ranks: ranks,
+        "rfm", runs.arguments(name, settings) + ["--resume"], ranks: ranks,
         timeLimit: Self.timeLimit)
     }
 
-    private func whole(ranks: Int) throws -> Whole {
+    private func whole(ranks: Int, _ settings: [String] = Self.settings) throws -> Whole {
       let name = "whole-\(ranks)"
-      let outcome = try start(name, ranks: ranks).wait()
+      let outcome = try start(name, ranks: ranks, settings).wait()
       try #require(outcome.succeeded, "\(outcome)")
-      return Whole(bytes: try result(name), seconds: outcome.seconds)
+      return Whole(
+        bytes: try result(name), measured: try runs.measured(name),
+        best: runs.store(name).bestStep, seconds: outcome.seconds)
+    }
+
+    /// What must hold at the end, whatever there was in between.
+    private func expectTheSame(_ name: String, as whole: Whole) throws {
+      let isTheSame = try result(name) == whole.bytes
+      #expect(isTheSame, "seed \(Self.seed), \(name): other bits than without the kills")
+      #expect(try runs.measured(name) == whole.measured, "seed \(Self.seed), \(name)")
+      #expect(runs.store(name).bestStep == whole.best, "seed \(Self.seed), \(name)")
+      let left = runs.folder.everything.filter { $0.hasSuffix(".partial") }
+      #expect(left.isEmpty, "seed \(Self.seed), \(name): \(left)")
+    }
+
+    /// Seconds from now until there is a checkpoint of a later step; nil if the job ends without.
+    private func secondsUntilSaved(_ job: Job, _ name: String, after earlier: Int) -> Double? {
+      let begin = Date()
+      guard job.wait(until: { _ in newestCheckpoint(name) > earlier }) else { return nil }
+      return Date().timeIntervalSince(begin)
     }
 
     private func newestCheckpoint(_ name: String) -> Int {
@@ -170,11 +196,14 @@ extension Jobs {
             let what = fault.strike(job, using: &random)
             kills += 1
             wasHit[what.filter { !$0.isNumber }, default: 0] += 1
+            let seconds =
+              fault.isRequest ? secondsUntilSaved(job, name, after: earlier) : nil
             let outcome = job.wait()
             try expectNothingLost(outcome, name, earlier: earlier, what)
             tell(
               "\(kills)/\(Self.kills) \(name) on \(ranks) ranks: \(what); status "
-                + "\(outcome.status), checkpoint \(earlier) -> \(newestCheckpoint(name))")
+                + "\(outcome.status), checkpoint \(earlier) -> \(newestCheckpoint(name))"
+                + (seconds.map { String(format: ", saved %.3f s after the signal", $0) } ?? ""))
             isFinished = outcome.status == 0
           } else {
             let outcome = job.wait()
@@ -183,18 +212,74 @@ extension Jobs {
             isFinished = true
           }
         }
-        let isTheSame = try result(name) == whole.bytes
-        #expect(isTheSame, "seed \(Self.seed), \(name): other bits than without the kills")
+        try expectTheSame(name, as: whole)
         let steps = try runs.steps(name).map { $0["step"]?.integerValue }
         #expect(steps == Array(1...Self.steps), "seed \(Self.seed), \(name)")
-        let left = runs.folder.everything.filter { $0.hasSuffix(".partial") }
-        #expect(left.isEmpty, "seed \(Self.seed), \(name): \(left)")
         try FileManager.default.removeItem(atPath: runs.path(name))
       }
       tell(
         "\(kills) kills of \(chains) trainings in \(Int(Date().timeIntervalSince(begin))) s: "
           + wasHit.sorted { $0.key < $1.key }.map { "\($0.value) x \($0.key)" }
           .joined(separator: "; "))
+    }
+
+    /// Beside 20,000 validation images, at any moment of a step or of a validation: who asks a training
+    /// to stop does not wait for them. The time that saving takes is printed.
+    @Test func askedToStopBesideManyImagesItSavesAtOnce() throws {
+      let requests = max(3, Self.kills / 8)
+      let settings =
+        try ManyImages.settings + [
+          "training.steps=60", "training.batch_per_rank=2", "prototypes.images_per_method=1",
+          "evaluation.every_steps=20", "checkpoint.every_steps=1000000", "run.tensorboard=false",
+          "communication.watchdog_seconds=30",
+        ]
+      var random = SplitMix(state: Self.seed &+ 1)
+      let whole = try whole(ranks: 2, settings)
+      var (made, chains, longest) = (0, 0, 0.0)
+      while made < requests {
+        chains += 1
+        let name = "stopped-\(chains)"
+        var isFinished = false
+        while !isFinished {
+          let job = try start(name, ranks: 2, settings)
+          // Then all ranks listen.
+          let isThere = job.wait(until: { job in
+            newestCheckpoint(name) > 0
+              ? job.standardError.contains("continuing ")
+              : (try? runs.measured(name).isEmpty) == false
+          })
+          usleep(.random(in: 0...2_500_000, using: &random))
+          let ranks = job.ranks().sorted { $0.key < $1.key }
+          guard made < requests, isThere, job.isRunning, ranks.count == 2 else {
+            let outcome = job.wait()
+            try #require(outcome.succeeded, "seed \(Self.seed), \(name): \(outcome)")
+            isFinished = true
+            continue
+          }
+          let earlier = newestCheckpoint(name)
+          let before = try runs.measured(name).count
+          let alone = ranks.randomElement(using: &random)!
+          let toAll = Bool.random(using: &random)
+          if toAll { job.signal(SIGUSR1) } else { kill(alone.value, SIGUSR1) }
+          made += 1
+          let what = toAll ? "mpirun by SIGUSR1" : "rank \(alone.key) alone by SIGUSR1"
+          let saved = secondsUntilSaved(job, name, after: earlier)
+          let outcome = job.wait()
+          try expectNothingLost(outcome, name, earlier: earlier, what)
+          #expect(outcome.status == 75 || outcome.status == 0, "seed \(Self.seed): \(outcome)")
+          isFinished = outcome.status == 0
+          longest = max(longest, saved ?? 0)
+          tell(
+            "\(made)/\(requests) \(name): \(what) after line \(before); status \(outcome.status), "
+              + "checkpoint \(earlier) -> \(newestCheckpoint(name)), "
+              + (saved.map { String(format: "saved %.3f s after the signal", $0) }
+                ?? "nothing new to save"))
+        }
+        try expectTheSame(name, as: whole)
+      }
+      tell(
+        "\(made) requests to stop beside \(ManyImages.count) validation images: saved at most "
+          + String(format: "%.3f s after the signal", longest))
     }
   }
 }
