@@ -205,8 +205,52 @@ run_with_restarts() {
   done
 }
 
-# The cores this process may use: its affinity, cut by the control group's quota, counting
-# hardware threads of one core once.
+# The quotas of this process's control group and of those above it, as far as they can be seen, one a
+# line: microseconds of processor time, and in how many. $1 stands before every path, for tests.
+cpu_quotas() {
+  local root=${1:-} line group='' group1='' fields top place kind folder quota period
+  [[ -r $root/proc/self/cgroup && -r $root/proc/self/mountinfo ]] || return 0
+  while IFS= read -r line; do
+    case $line in
+      0::*) group=${line#0::} ;;
+      *:*:*)
+        fields=${line#*:}
+        [[ ,${fields%%:*}, != *,cpu,* ]] || group1=${fields#*:}
+        ;;
+    esac
+  done <"$root/proc/self/cgroup"
+  while read -r _ _ _ top place line; do
+    kind=${line#* - }
+    case ${kind%% *} in
+      cgroup2) folder=$group ;;
+      cgroup) [[ ,${kind##* }, == *,cpu,* ]] && folder=$group1 || continue ;;
+      *) continue ;;
+    esac
+    # What is mounted may be a part of the tree.
+    if [[ $top != / ]]; then
+      if [[ $folder == "$top"/* ]]; then folder=${folder#"$top"}; else folder=''; fi
+    fi
+    [[ $folder/ != */../* ]] || folder=''
+    [[ $folder != / ]] || folder=''
+    while :; do
+      quota='' period=100000
+      if [[ ${kind%% *} == cgroup2 && -r $root$place$folder/cpu.max ]]; then
+        read -r quota period <"$root$place$folder/cpu.max" || true
+      elif [[ -r $root$place$folder/cpu.cfs_quota_us ]]; then
+        read -r quota <"$root$place$folder/cpu.cfs_quota_us" || true
+        read -r period <"$root$place$folder/cpu.cfs_period_us" || true
+      fi
+      if [[ $quota =~ ^[1-9][0-9]*$ && ${period:=100000} =~ ^[1-9][0-9]*$ ]]; then
+        printf '%s %s\n' "$quota" "$period"
+      fi
+      [[ -n $folder ]] || break
+      folder=${folder%/*}
+    done
+  done <"$root/proc/self/mountinfo"
+}
+
+# The cores this process may use: its affinity, cut by the control groups' quotas (a part of a core is
+# one), counting hardware threads of one core once.
 core_count() {
   local allowed physical quota period limit
   allowed=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # it heeds what is set above
@@ -219,13 +263,10 @@ core_count() {
       allowed=$(((allowed * distinct + physical - 1) / physical))
     fi
   fi
-  if [[ -r /sys/fs/cgroup/cpu.max ]]; then
-    read -r quota period </sys/fs/cgroup/cpu.max
-    if [[ $quota != max && $period -gt 0 ]]; then
-      limit=$(((quota + period - 1) / period))
-      ((limit < allowed)) && allowed=$limit
-    fi
-  fi
+  while read -r quota period; do
+    limit=$(((quota + period - 1) / period))
+    ((limit >= allowed)) || allowed=$limit
+  done < <(cpu_quotas)
   ((allowed > 0)) || allowed=1
   printf '%s\n' "$allowed"
 }

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Tensors
 
 /// Images from files, folders and standard input, decoded ahead in parallel and handed out in order.
 /// However many there are, only a few are in memory at once.
@@ -88,7 +89,7 @@ public struct ImageStream: Sendable {
   ///   - threads: images decoded at once.
   ///   - prepare: applied to each image where it is decoded; shrinking here keeps memory low.
   public func forEach(
-    batch: Int, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
+    batch: Int, threads: Int = ProcessorLimits.current.threads,
     limits: DecodingLimits = DecodingLimits(),
     prepare: @escaping @Sendable (RGBImage) -> RGBImage = { $0 },
     _ body: ([Item]) throws -> Void

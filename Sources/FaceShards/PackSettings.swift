@@ -1,4 +1,4 @@
-import Foundation
+import Tensors
 
 /// What `pack` is asked to do.
 public struct PackSettings: Sendable {
@@ -27,7 +27,7 @@ public struct PackSettings: Sendable {
   /// Whether shards of the same splits that are already there are replaced.
   public var overwrites = false
   /// How many images this rank decodes at once.
-  public var threads = ProcessInfo.processInfo.activeProcessorCount
+  public var threads = ProcessorLimits.current.threads
 
   public init(input: String, output: String) {
     self.input = input

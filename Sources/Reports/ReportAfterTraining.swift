@@ -19,7 +19,7 @@ extension ReportJob {
       if communicator.isRoot { say(line) }
     }
     do {
-      let threads = configuration.training.threads ?? ThreadShare.perRank(communicator)
+      let threads = try ThreadShare.threads(configuration.training.threads, communicator)
       let path = try run(
         settings, communicator: communicator, workers: WorkerPool(threads: threads),
         isStopped: { Trainer.isAskedToStop }, warn: { tell("warning: \($0)") })

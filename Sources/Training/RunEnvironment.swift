@@ -1,5 +1,6 @@
 import Foundation
 import MessagePassing
+import Tensors
 
 /// Where and by what a run was made: `environment.json`.
 public struct RunEnvironment: Sendable {
@@ -7,7 +8,12 @@ public struct RunEnvironment: Sendable {
   public var versions: [JSON.Member]
   /// The host of every rank, in rank order.
   public var hosts: [String]
+  /// Of rank 0.
   public var threadsPerRank: Int
+  /// Where that number comes from, in words.
+  public var threadsFrom: String?
+  /// Of every rank, in rank order; empty where they are not known.
+  public var threadsOfRanks: [Int]
   public var processor: Processor
 
   /// What is known of the processor this process runs on.
@@ -26,7 +32,7 @@ public struct RunEnvironment: Sendable {
     /// The processor of this machine.
     public static let current = Processor(
       information: (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? "",
-      architecture: machineArchitecture(), cores: ProcessInfo.processInfo.activeProcessorCount)
+      architecture: machineArchitecture(), cores: ProcessorLimits.current.processors.count)
 
     init(information: String, architecture: String, cores: Int) {
       func field(_ name: String) -> String {
@@ -73,7 +79,13 @@ public struct RunEnvironment: Sendable {
   /// - Parameters:
   ///   - versions: of `rfm` and libraries; those of MPI and of the system are added.
   ///   - hosts: the host of every rank.
-  public init(versions: [JSON.Member], hosts: [String], threadsPerRank: Int) {
+  ///   - threadsPerRank: rank 0's.
+  ///   - threadsFrom: where that number comes from, in words.
+  ///   - threadsOfRanks: every rank's.
+  public init(
+    versions: [JSON.Member], hosts: [String], threadsPerRank: Int, threadsFrom: String? = nil,
+    threadsOfRanks: [Int] = []
+  ) {
     let system = (try? String(contentsOfFile: "/etc/os-release", encoding: .utf8))?
       .split(separator: "\n").first { $0.hasPrefix("PRETTY_NAME=") }?
       .dropFirst("PRETTY_NAME=".count).trimmingCharacters(in: ["\""])
@@ -84,22 +96,33 @@ public struct RunEnvironment: Sendable {
       ]
     self.hosts = hosts
     self.threadsPerRank = threadsPerRank
+    self.threadsFrom = threadsFrom
+    self.threadsOfRanks = threadsOfRanks
     processor = .current
   }
 
   public var json: JSON {
-    [
-      "versions": .object(versions),
-      "ranks": .integer(hosts.count),
-      "hosts": .array(hosts.map { .text($0) }),
-      "threads_per_rank": .integer(threadsPerRank),
-      "processor": [
-        "name": .text(processor.name),
-        "architecture": .text(processor.architecture),
-        "instruction_set": .text(processor.instructionSet),
-        "bfloat16": .boolean(processor.hasBFloat16),
-        "cores": .integer(processor.cores),
-      ],
+    var members: [JSON.Member] = [
+      .init("versions", .object(versions)),
+      .init("ranks", .integer(hosts.count)),
+      .init("hosts", .array(hosts.map { .text($0) })),
+      .init("threads_per_rank", .integer(threadsPerRank)),
     ]
+    if let threadsFrom { members.append(.init("threads_from", .text(threadsFrom))) }
+    // Told where one number does not say it.
+    if threadsOfRanks.contains(where: { $0 != threadsPerRank }) {
+      members.append(.init("threads_of_ranks", .array(threadsOfRanks.map { .integer($0) })))
+    }
+    members.append(
+      .init(
+        "processor",
+        [
+          "name": .text(processor.name),
+          "architecture": .text(processor.architecture),
+          "instruction_set": .text(processor.instructionSet),
+          "bfloat16": .boolean(processor.hasBFloat16),
+          "cores": .integer(processor.cores),
+        ]))
+    return .object(members)
   }
 }

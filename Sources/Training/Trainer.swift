@@ -76,9 +76,10 @@ public final class Trainer {
     self.label = label
     self.say = communicator.isRoot ? say : { _ in }
     self.observers = communicator.isRoot ? observers : []
+    let share = try ThreadShare.perRank(communicator)
+    let threadsFrom = configuration.training.threads == nil ? share.origin : "training.threads"
     let configuration = try Self.withSupportedPrecision(
-      configuration.resolved(threads: ThreadShare.perRank(communicator)), communicator,
-      say: self.say)
+      configuration.resolved(threads: share.threads), communicator, say: self.say)
     self.configuration = configuration
     self.communicator = communicator
     failures = try communicator.duplicate()
@@ -150,10 +151,12 @@ public final class Trainer {
     }
     step.refresh()
     let hosts = try communicator.allGather(communicator.hostName)
+    let threads = try communicator.allGather([configuration.training.threads!])
     if let folder {
       let environment = RunEnvironment(
         versions: RunVersions.all, hosts: hosts,
-        threadsPerRank: configuration.training.threads!)
+        threadsPerRank: configuration.training.threads!, threadsFrom: threadsFrom,
+        threadsOfRanks: threads)
       try folder.write(configuration)
       try folder.write(environment)
       let start = TrainingStart(

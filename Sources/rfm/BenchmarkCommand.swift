@@ -123,7 +123,9 @@ struct BenchmarkCommand: RankCommand {
     settings.model = model
     settings.crop = crop
     settings.batch = batch
-    settings.threads = threads ?? ThreadShare.perRank(communicator)
+    let share = try ThreadShare.perRank(communicator)
+    settings.threads = threads ?? share.threads
+    settings.threadsFrom = threads == nil ? share.origin : "--threads"
     settings.precision = precision
     // All ranks measure the same.
     if precision == .bfloat16, try !communicator.all(KernelSelection.hasBFloat16) {
@@ -150,6 +152,7 @@ struct BenchmarkCommand: RankCommand {
       "\(report.model) at \(report.crop), batch \(report.batchPerRank) a rank, "
         + "\(report.ranks) ranks of \(report.threads) threads, \(report.precision), \(report.kernels)"
     )
+    if let origin = report.threadsFrom { print("threads         \(origin)") }
     print("images/s        \(fixed(report.imagesPerSecond, 2))")
     for name in ["load", "attention", "erase", "forward", "backward", "reduce", "update"] {
       guard let seconds = report.secondsPerPhase[name] else { continue }
@@ -215,7 +218,7 @@ struct BenchmarkCommand: RankCommand {
     var model = ScalingModel(compute: compute, network: networks[0].network)
     model.compression = compression
     model.ranksPerHost = ranksPerHost
-    model.contention = 1 / (cores ?? Double(threads ?? ThreadShare.perRank(communicator)))
+    model.contention = 1 / (try cores ?? Double(ThreadShare.threads(threads, communicator)))
     let rows = ScalingForecast.rows(
       model, networks: networks, ranks: ranks.isEmpty ? ScalingForecast.ranks : ranks)
     if json { return try printJSON(rows) }

@@ -68,7 +68,7 @@ struct ExplainCommand: RankCommand {
     if let size, size < loaded.crop {
       throw ValidationError("--size is \(size), less than the detector's crop of \(loaded.crop)")
     }
-    let workers = detector.workers.pool(communicator)
+    let workers = try detector.workers.pool(communicator)
     var settings = ExplanationJob.Settings(inputs: images)
     settings.output = output
     settings.prototypes = prototypes

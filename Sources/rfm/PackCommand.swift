@@ -130,7 +130,7 @@ struct PackCommand: RankCommand {
     settings.overwrites = overwrite
     settings.skips = skip
     settings.groups = group == .auto
-    settings.threads = threads ?? ThreadShare.perRank(communicator)
+    settings.threads = try ThreadShare.threads(threads, communicator)
 
     let label = communicator.size > 1 ? "packing (1 of \(communicator.size) ranks)" : "packing"
     var meter: ProgressMeter?

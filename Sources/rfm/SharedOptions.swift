@@ -85,8 +85,9 @@ struct WorkerOptions: ParsableArguments {
     guard (1...4096).contains(batch) else { throw ValidationError("--batch takes 1 to 4096") }
   }
 
-  func pool(_ communicator: Communicator) -> WorkerPool {
-    WorkerPool(threads: threads ?? ThreadShare.perRank(communicator))
+  /// Collective.
+  func pool(_ communicator: Communicator) throws -> WorkerPool {
+    WorkerPool(threads: try ThreadShare.threads(threads, communicator))
   }
 }
 

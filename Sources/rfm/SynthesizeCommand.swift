@@ -82,7 +82,7 @@ struct SynthesizeCommand: RankCommand {
     let plan = SynthesisPlan(imagesPerClass: imagesPerClass, imagesPerShard: imagesPerShard)
     let synthesis = ShardSynthesis(
       output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: size))
-    let threads = self.threads ?? ThreadShare.perRank(world)
+    let threads = try ThreadShare.threads(self.threads, world)
 
     let place = world.isRoot ? try synthesis.prepare(overwrite: overwrite) : nil
     defer { withExtendedLifetime(place) {} }

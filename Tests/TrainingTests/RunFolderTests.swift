@@ -61,11 +61,32 @@ import Testing
     try run.write(configuration)
     #expect(try Configuration.load(path: run.configurationPath) == configuration)
     try run.write(
-      RunEnvironment(versions: [.init("rfm", "1.0")], hosts: ["a", "b"], threadsPerRank: 2))
+      RunEnvironment(
+        versions: [.init("rfm", "1.0")], hosts: ["a", "b"], threadsPerRank: 2,
+        threadsFrom: "training.threads", threadsOfRanks: [2, 1]))
     let json = try JSON(parsing: Data(contentsOf: URL(fileURLWithPath: run.environmentPath)))
     #expect(json["ranks"] == 2 && json["hosts"] == ["a", "b"])
+    #expect(json["threads_per_rank"] == 2 && json["threads_from"] == "training.threads")
+    #expect(json["threads_of_ranks"] == [2, 1])
     #expect(json["versions"]?["mpi"]?.textValue?.contains("MPI") == true)
     #expect(json["processor"]?["cores"]?.integerValue ?? 0 >= 1)
+  }
+
+  /// Of a step whose validation is to be made again: the first may have been written down.
+  @Test func ofAStepWithWorkPendingOnlyItsOwnLineStays() throws {
+    do {
+      let metrics = try MetricsFile(path: folder("metrics.jsonl"), resumingAfter: 0)
+      for step in 1...2 {
+        try metrics.append(["step": .integer(step), "loss": 0.5])
+        try metrics.append(["step": .integer(step), "validation_auc": 0.9])
+      }
+    }
+    do { _ = try MetricsFile(path: folder("metrics.jsonl"), resumingAfter: 2) }
+    #expect(try lines().count == 4)
+    do {
+      _ = try MetricsFile(path: folder("metrics.jsonl"), resumingAfter: 2, hasWorkPending: true)
+    }
+    #expect(try lines().count == 3 && lines().last?.contains("loss") == true)
   }
 
   @Test func linesAfterTheResumedStepAreRemoved() throws {

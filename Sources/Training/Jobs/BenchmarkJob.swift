@@ -15,6 +15,8 @@ public struct BenchmarkSettings: Sendable {
   /// Images of a rank.
   public var batch = 8
   public var threads = 1
+  /// Where that number comes from, in words.
+  public var threadsFrom: String?
   public var precision = Precision.float32
   public var steps = 5
   public var warmup = 2
@@ -39,6 +41,8 @@ public struct BenchmarkJob {
     public var batchPerRank: Int
     public var ranks: Int
     public var threads: Int
+    /// Where the number of rank 0's threads comes from, in words.
+    public var threadsFrom: String?
     public var precision: String
     public var kernels: String
     public var steps: Int
@@ -67,6 +71,7 @@ public struct BenchmarkJob {
     enum CodingKeys: String, CodingKey {
       case model, crop, ranks, threads, precision, kernels, steps
       case batchPerRank = "batch_per_rank"
+      case threadsFrom = "threads_from"
       case imagesPerSecond = "images_per_second"
       case secondsPerStep = "seconds_per_step"
       case secondsPerPhase = "seconds_per_phase"
@@ -97,6 +102,7 @@ public struct BenchmarkJob {
     // Other work on the machine comes and goes: the mean of before and after.
     let rate = (before + multiplyRate(settings.precision, workers)) / 2
     var result = report
+    result.threadsFrom = settings.threadsFrom
     result.gemmGflopsPerSecond = rate * Double(communicator.size)
     result.percentOfGemm = 100 * result.gflopsPerSecond / result.gemmGflopsPerSecond
     return result

@@ -110,7 +110,7 @@ public final class ComparisonJob {
     test = try SharedShards.open(patterns, communicator: communicator)
     testDigest = try Self.digest(of: test)
     workers = WorkerPool(
-      threads: configuration.training.threads ?? ThreadShare.perRank(communicator))
+      threads: try ThreadShare.threads(configuration.training.threads, communicator))
     try test.checkFits(crop: configuration.data.crop)
     plan = ComparisonPlan(
       configuration, methods: settings.methods, seeds: settings.seeds,
