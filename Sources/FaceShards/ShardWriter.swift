@@ -160,7 +160,8 @@ public final class ShardWriter {
       unlink(partialPath)
       throw error
     }
-    let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "."
+    let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+    let folder = slash.map { String(path[..<path.utf8.index(after: $0)]) } ?? "."
     try flushToDisk(folder)
   }
 

@@ -73,8 +73,8 @@ public struct PrototypeSurvey {
         }
         done += 1
         progress(done, work)
-        // All NaN where the map is not finite: one such image would be all of the mean.
-        guard normalised[0].isFinite else {
+        // One such image would be all of the mean.
+        guard image.isFinite else {
           unusable += 1
           return
         }
@@ -107,7 +107,7 @@ public struct PrototypeSurvey {
         }
         done += 1
         progress(done, work)
-        guard normalised[0].isFinite else {
+        guard image.isFinite else {
           unusable += 1
           return
         }

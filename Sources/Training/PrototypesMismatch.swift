@@ -19,6 +19,13 @@ extension PrototypesFile {
   }
 }
 
+extension DatasetPass.Mapped {
+  /// Whether what the detector says of the image, and where it looks, are numbers.
+  var isFinite: Bool {
+    logits.real.isFinite && logits.fake.isFinite && map.allSatisfy(\.isFinite)
+  }
+}
+
 /// A detector whose attention can't be told of an image.
 public struct NonFiniteMap: ReportableError, Equatable {
   /// The shard.

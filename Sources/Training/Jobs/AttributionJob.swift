@@ -64,7 +64,7 @@ public struct AttributionJob {
       normalised.withUnsafeMutableBufferPointer {
         normaliseAttention(image.map, height: crop, width: crop, into: $0)
       }
-      guard normalised[0].isFinite else {
+      guard image.isFinite else {
         let (shard, row) = set.place(of: image.sample)
         throw NonFiniteMap(file: set.shards[shard].path, row: row)
       }
