@@ -18,6 +18,19 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
     }
   }
 
+  /// What other programs call its layers: timm's `legacy_xception` has the names here; Cadene's
+  /// pretrained-models, from which FaceForensics++ and DeepfakeBench have theirs, `last_linear` for the
+  /// head, behind a dropout `last_linear.1`; DeepfakeBench adds `adjust_channel`, a layer for other
+  /// networks' features.
+  var publishedNames: PublishedNames {
+    switch self {
+    case .xception, .xceptionTiny:
+      PublishedNames(
+        head: "fc", otherHeads: ["last_linear", "classifier", "head.fc", "head", "_fc"],
+        extras: ["adjust_channel."])
+    }
+  }
+
   /// The smallest crop that leaves every map at least one pixel after pooling, with some margin.
   public static let smallestCrop = 32
 }

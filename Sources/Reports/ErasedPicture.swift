@@ -11,13 +11,13 @@ enum ErasedPicture {
     _ image: RGBImage, attention: [Float], erasing: any ErasingMethod,
     normalisation: PixelNormalisation, streams: inout ErasingStreams
   ) -> RGBImage {
-    var input = image.pixels.map { normalisation[$0] }
+    var input = normalisation.input(of: image.pixels)
     erasing.erase(
       image: &input, guide: attention, height: image.height, width: image.width, streams: &streams)
     return RGBImage(
       width: image.width, height: image.height,
-      pixels: input.map {
-        let level = (Double($0) * Double(normalisation.std) + Double(normalisation.mean)) * 255
+      pixels: input.enumerated().map {
+        let level = normalisation.level(of: Double($1), channel: $0 % 3)
         return UInt8(min(max(level, 0), 255).rounded())
       })
   }

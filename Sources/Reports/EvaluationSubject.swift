@@ -1,3 +1,4 @@
+import FaceShards
 import ForgeryMining
 import MessagePassing
 import Networks
@@ -25,7 +26,7 @@ struct EvaluationSubject {
         let configuration = reading.contents.configuration ?? Configuration()
         announcement = [
           "detector": .text(loaded.detector.name.rawValue), "crop": .integer(loaded.crop),
-          "mean": .number(loaded.mean), "std": .number(loaded.std),
+          "mean": loaded.mean.json, "std": loaded.std.json,
           "data": .array(patterns.map { .text($0) }),
           "images_per_method": .integer(configuration.prototypes.imagesPerMethod),
         ]
@@ -34,8 +35,8 @@ struct EvaluationSubject {
     let line = try communicator.broadcast(announcement.line())
     let told = try JSON(parsing: Array(line.utf8))
     guard let name = told["detector"]?.textValue.flatMap(DetectorName.init(rawValue:)),
-      let crop = told["crop"]?.integerValue, let mean = told["mean"]?.doubleValue,
-      let std = told["std"]?.doubleValue, let patterns = told["data"]?.arrayValue,
+      let crop = told["crop"]?.integerValue, let mean = told["mean"].flatMap(ChannelValues.init),
+      let std = told["std"].flatMap(ChannelValues.init), let patterns = told["data"]?.arrayValue,
       let imagesPerMethod = told["images_per_method"]?.integerValue
     else { return nil }
     loaded =

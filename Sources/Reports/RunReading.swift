@@ -104,7 +104,7 @@ struct RunReading {
       return
     }
     do {
-      let loaded = try LoadedDetector(opening: place, warn: warn)
+      let loaded = try LoadedDetector(opening: place) { warn($0.text) }
       contents.checkpoint = .init(
         path: place, step: loaded.checkpoint?.state.step ?? 0, role: role,
         detector: loaded.detector.name.rawValue, crop: loaded.crop)

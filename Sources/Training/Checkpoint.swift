@@ -1,3 +1,4 @@
+import FaceShards
 import Foundations
 import MessagePassing
 import Networks
@@ -56,10 +57,10 @@ public struct CheckpointState: Sendable, Equatable {
     /// As in `model.name`.
     public var name: String
     public var crop: Int
-    public var mean: Double
-    public var std: Double
+    public var mean: ChannelValues
+    public var std: ChannelValues
 
-    public init(name: String, crop: Int, mean: Double, std: Double) {
+    public init(name: String, crop: Int, mean: ChannelValues, std: ChannelValues) {
       self.name = name
       self.crop = crop
       self.mean = mean
@@ -176,7 +177,8 @@ public struct Checkpoint: Sendable, Equatable {
     }
     guard let detector = json["detector"], let name = detector["name"]?.textValue,
       let crop = detector["crop"]?.integerValue, (1...1 << 16).contains(crop),
-      let mean = detector["mean"]?.doubleValue, let std = detector["std"]?.doubleValue, std > 0
+      let mean = detector["mean"].flatMap(ChannelValues.init),
+      let std = detector["std"].flatMap(ChannelValues.init), std.all.allSatisfy({ $0 > 0 })
     else { throw failure("has no valid 'detector'") }
     guard let configurationDigest = json["config_digest"]?.textValue else {
       throw failure("has no 'config_digest'")
@@ -223,7 +225,7 @@ public struct Checkpoint: Sendable, Equatable {
         "detector",
         [
           "name": .text(state.detector.name), "crop": .integer(state.detector.crop),
-          "mean": .number(state.detector.mean), "std": .number(state.detector.std),
+          "mean": state.detector.mean.json, "std": state.detector.std.json,
         ]),
       .init("metrics", .object(state.metrics)),
       .init("details", .object(state.details)),

@@ -72,7 +72,8 @@ public struct CheckpointStore: Sendable {
         Whereabouts.progress()
       }
       try Safetensors.write(
-        model, metadata: ["format": "pt"], to: "\(beside)/\(Checkpoint.modelName)")
+        model, metadata: WeightsUse(state.detector).metadata,
+        to: "\(beside)/\(Checkpoint.modelName)")
       try note(Checkpoint.modelName)
       try Safetensors.write(optimizer, to: "\(beside)/\(Checkpoint.optimizerName)")
       try note(Checkpoint.optimizerName)

@@ -1,4 +1,6 @@
+import FaceShards
 import ForgeryMining
+import Networks
 
 /// What a training does: every setting, with the paper's values as defaults (Wang and Deng,
 /// "Representative Forgery Mining for Fake Face Detection", CVPR 2021, section 4.1).
@@ -50,9 +52,9 @@ public struct Configuration: Sendable, Equatable {
     public var assignment = Assignment.sample
     /// Batches that are read ahead.
     public var prefetch = 3
-    /// Pixels become (value / 255 − mean) / std.
-    public var mean = 0.5
-    public var std = 0.25
+    /// Pixels become (value / 255 − mean) / std, each channel with its own.
+    public var mean: ChannelValues = 0.5
+    public var std: ChannelValues = 0.25
 
     public enum Order: String, Sendable, CaseIterable { case shuffled, sequential }
     public enum Sampling: String, Sendable, CaseIterable { case balanced, uniform }
@@ -62,8 +64,12 @@ public struct Configuration: Sendable, Equatable {
   /// The detector.
   public struct Model: Sendable, Equatable {
     public var name = Name.xception
-    /// A safetensors file to begin from.
+    /// A file of weights to begin from: safetensors, an index of several, or PyTorch's.
     public var weights: String?
+    /// Which class comes first in those; nil: what they say themselves, or else real.
+    public var classes: ClassOrder?
+    /// What their head is; nil: two logits.
+    public var head: HeadForm?
 
     public enum Name: String, Sendable, CaseIterable {
       case xception
@@ -172,6 +178,11 @@ public struct Configuration: Sendable, Equatable {
 
     public enum Compression: String, Sendable, CaseIterable { case none, bfloat16 }
   }
+}
+
+extension PixelNormalisation {
+  /// That of a configuration.
+  init(_ source: Configuration.DataSource) { self.init(mean: source.mean, std: source.std) }
 }
 
 extension Configuration {

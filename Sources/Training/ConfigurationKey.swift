@@ -1,3 +1,4 @@
+import FaceShards
 import Networks
 
 /// The declaration of one setting: what reading, checking, writing and documenting it need.
@@ -24,6 +25,8 @@ public struct ConfigurationKey: Sendable {
     case boolean
     case integer(ClosedRange<Int>)
     case number(ClosedRange<Double>)
+    /// A number for all channels, or a list of three.
+    case channels(ClosedRange<Double>)
     case choice([String])
   }
 
@@ -47,13 +50,14 @@ public struct ConfigurationKey: Sendable {
     case .text: words = "text"
     case .texts: words = "a text or a list of texts"
     case .boolean: words = "true or false"
-    case .choice(let names): words = names.joined(separator: ", ")
+    case .choice(let names):
+      words = names.joined(separator: names.contains { $0.contains(",") } ? " or " : ", ")
     case .integer(let range):
       words =
         range.upperBound == .max
         ? "a whole number, at least \(range.lowerBound)"
         : "a whole number from \(range.lowerBound) to \(range.upperBound)"
-    case .number(let range):
+    case .number(let range), .channels(let range):
       var bounds: [String] = []
       if range.lowerBound == .leastNonzeroMagnitude {
         bounds.append("above 0")
@@ -65,9 +69,15 @@ public struct ConfigurationKey: Sendable {
       } else if range.upperBound < .greatestFiniteMagnitude {
         bounds.append("at most \(range.upperBound.plain)")
       }
-      words = (["a number"] + bounds).joined(separator: bounds.count > 1 ? ", " : " ")
+      words =
+        (["a number"] + bounds).joined(separator: bounds.count > 1 ? ", " : " ")
+        + (isForChannels ? ", or three of them (red, green, blue)" : "")
     }
     return isOptional ? "\(words), or null" : words
+  }
+
+  private var isForChannels: Bool {
+    if case .channels = kind { true } else { false }
   }
 
   /// Checks `value` against type and range; an integer passes as a number.
@@ -95,6 +105,15 @@ public struct ConfigurationKey: Sendable {
     case (.number(let range), .number(let number)):
       guard range.contains(number) else { throw refusal() }
       return value
+    case (.channels, .integer(let number)): return try accept(.numbers([Double(number)]))
+    case (.channels, .number(let number)): return try accept(.numbers([number]))
+    case (.channels(let range), .numbers(let numbers)):
+      // They are used in float32, in which they must be numbers above 0 as well.
+      let single = numbers.map { Double(Float($0)) }
+      guard let values = ChannelValues(numbers), numbers.allSatisfy(range.contains),
+        single.allSatisfy(range.contains)
+      else { throw refusal() }
+      return .numbers(values.list)
     default: throw refusal()
     }
   }
@@ -110,6 +129,7 @@ public enum ConfigurationValue: Sendable, Equatable {
   case number(Double)
   case text(String)
   case list([String])
+  case numbers([Double])
 
   /// The value as it is written in YAML. What other readers might take for something else is put
   /// in quotes; numbers have a point, because many readers take 1e-08 for a text.
@@ -123,6 +143,9 @@ public enum ConfigurationValue: Sendable, Equatable {
     case .list(let values):
       values.count == 1
         ? quotedYAML(values[0]) : "[\(values.map { quotedYAML($0) }.joined(separator: ", "))]"
+    case .numbers(let values):
+      values.count == 1
+        ? values[0].plain : "[\(values.map(\.plain).joined(separator: ", "))]"
     }
   }
 
@@ -309,6 +332,36 @@ extension ConfigurationKey {
     } set: {
       guard case .number(let value) = $1 else { unexpected($1) }
       $0[keyPath: place] = value
+    }
+  }
+
+  static func channels(
+    _ path: String, _ place: Path<ChannelValues>, _ range: ClosedRange<Double>,
+    effect: Effect = .result, _ documentation: String
+  ) -> Self {
+    Self(path, .channels(range), effect, documentation) {
+      .numbers($0[keyPath: place].list)
+    } set: {
+      guard case .numbers(let numbers) = $1, let values = ChannelValues(numbers) else {
+        unexpected($1)
+      }
+      $0[keyPath: place] = values
+    }
+  }
+
+  static func optionalChoice<Choice: RawRepresentable<String> & CaseIterable & Sendable>(
+    _ path: String, _ place: Path<Choice?>, effect: Effect = .result, _ documentation: String
+  ) -> Self {
+    Self(path, .choice(Choice.allCases.map(\.rawValue)), optional: true, effect, documentation) {
+      $0[keyPath: place].map { .text($0.rawValue) } ?? .none
+    } set: {
+      switch $1 {
+      case .none: $0[keyPath: place] = nil
+      case .text(let name):
+        guard let choice = Choice(rawValue: name) else { unexpected($1) }
+        $0[keyPath: place] = choice
+      default: unexpected($1)
+      }
     }
   }
 

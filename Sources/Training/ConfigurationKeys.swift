@@ -61,10 +61,11 @@ extension Configuration {
     .integer(
       "data.prefetch", \.data.prefetch, 1...64, effect: .harmless,
       "Batches that are read ahead of the step."),
-    .number(
+    .channels(
       "data.mean", \.data.mean, -unbounded...unbounded,
-      "Pixels become (value / 255 - mean) / std."),
-    .number("data.std", \.data.std, positive...unbounded, "See data.mean."),
+      "Pixels become (value / 255 - mean) / std; ImageNet's weights were trained with [0.485, 0.456, "
+        + "0.406] and [0.229, 0.224, 0.225], or with 0.5 and 0.5."),
+    .channels("data.std", \.data.std, positive...unbounded, "See data.mean."),
 
     .choice(
       "model.name", \.model.name,
@@ -72,7 +73,17 @@ extension Configuration {
         + "runs."),
     .optionalText(
       "model.weights", \.model.weights, files: true,
-      "Safetensors file with weights to begin from, such as ImageNet's; null: He initialisation."),
+      "Weights to begin from, such as ImageNet's: a safetensors file, an index of several, a PyTorch "
+        + "file, or a folder with one of them; null: He initialisation."),
+    .optionalChoice(
+      "model.classes", \.model.classes,
+      "Which class comes first in model.weights; null: as they say themselves, or else real. What is "
+        + "trained has real first in any case."),
+    .optionalChoice(
+      "model.head", \.model.head,
+      "What the head of model.weights is: softmax, a logit for each of two classes; or sigmoid, one "
+        + "logit, whose class 1 is the second of model.classes; null: softmax, and a head of another "
+        + "size is replaced by a fresh one."),
 
     .choice(
       "augmentation.method", \.augmentation.method,

@@ -1,3 +1,4 @@
+import FaceShards
 import Networks
 import Yams
 
@@ -278,7 +279,13 @@ private struct ConfigurationAssignments {
     }
     var value = scalar(text, isPlain: true, for: key)
     let scalars = text.unicodeScalars
-    if case .texts = key.kind, scalars.first == "[", scalars.last == "]", scalars.count > 1 {
+    let isListed = scalars.first == "[" && scalars.last == "]" && scalars.count > 1
+    if case .channels = key.kind, scalars.contains(",") {
+      let list = isListed ? scalars.dropFirst().dropLast() : scalars[...]
+      value =
+        ChannelValues(parsing: String(String.UnicodeScalarView(list))).map { .numbers($0.all) } ?? value
+    }
+    if case .texts = key.kind, isListed {
       value = .list(
         scalars.dropFirst().dropLast().split(separator: ",").map { part in
           let text = part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
@@ -383,6 +390,22 @@ private struct ConfigurationAssignments {
           return scalar.string
         })
     }
+    if let sequence = node.sequence, case .channels = key.kind {
+      return .numbers(
+        try sequence.map {
+          switch $0.scalar.map({ scalar($0.string, isPlain: isPlain($0), for: key) }) {
+          case .integer(let number): return Double(number)
+          case .number(let number): return number
+          default: throw ConfigurationKey.Refusal(reason: "must be \(key.allowed)")
+          }
+        })
+    }
+    // [fake, real] for the text "fake,real".
+    if let sequence = node.sequence, case .choice(let names) = key.kind,
+      names.contains(where: { $0.contains(",") })
+    {
+      return .text(sequence.map { $0.scalar?.string ?? "" }.joined(separator: ","))
+    }
     let what = node.sequence == nil ? "a section" : "a list"
     var reason = "must be \(key.allowed), not \(what)"
     switch key.kind {
@@ -401,13 +424,13 @@ private struct ConfigurationAssignments {
     guard isPlain else { return .text(text) }
     if ["", "~", "null", "Null", "NULL"].contains(text) {
       switch key.kind {
-      case .choice where !text.isEmpty: return .text(text)
+      case .choice where !text.isEmpty && !key.isOptional: return .text(text)
       default: return .none
       }
     }
     switch key.kind {
     case .text, .texts, .choice: return .text(text)
-    case .boolean, .integer, .number: break
+    case .boolean, .integer, .number, .channels: break
     }
     switch text {
     case "true", "True", "TRUE": return .boolean(true)

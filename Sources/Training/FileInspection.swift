@@ -6,8 +6,9 @@ import Networks
 
 /// What a file or folder holds, and what is wrong with it, for `rfm inspect`.
 ///
-/// What it is, is told by its contents, not by its name: a shard, prototypes, any other HDF5 file, a
-/// safetensors file, a checkpoint folder, or the folder of a run.
+/// What it is, is told by its contents, not by its name: a shard, prototypes, any other HDF5 file,
+/// weights as safetensors, PyTorch or an index of several files have them, a checkpoint folder, or the
+/// folder of a run.
 public struct FileInspection: Sendable {
   /// The description, line by line.
   public private(set) var lines: [String] = []
@@ -65,6 +66,8 @@ public struct FileInspection: Sendable {
         try inspectCheckpoint(path, depth)
       } else if FileManager.default.fileExists(atPath: "\(path)/checkpoints") {
         try inspectRun(path)
+      } else if WeightsFile.isFolderOfWeights(path) {
+        try inspectWeights(WeightsFile.read(path), depth)
       } else {
         throw ShardError(
           file: path,
@@ -73,28 +76,24 @@ public struct FileInspection: Sendable {
       }
       return
     }
-    let beginning = try Self.beginning(of: path)
-    if beginning.starts(with: [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]) {
-      try inspectHDF5(path, depth, progress)
-    } else if beginning.count > 8 && beginning[8] == UInt8(ascii: "{")
-      || path.hasSuffix(".safetensors")
-    {
-      try inspectSafetensors(path, depth)
-    } else if try HDF5File.isHDF5(path) {
+    if let kind = FileKind.notAFile(path) {
+      throw WeightsError(
+        description: "\(printable(path, limit: 400)): it is \(kind)", isInputOutput: true)
+    }
+    let content = try FileContent(of: path)
+    switch content.format {
+    case .hdf5: try inspectHDF5(path, depth, progress)
+    case .safetensors: try inspectSafetensors(path, depth)
+    case .pyTorch, .json: try inspectWeights(WeightsFile.read(path), depth)
+    case .other(let kind):
       // Behind a user block.
-      try inspectHDF5(path, depth, progress)
-    } else {
+      if try HDF5File.isHDF5(path) { return try inspectHDF5(path, depth, progress) }
       throw ShardError(
         file: path,
-        reason: "it is neither an HDF5 nor a safetensors file, or its beginning is damaged")
+        reason: "it is neither an HDF5 nor a safetensors file"
+          + (kind.map { ", but \($0.description)" } ?? " nor PyTorch's, or its beginning is damaged")
+      )
     }
-  }
-
-  private static func beginning(of path: String) throws -> [UInt8] {
-    let reader = try FileReader(opening: path)
-    var bytes = [UInt8](repeating: 0, count: 16)
-    let count = try bytes.withUnsafeMutableBytes { try reader.read(into: $0, at: 0) }
-    return Array(bytes[..<count])
   }
 
   // MARK: HDF5
@@ -198,6 +197,10 @@ public struct FileInspection: Sendable {
       let shape = entry.shape.map { "\($0)" }.joined(separator: "x")
       lines.append("  \(entry.name): \(entry.type.rawValue) \(shape.isEmpty ? "scalar" : shape)")
     }
+    describeDetector(
+      Dictionary(
+        file.entries.filter(\.type.isFloatingPoint).map { ($0.name, $0.shape) },
+        uniquingKeysWith: { $1 }))
     guard depth.verifies, depth.rank == 0 else { return }
     for entry in file.entries where entry.type.isFloatingPoint {
       let bad = try file.read(entry).values.reduce(0) { $0 + ($1.isFinite ? 0 : 1) }
@@ -205,6 +208,54 @@ public struct FileInspection: Sendable {
         add(problems: ["\(path), tensor \(entry.name): \(bad) of its values are not finite"])
       }
     }
+  }
+
+  /// Weights in another form.
+  private mutating func inspectWeights(_ file: WeightsFile, _ depth: Depth) throws {
+    let values = file.tensors.reduce(0) { $0 + $1.values.count }
+    lines.append("\(file.form.description) of \(file.tensors.count) tensors, \(values) values")
+    for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) {
+      lines.append("  \(key): \(value)")
+    }
+    for tensor in file.tensors {
+      let shape = tensor.shape.map { "\($0)" }.joined(separator: "x")
+      lines.append("  \(tensor.name): \(shape.isEmpty ? "scalar" : shape)")
+    }
+    lines += file.notes.map { "  \($0)" }
+    describeDetector(
+      Dictionary(file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }))
+    guard depth.verifies, depth.rank == 0 else { return }
+    for tensor in file.tensors {
+      let bad = tensor.values.count { !$0.isFinite }
+      if bad > 0 {
+        add(
+          problems: ["\(file.path), tensor \(tensor.name): \(bad) of its values are not finite"])
+      }
+    }
+  }
+
+  /// Which detector the tensors are, if they are one.
+  private mutating func describeDetector(_ shapes: [String: [Int]]) {
+    guard let found = WeightsDescription(of: shapes) else {
+      if let problem = WeightsDescription.problem(of: shapes) {
+        lines.append("  no detector: \(problem)")
+      }
+      return
+    }
+    var line = "  weights of \(found.model.rawValue)"
+    if !found.prefix.isEmpty { line += ", names behind '\(found.prefix)'" }
+    if let head = found.head {
+      line += ", head \(head.name) of \(head.outputs) "
+      switch head.outputs {
+      case 1: line += "logit (--head sigmoid)"
+      case 2: line += "classes"
+      default: line += "classes: no detector, but weights to begin from (model.weights)"
+      }
+    } else {
+      line += ", without a head: no detector, but weights to begin from (model.weights)"
+    }
+    lines.append(line)
+    lines += found.leftAside.map { "  \($0)" }
   }
 
   private mutating func inspectCheckpoint(_ path: String, _ depth: Depth) throws {

@@ -18,7 +18,7 @@ extension PyTorchFileError: ReportableError {
 }
 
 extension WeightsError: ReportableError {
-  public var exitStatus: ExitStatus { .badData }
+  public var exitStatus: ExitStatus { isInputOutput ? .inputOutput : .badData }
 }
 
 extension HDF5Error: ReportableError {

@@ -121,8 +121,7 @@ public final class Trainer {
     }
     validationPass = DatasetPass(
       detector, crop: configuration.data.crop,
-      normalisation: PixelNormalisation(
-        mean: Float(configuration.data.mean), std: Float(configuration.data.std)),
+      normalisation: PixelNormalisation(configuration.data),
       batch: configuration.evaluation.batch, communicator: communicator, workers: workers)
 
     var resumed: Checkpoint?
@@ -142,8 +141,8 @@ public final class Trainer {
       try restore(resumed)
     } else {
       if let weights = configuration.model.weights, communicator.isRoot {
-        for line in try detector.load(Safetensors.read(weights), from: weights, seed: seed) {
-          self.say("warning: \(line)")
+        for remark in try InitialWeights.load(weights, configuration, into: detector).remarks {
+          self.say("\(remark)")
         }
       }
       // Fresh ones too: machines may draw them with other libraries.

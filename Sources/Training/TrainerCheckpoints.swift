@@ -57,8 +57,7 @@ extension Trainer {
       return try TrainingExample.examples(
         validationPass, set, among: data.validationSamples, erasing: step.erasing,
         capacity: configuration.training.batchPerRank,
-        normalisation: PixelNormalisation(
-          mean: Float(configuration.data.mean), std: Float(configuration.data.std)))
+        normalisation: PixelNormalisation(configuration.data))
     }
     for observer in observers { try observer.saved(snapshot) }
   }

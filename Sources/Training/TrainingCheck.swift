@@ -9,7 +9,7 @@ import Networks
 /// training would run on the same data.
 public enum TrainingCheck {
   /// Opens what the configuration names: shards, which all ranks must see alike, and on rank 0 the
-  /// weights, which only it reads. Collective.
+  /// weights, which only it reads, and loads as the training would. Collective.
   ///
   /// - Returns: what was found, a line each, with digests of the settings and the shards. Where ranks
   ///   have their own shards (`data.assignment: shard`) those may differ, and are not told.
@@ -38,7 +38,10 @@ public enum TrainingCheck {
           + "\(set.shards.count) shards, \(digest)")
     }
     if let weights = configuration.model.weights, communicator.isRoot {
-      lines.append("weights \(try Safetensors.read(weights).count) tensors")
+      let detector = Networks.Detector(DetectorName(rawValue: configuration.model.name.rawValue)!)
+      let loaded = try InitialWeights.load(weights, configuration, into: detector)
+      lines.append("weights \(loaded.file.tensors.count) tensors, \(loaded.file.form.description)")
+      lines += loaded.remarks.map { "\($0)" }
     }
     return lines
   }

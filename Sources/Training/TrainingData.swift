@@ -88,8 +88,7 @@ struct TrainingData {
       training: training, order: order, batchSize: configuration.training.batchPerRank,
       crop: configuration.data.crop, flips: configuration.data.flip, rank: rank, ranks: ranks,
       position: position, epochLength: epochLength,
-      normalisation: PixelNormalisation(
-        mean: Float(configuration.data.mean), std: Float(configuration.data.std)),
+      normalisation: PixelNormalisation(configuration.data),
       depth: configuration.data.prefetch)
   }
 

@@ -84,6 +84,8 @@ extension PixelNormalisation {
   func image(_ input: UnsafeBufferPointer<Float>, side: Int) -> RGBImage {
     RGBImage(
       width: side, height: side,
-      pixels: input.map { UInt8(min(max(($0 * std + mean) * 255, 0), 255).rounded()) })
+      pixels: input.enumerated().map {
+        UInt8(min(max(level(of: $1, channel: $0 % 3), 0), 255).rounded())
+      })
   }
 }

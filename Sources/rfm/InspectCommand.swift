@@ -12,7 +12,8 @@ struct InspectCommand: RankCommand {
     abstract: "Say what shards, prototypes, weights and checkpoints hold; verify their checksums.",
     discussion: """
       Tells what each path is by its contents: a shard (images per label and method, sources, how \
-      they are stored), a prototypes file, any other HDF5 file, a safetensors file, the folder of a \
+      they are stored), a prototypes file, any other HDF5 file, weights (safetensors, PyTorch, an \
+      index of several files: which detector, behind which prefix, with which head), the folder of a \
       checkpoint or of a run.
 
       --verify reads everything: the checksum of every image and mask, the digest of every file of \

@@ -10,6 +10,12 @@ extension DetectorName: ExpressibleByArgument {}
 extension AttentionKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 extension Degradation: ExpressibleByArgument {}
+extension ClassOrder: ExpressibleByArgument {}
+extension HeadForm: ExpressibleByArgument {}
+
+extension ChannelValues: ExpressibleByArgument {
+  public init?(argument: String) { self.init(parsing: argument) }
+}
 
 /// A path that is read, with `~` and variables replaced where no shell did.
 @Sendable func pathToRead(_ argument: String) throws -> String {
@@ -32,30 +38,69 @@ private func usable(_ path: () throws -> String) throws -> String {
 /// Which detector a command applies.
 struct DetectorOptions: ParsableArguments {
   @Option(
-    help: "A checkpoint folder (runs/NAME/checkpoints/best), or a .safetensors file.",
+    help: ArgumentHelp(
+      "A checkpoint folder (runs/NAME/checkpoints/best), or bare weights: a safetensors or "
+        + "PyTorch file, or an index of several."),
     transform: pathToRead)
   var checkpoint: String
 
-  @Option(help: "What a bare .safetensors file holds; a checkpoint says so itself.")
-  var model = DetectorName.xception
+  @Option(
+    help: ArgumentHelp(
+      "What bare weights are; a checkpoint says so itself. (default: as their metadata and "
+        + "shapes say)"))
+  var model: DetectorName?
 
-  @Option(help: "Input size in pixels of a bare .safetensors file.")
-  var crop = 224
+  @Option(
+    help: "Input size in pixels of bare weights. (default: as their metadata say, or else 224)")
+  var crop: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "What is taken off pixels of 0 to 1 for bare weights, one number or three (red,green,blue). "
+        + "(default: as their metadata say, or else 0.5)", valueName: "numbers"))
+  var mean: ChannelValues?
+
+  @Option(
+    help: ArgumentHelp(
+      "What they are then divided by, likewise. (default: as their metadata say, or else 0.25)",
+      valueName: "numbers"))
+  var std: ChannelValues?
+
+  @Option(
+    help: ArgumentHelp(
+      "Which class of bare weights comes first: \(ClassOrder.realFake.rawValue), or "
+        + "\(ClassOrder.fakeReal.rawValue) as folders are sorted. (default: as their metadata say, or "
+        + "else real,fake)"))
+  var classes: ClassOrder?
+
+  @Option(
+    help: ArgumentHelp(
+      "The head of bare weights: softmax, two logits; or sigmoid, one, of the second class. "
+        + "(default: softmax)"))
+  var head: HeadForm?
 
   @OptionGroup var workers: WorkerOptions
 
   func validate() throws {
-    guard (DetectorName.smallestCrop...4096).contains(crop) else {
+    if let crop, !(DetectorName.smallestCrop...4096).contains(crop) {
       throw ValidationError(
         "--crop takes \(DetectorName.smallestCrop) to 4096 pixels, not \(crop)")
+    }
+    if let std, !std.all.allSatisfy({ Float($0) > 0 && Float($0).isFinite }) {
+      throw ValidationError("--std takes numbers above 0, not \(std)")
+    }
+    if let mean, !mean.all.allSatisfy({ Float($0).isFinite }) {
+      throw ValidationError("--mean takes numbers such as 0.5, not \(mean)")
     }
   }
 
   /// The same on all ranks. Collective.
   func load(_ communicator: Communicator) throws -> LoadedDetector {
-    let loaded = try LoadedDetector(opening: checkpoint, model: model, crop: crop) {
-      say("warning: \($0)")
-    }
+    let loaded = try LoadedDetector(
+      opening: checkpoint,
+      asked: WeightsUse(
+        model: model, crop: crop, mean: mean, std: std, classes: classes, head: head)
+    ) { say("\($0)") }
     try loaded.agree(communicator)
     return loaded
   }

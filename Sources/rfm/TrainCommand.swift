@@ -43,7 +43,7 @@ struct TrainCommand: ParsableCommand {
       valueName: "key"))
   var force: [String] = []
 
-  @Flag(help: "Only open the data and weights, say what they are, and end.")
+  @Flag(help: "Only open the data, load the weights, say what they are, and end.")
   var check = false
 
   func run() throws {

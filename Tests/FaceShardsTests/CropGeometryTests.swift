@@ -65,7 +65,7 @@ import Testing
         plane.withUnsafeBufferPointer { plane in
           mask.withUnsafeMutableBufferPointer { geometry.cut(plane: plane, width: width, into: $0) }
         }
-        #expect(mask.indices.allSatisfy { out[$0 * 3] == normalisation[mask[$0]] })
+        #expect(mask.indices.allSatisfy { out[$0 * 3] == normalisation[mask[$0], channel: 0] })
       }
     }
   }

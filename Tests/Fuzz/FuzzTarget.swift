@@ -1,9 +1,9 @@
 import Foundation
 import Foundations
-import Networks
 import Training
 
 @testable import FaceShards
+@testable import Networks
 
 /// What can be fuzzed. Every parser must end each input with a value or an error, in bounded memory
 /// and time, and what it says of the input must be fit for a terminal.
@@ -23,6 +23,7 @@ enum FuzzTarget: String, CaseIterable {
   case pytorch
   case safetensors
   case shard
+  case weightsIndex = "weights-index"
   case xmp
 
   /// Takes one input after another. What it throws at itself is a finding.
@@ -73,6 +74,8 @@ enum FuzzTarget: String, CaseIterable {
         Self.attempt { try Self.readAll(Shard(reading: path)) }
         Self.inspect(path)
       }
+    case .weightsIndex:
+      Self.onFile("model.safetensors.index.json") { path in Self.weightsIndex(path) }
     }
   }
 
@@ -205,6 +208,37 @@ enum FuzzTarget: String, CaseIterable {
   private static func checkpoint(_ path: String) {
     attempt { try Checkpoint(opening: DurableFile.folder(of: path)) }
     inspect(DurableFile.folder(of: path))
+  }
+
+  private static let detector = Detector(.xceptionTiny)
+  private static let shapes = Dictionary(
+    detector.weights().map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
+
+  /// An index beside a part that it may name, and the names in it as those of a detector.
+  private static func weightsIndex(_ path: String) {
+    let part = DurableFile.folder(of: path) + "/part"
+    if !FileManager.default.fileExists(atPath: part) {
+      attempt {
+        try Safetensors.write([NamedTensor(name: "w", shape: [1], values: [1])], to: part)
+      }
+    }
+    attempt { try WeightsFile.read(path, maximumBytes: 1 << 24) }
+    inspect(path)
+    guard let bytes = FileManager.default.contents(atPath: path),
+      let index = attempt({ try WeightsIndex(parsing: Array(bytes)) })
+    else { return }
+    // Names as they stand there, of the shape that a layer of that name has.
+    let tensors = index.parts.values.joined().prefix(5000).map { name in
+      // A name's last parts, as many as a layer's name may have.
+      let parts = name.split(separator: ".").suffix(5)
+      let own = parts.indices.lazy.compactMap { shapes[parts[$0...].joined(separator: ".")] }.first
+      let shape = own ?? [1]
+      return NamedTensor(
+        name: name, shape: shape, values: [Float](repeating: 0, count: shape.reduce(1, *)))
+    }
+    attempt { try detector.load(tensors, from: "index", seed: 0) }
+    _ = WeightsDescription(
+      of: Dictionary(tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }))
   }
 
   private static func readAll(_ shard: Shard) throws {

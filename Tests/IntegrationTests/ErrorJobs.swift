@@ -295,7 +295,8 @@ extension Jobs {
         "rfm",
         Applying.evaluate.arguments(
           checkpoint: TinyRuns.checkpoint.get().path + "/model.safetensors",
-          data: SharedData.test, output: folder.file("results")) + ["--crop", "40"], ranks: 2)
+          data: SharedData.test, output: folder.file("results")) + ["--model", "xception"], ranks: 2
+      )
       #expect(
         bare.isRefusal(65, "model.safetensors", "conv1.weight", "expected [32, 3, 3, 3]"),
         "\(bare)")

@@ -93,7 +93,7 @@ import Testing
     ("{\"w\":", 0, "'{' expected"),
     ("{\"w\":7}", 0, "'{' expected"),
     ("{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}", 4, "'}' expected"),
-    ("{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3, "tensor 'w' ends at"),
+    ("{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3, "its tensors end at"),
     ("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "takes 8 bytes"),
     ("{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4, "ends before"),
     ("{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "begins at byte 4"),
@@ -227,7 +227,7 @@ import Testing
 }
 
 /// A folder of its own for one test, removed after it.
-private final class TemporaryFolder {
+final class TemporaryFolder {
   let url = FileManager.default.temporaryDirectory.appendingPathComponent(
     "rfm-\(UUID().uuidString)")
 

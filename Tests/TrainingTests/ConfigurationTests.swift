@@ -1,4 +1,6 @@
+import FaceShards
 import Foundation
+import Networks
 import Testing
 
 @testable import Training
@@ -422,6 +424,42 @@ import Testing
     }
   }
 
+  @Test func channelsTakeANumberOrThree() throws {
+    let data = "data: {train: a.h5"
+    let colours = try parse(data + ", mean: [0.485, 0.456, 0.406], std: 1}").data
+    #expect(colours.mean.all == [0.485, 0.456, 0.406] && colours.std == 1)
+    for text in ["0.485,0.456,0.406", "[0.485, 0.456, 0.406]"] {
+      #expect(try parse(data + "}", "data.mean=\(text)").data.mean == colours.mean)
+    }
+    // The same for all is one number, in files and in digests.
+    let same = try parse(data + ", std: [0.25, 0.25, 0.25]}")
+    #expect(try same == parse(data + "}") && same.digest == parse(data + "}").digest)
+    #expect(same.yaml.contains("\n  std: 0.25\n"))
+    var configuration = same
+    configuration.data.mean = colours.mean
+    #expect(try parse(configuration.yaml) == configuration)
+    for (yaml, words) in [
+      ("mean: [0.5, 0.5]", "three of them"), ("std: [0.5, 0, 0.5]", "above 0"),
+      ("std: 1e-300", "above 0"), ("mean: [a, b, c]", "three of them"), ("mean: red", "a number"),
+      ("mean: [[1], 2, 3]", "three of them"), ("mean: []", "three of them"),
+    ] {
+      let error = try refusal("data: {train: a.h5, \(yaml)}")
+      #expect(error.description.contains(words), "\(yaml): \(error)")
+    }
+  }
+
+  @Test func theClassOrderIsATextOrAListOrNull() throws {
+    for text in ["\"fake,real\"", "[fake, real]"] {
+      #expect(try parse("data: {train: a}\nmodel: {classes: \(text)}").model.classes == .fakeReal)
+    }
+    #expect(try parse("data: {train: a}", "model.classes=fake,real").model.classes == .fakeReal)
+    #expect(try parse("data: {train: a}\nmodel: {classes: null, head: ~}").model.classes == nil)
+    #expect(try parse("data: {train: a}", "model.head=sigmoid").model.head == .sigmoid)
+    for yaml in ["classes: fake", "classes: [fake]", "classes: [fake, [real]]", "head: one"] {
+      #expect(try refusal("data: {train: a}\nmodel: {\(yaml)}").key?.hasPrefix("model.") == true)
+    }
+  }
+
   /// Every value but the default must arrive in a place of its own.
   @Test func everyKeySetsItsOwnValueAndNoOther() throws {
     var start = Configuration()
@@ -438,6 +476,7 @@ import Testing
       case (.number(let range), let value):
         other = .number(
           value == .number(range.upperBound) ? range.upperBound / 2 : range.upperBound)
+      case (.channels, _): other = .numbers([0.125, 0.25, 0.5])
       case (.choice(let names), let value):
         other = .text(value == .text(names[0]) ? names[1] : names[0])
       default:

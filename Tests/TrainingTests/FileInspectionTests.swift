@@ -144,6 +144,44 @@ import Testing
     #expect(damaged.problems.first?.contains("model.safetensors: is damaged") == true)
   }
 
+  @Test func weightsAreSaidToBeWhatTheyAre() throws {
+    let detector = Detector(.xceptionTiny)
+    detector.initialise(seed: 1)
+    func lines(_ change: (NamedTensor) -> NamedTensor?) throws -> [String] {
+      try Safetensors.write(
+        detector.weights().compactMap(change), to: "\(folder)/w.safetensors")
+      let inspection = inspect("w.safetensors")
+      #expect(inspection.problems.isEmpty, "\(inspection.problems)")
+      return inspection.lines
+    }
+    #expect(try lines { $0 }.contains("  weights of xception-tiny, head fc of 2 classes"))
+    let wrapped = try lines {
+      NamedTensor(
+        name: "module." + $0.name.replacing("fc.", with: "last_linear.1."), shape: $0.shape,
+        values: $0.values)
+    }
+    #expect(
+      wrapped.contains(
+        "  weights of xception-tiny, names behind 'module.', head module.last_linear.1 of 2 classes"
+      ))
+    let headless = try lines { $0.name.hasPrefix("fc.") ? nil : $0 }
+    #expect(headless.contains { $0.contains("without a head: no detector") })
+    // What is not whole is compared with the detector that it comes closest to.
+    let part = try lines { $0.name == "conv3.conv1.weight" ? nil : $0 }
+    #expect(
+      part.contains(
+        "  no detector: tensor conv3.conv1.weight [256, 1, 3, 3] of xception-tiny is missing"))
+    // An index with its parts.
+    try FileManager.default.moveItem(
+      atPath: "\(folder)/w.safetensors", toPath: "\(folder)/part.safetensors")
+    let names = detector.weights().map(\.name).filter { $0 != "conv3.conv1.weight" }
+    let map = names.map { "\"\($0)\":\"part.safetensors\"" }.joined(separator: ",")
+    try DurableFile.write("{\"weight_map\":{\(map)}}", to: "\(folder)/model.safetensors.index.json")
+    let index = inspect("")
+    #expect(index.problems.isEmpty && index.lines[0].hasPrefix("index of 1 file of 127 tensors"))
+    try FileManager.default.removeItem(atPath: "\(folder)/model.safetensors.index.json")
+  }
+
   @Test func whatIsWrongIsNamedWithItsStatus() throws {
     let missing = inspect("missing.h5")
     #expect(missing.status == .inputOutput && missing.problems.count == 1)

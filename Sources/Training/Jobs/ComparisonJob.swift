@@ -281,7 +281,7 @@ public final class ComparisonJob {
   private func load(_ variant: ComparisonPlan.Variant) throws -> LoadedDetector {
     let loaded =
       communicator.isRoot
-      ? try LoadedDetector(opening: latest(variant), warn: say)
+      ? try LoadedDetector(opening: latest(variant)) { say("\($0)") }
       : LoadedDetector(
         Detector(DetectorName(rawValue: configuration.model.name.rawValue)!),
         crop: configuration.data.crop, mean: configuration.data.mean, std: configuration.data.std,

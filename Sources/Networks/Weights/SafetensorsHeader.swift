@@ -15,13 +15,29 @@ struct SafetensorsHeaderParser {
   static let maximumRank = 16
 
   private let bytes: UnsafeBufferPointer<UInt8>
-  private var position = 0
+  private var cursor: JSONCursor
   /// The tensor being read, for messages.
   private var current: String?
+  /// What is being read where it is no tensor, for messages.
+  private var place = Self.wholeHeader
+  private static let wholeHeader = "has a header that"
 
-  init(bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+  init(bytes: UnsafeBufferPointer<UInt8>) {
+    self.bytes = bytes
+    cursor = JSONCursor(bytes)
+  }
 
   mutating func parse() throws -> (entries: [SafetensorsFile.Entry], metadata: [String: String]) {
+    do {
+      return try parseAll()
+    } catch let error as JSONCursor.Problem {
+      throw problem(error.text)
+    }
+  }
+
+  private mutating func parseAll() throws -> (
+    entries: [SafetensorsFile.Entry], metadata: [String: String]
+  ) {
     var entries: [SafetensorsFile.Entry] = []
     var metadata: [String: String] = [:]
     var names: Set<String> = []
@@ -33,19 +49,24 @@ struct SafetensorsHeaderParser {
         throw parser.problem("appears twice")
       }
       if name == "__metadata__" {
+        // The reference reader takes null for no texts.
+        if parser.cursor.takeNull() { return }
+        parser.place = "has a __metadata__ that"
         try parser.members { parser, key in
-          guard metadata.updateValue(try parser.string(), forKey: key) == nil else {
-            throw parser.problem("has the metadata '\(printable(key))' twice")
+          parser.place = "has a text '\(printable(key))' in its __metadata__ that"
+          guard metadata.updateValue(try parser.cursor.string(), forKey: key) == nil else {
+            throw parser.problem("is there twice")
           }
+          parser.place = "has a __metadata__ that"
         }
+        parser.place = Self.wholeHeader
       } else {
         parser.current = name
         entries.append(try parser.entry(name))
         parser.current = nil
       }
     }
-    while position < bytes.count, bytes[position] == UInt8(ascii: " ") { position += 1 }
-    guard position == bytes.count else { throw problem("goes on after the closing brace") }
+    guard cursor.isAtEnd() else { throw problem("goes on after the closing brace") }
     return (entries, metadata)
   }
 
@@ -57,7 +78,7 @@ struct SafetensorsHeaderParser {
       switch key {
       case "dtype":
         guard type == nil else { throw parser.problem("has two types") }
-        let text = try parser.string()
+        let text = try parser.cursor.string()
         guard let known = SafetensorsFile.ElementType(rawValue: text) else {
           throw parser.problem("has the type '\(printable(text))', which is not known here")
         }
@@ -91,99 +112,34 @@ struct SafetensorsHeaderParser {
       name: name, type: type, shape: shape, bytes: offsets[0]..<offsets[1])
   }
 
-  // MARK: JSON
-
   private func problem(_ text: String) -> Problem {
-    Problem(tensor: current, text: current == nil ? "has a header that \(text)" : text)
-  }
-
-  private func unexpected(_ wanted: String) -> Problem {
-    Problem(
-      tensor: current,
-      text: "\(current == nil ? "has a header that " : "")"
-        + "is not as the format demands: \(wanted) expected at byte \(position) of the header")
-  }
-
-  private mutating func skipSpace() {
-    while position < bytes.count {
-      switch bytes[position] {
-      case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n"), UInt8(ascii: "\r"):
-        position += 1
-      default: return
-      }
-    }
-  }
-
-  /// Takes `byte` if it comes next, after any white space.
-  private mutating func take(_ byte: UInt8) -> Bool {
-    skipSpace()
-    guard position < bytes.count, bytes[position] == byte else { return false }
-    position += 1
-    return true
-  }
-
-  private mutating func expect(_ byte: UInt8) throws {
-    guard take(byte) else { throw unexpected("'\(Character(Unicode.Scalar(byte)))'") }
+    Problem(tensor: current, text: current == nil ? "\(place) \(text)" : text)
   }
 
   /// An object; `member` reads the value that follows each key.
   private mutating func members(
     _ member: (inout SafetensorsHeaderParser, String) throws -> Void
   ) throws {
-    try expect(UInt8(ascii: "{"))
-    if take(UInt8(ascii: "}")) { return }
+    try cursor.expect(UInt8(ascii: "{"))
+    if cursor.take(UInt8(ascii: "}")) { return }
     repeat {
-      let key = try string()
-      try expect(UInt8(ascii: ":"))
+      let key = try cursor.string()
+      try cursor.expect(UInt8(ascii: ":"))
       try member(&self, key)
-    } while take(UInt8(ascii: ","))
-    try expect(UInt8(ascii: "}"))
+    } while cursor.take(UInt8(ascii: ","))
+    try cursor.expect(UInt8(ascii: "}"))
   }
 
   /// A list of at most `limit` integers that are not negative.
   private mutating func integers(limit: Int) throws -> [Int] {
-    try expect(UInt8(ascii: "["))
-    if take(UInt8(ascii: "]")) { return [] }
+    try cursor.expect(UInt8(ascii: "["))
+    if cursor.take(UInt8(ascii: "]")) { return [] }
     var list: [Int] = []
     repeat {
       guard list.count < limit else { throw problem("has a list of more than \(limit) numbers") }
-      list.append(try integer())
-    } while take(UInt8(ascii: ","))
-    try expect(UInt8(ascii: "]"))
+      list.append(try cursor.integer())
+    } while cursor.take(UInt8(ascii: ","))
+    try cursor.expect(UInt8(ascii: "]"))
     return list
-  }
-
-  private mutating func integer() throws -> Int {
-    skipSpace()
-    let start = position
-    var value = 0
-    while position < bytes.count, case let digit = bytes[position],
-      digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9")
-    {
-      let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
-      let (sum, carry) = tens.addingReportingOverflow(Int(digit - UInt8(ascii: "0")))
-      guard !overflow, !carry else { throw problem("has a number too large to be true") }
-      value = sum
-      position += 1
-    }
-    guard position > start else { throw unexpected("a whole number that is not negative") }
-    return value
-  }
-
-  private mutating func string() throws -> String {
-    try expect(UInt8(ascii: "\""))
-    do throws(JSONText.Problem) {
-      return try JSONText.read(bytes, at: &position)
-    } catch {
-      switch error {
-      case .unended: throw unexpected("the end of a text")
-      case .controlCharacter: throw unexpected("no control character")
-      case .unknownEscape: throw unexpected("an escaped character")
-      case .missingDigit: throw unexpected("four hexadecimal digits")
-      case .missingSurrogate: throw unexpected("the second half of a surrogate pair")
-      case .brokenPair: throw problem("holds a text with half a surrogate pair")
-      case .notUTF8: throw problem("holds a text that is not UTF-8")
-      }
-    }
   }
 }

@@ -1,6 +1,6 @@
 /// The number of insertions, deletions, replacements and exchanges of neighbours that turn `a`
 /// into `b` (optimal string alignment).
-func editDistance(_ a: String, _ b: String) -> Int {
+public func editDistance(_ a: String, _ b: String) -> Int {
   let a = Array(a.unicodeScalars.prefix(128))
   let b = Array(b.unicodeScalars.prefix(128))
   var beforeLast = [Int](repeating: 0, count: b.count + 1)
@@ -20,7 +20,7 @@ func editDistance(_ a: String, _ b: String) -> Int {
 }
 
 /// The one of `names` that `text` was probably meant to be; nil if it resembles none.
-func nearest(to text: String, among names: [String]) -> String? {
+public func nearest(to text: String, among names: [String]) -> String? {
   let scored = names.map { (name: $0, distance: editDistance(text.lowercased(), $0.lowercased())) }
   guard let best = scored.min(by: { $0.distance < $1.distance }) else { return nil }
   return best.distance <= Swift.max(2, best.name.count / 3) && best.distance < best.name.count

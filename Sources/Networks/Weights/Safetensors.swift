@@ -29,21 +29,7 @@ public enum Safetensors {
   /// - Throws: ``SafetensorsError`` for a file that is damaged, ``FileError`` for one that can't
   ///   be read.
   public static func read(_ path: String, maximumBytes: Int = 4 << 30) throws -> [NamedTensor] {
-    let file = try SafetensorsFile(opening: path)
-    var total = 0
-    for entry in file.entries where entry.type.isFloatingPoint {
-      total += entry.count * MemoryLayout<Float>.stride
-      guard total <= maximumBytes else {
-        throw SafetensorsError(
-          path: path, tensor: nil,
-          problem: "holds more than \(maximumBytes >> 20) MiB of tensors, too much for a detector")
-      }
-    }
-    var tensors: [NamedTensor] = []
-    for entry in file.entries where entry.type.isFloatingPoint {
-      tensors.append(try file.read(entry))
-    }
-    return tensors
+    try SafetensorsFile(opening: path).readAll(maximumBytes: maximumBytes)
   }
 
   /// Writes `tensors` as F32, sorted by name: the same tensors always give the same bytes, which
@@ -208,6 +194,12 @@ public struct SafetensorsFile: ~Copyable {
     guard reader.size >= 8 else {
       throw failure("is not a safetensors file: it has only \(reader.size) bytes")
     }
+    let beginning = try FileKind.beginning(of: reader)
+    if !FileKind.isSafetensors(beginning),
+      let kind = FileKind(beginning: beginning, size: reader.size)
+    {
+      throw failure("is not a safetensors file: it is \(kind.description)")
+    }
     var lengthField = UInt64(0)
     _ = try withUnsafeMutableBytes(of: &lengthField) { try reader.read(into: $0, at: 0) }
     let length = UInt64(littleEndian: lengthField)
@@ -218,7 +210,9 @@ public struct SafetensorsFile: ~Copyable {
     }
     let start = 8 + Int(length)
     guard start <= reader.size else {
-      throw failure("is truncated: its header should end at byte \(start) of \(reader.size)")
+      throw failure(
+        "is truncated: its header ends at byte \(start), but the file has \(reader.size) bytes: the "
+          + "download or copy was cut off")
     }
     var header = [UInt8](repeating: 0, count: Int(length))
     let count = try header.withUnsafeMutableBytes { try reader.read(into: $0, at: 8) }
@@ -237,15 +231,19 @@ public struct SafetensorsFile: ~Copyable {
     // Tensors must fill the rest of the file without gaps or overlaps, as the format demands: what
     // is left over is either lost data or hidden data.
     let available = reader.size - start
+    let wanted = parsed.entries.map(\.bytes.upperBound).max() ?? 0
+    guard wanted <= available else {
+      let end = wanted > Int.max - start ? Int.max : start + wanted
+      let first = parsed.entries.filter { $0.bytes.upperBound > available }
+        .min { ($0.bytes.lowerBound, $0.name) < ($1.bytes.lowerBound, $1.name) }!
+      throw failure(
+        "is truncated: its tensors end at byte \(end), but the file has \(reader.size) bytes (tensor "
+          + "'\(printable(first.name))' is not whole): the download or copy was cut off")
+    }
     var end = 0
     for entry in parsed.entries.sorted(by: {
       ($0.bytes.lowerBound, $0.bytes.upperBound) < ($1.bytes.lowerBound, $1.bytes.upperBound)
     }) {
-      guard entry.bytes.upperBound <= available else {
-        throw failure(
-          "ends at byte \(entry.bytes.upperBound) of the data, but the file holds \(available): "
-            + "the file is truncated or damaged", tensor: entry.name)
-      }
       guard entry.bytes.lowerBound >= end else {
         throw failure("overlaps another tensor", tensor: entry.name)
       }
@@ -267,6 +265,22 @@ public struct SafetensorsFile: ~Copyable {
     self.metadata = parsed.metadata
     self.reader = reader
     self.dataStart = start
+  }
+
+  /// Reads all tensors of floating-point types; see ``Safetensors/read(_:maximumBytes:)``.
+  public borrowing func readAll(maximumBytes: Int) throws -> [NamedTensor] {
+    var total = 0
+    for entry in entries where entry.type.isFloatingPoint {
+      total += entry.count * MemoryLayout<Float>.stride
+      guard total <= maximumBytes else {
+        throw SafetensorsError(
+          path: path, tensor: nil,
+          problem: "holds more than \(maximumBytes >> 20) MiB of tensors, too much for a detector")
+      }
+    }
+    var tensors: [NamedTensor] = []
+    for entry in entries where entry.type.isFloatingPoint { tensors.append(try read(entry)) }
+    return tensors
   }
 
   /// Reads one tensor of a floating-point type.

@@ -1,0 +1,287 @@
+import Tensors
+
+/// Weights that don't fit the detector.
+public struct WeightsError: Error, CustomStringConvertible, Equatable {
+  public let description: String
+  /// Whether it is a matter of the file's place rather than of what it holds.
+  public let isInputOutput: Bool
+
+  public init(description: String, isInputOutput: Bool = false) {
+    self.description = description
+    self.isInputOutput = isInputOutput
+  }
+}
+
+extension Detector {
+  /// All weights and running statistics under their published names and shapes.
+  public func weights() -> [NamedTensor] {
+    weights(
+      values: UnsafePointer(values.baseAddress!),
+      runningStatistics: UnsafePointer(runningStatistics.baseAddress!))
+  }
+
+  /// The same of copies of the two arenas.
+  public func weights(
+    values: UnsafePointer<Float>, runningStatistics: UnsafePointer<Float>
+  ) -> [NamedTensor] {
+    tensors(of: values)
+      + norms.flatMap { norm in
+        let mean = runningStatistics + norm.runningOffset
+        return [(norm.runningMeanName, mean), (norm.runningVarianceName, mean + norm.stride)].map {
+          NamedTensor(
+            name: $0, shape: [norm.channels],
+            values: Array(UnsafeBufferPointer(start: $1, count: norm.channels)))
+        }
+      }
+  }
+
+  /// Another arena of the same layout, such as the gradients or an optimizer's moments, as
+  /// published tensors.
+  public func tensors(of arena: UnsafePointer<Float>) -> [NamedTensor] {
+    parameters.map {
+      NamedTensor(name: $0.name, shape: $0.shape, values: $0.published(from: arena))
+    }
+  }
+
+  /// Stores published tensors into another arena of the same layout; every parameter must be there.
+  public func store(
+    _ tensors: [NamedTensor], into arena: UnsafeMutablePointer<Float>, from source: String
+  ) throws {
+    let byName = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+    for parameter in parameters {
+      guard let tensor = byName[parameter.name] else {
+        throw WeightsError(description: "\(source): tensor \(parameter.name) is missing")
+      }
+      guard tensor.shape == parameter.shape else {
+        throw Self.mismatch(source, tensor, parameter.shape)
+      }
+      parameter.store(tensor.values, into: arena)
+    }
+  }
+
+  /// Loads published weights, such as ImageNet's, under the names that other programs give them: see
+  /// ``ResolvedNames``. Pointwise weights may be (out, in) or (out, in, 1, 1).
+  ///
+  /// - Parameters:
+  ///   - source: what messages call the file.
+  ///   - seed: a head that is replaced is drawn from it.
+  ///   - head: how the head is read, and whether it may be replaced.
+  /// - Returns: what the user should know.
+  /// - Throws: ``WeightsError`` that names the tensor. Nothing is changed then.
+  @discardableResult
+  public func load(
+    _ tensors: [NamedTensor], from source: String, seed: UInt64, head: HeadReading = HeadReading()
+  ) throws -> [WeightsRemark] {
+    func failure(_ problem: String) -> WeightsError {
+      WeightsError(description: "\(source): \(problem)")
+    }
+    let byName = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+    let resolved: ResolvedNames
+    do throws(ResolvedNames.Problem) {
+      resolved = try layers.resolve(
+        byName.mapValues(\.shape), of: name, areSame: { byName[$0]?.values == byName[$1]?.values })
+    } catch {
+      throw failure(error.text)
+    }
+    var remarks: [WeightsRemark] = []
+    if !resolved.prefix.isEmpty {
+      remarks.append(.note("\(source): '\(printable(resolved.prefix))' is taken off its names"))
+    }
+    remarks += resolved.leftAside.map { .warning("\(source): \($0)") }
+
+    let headName = name.publishedNames.head
+    var accepted: [(Parameter, [Float])] = []
+    for parameter in parameters where !Self.isHead(parameter.name, of: headName) {
+      let tensor = byName[resolved.prefix + parameter.name]!
+      try Self.checkFinite(tensor, source)
+      accepted.append((parameter, tensor.values))
+    }
+    var statistics: [(UnsafeMutablePointer<Float>, [Float])] = []
+    for norm in norms {
+      for (tensorName, target) in [
+        (norm.runningMeanName, runningMean(norm)),
+        (norm.runningVarianceName, runningVariance(norm)),
+      ] {
+        let tensor = byName[resolved.prefix + tensorName]!
+        try Self.checkFinite(tensor, source)
+        statistics.append((target, tensor.values))
+      }
+    }
+    let read = try readHead(
+      resolved.head.map { (byName[$0 + ".weight"]!, byName[$0 + ".bias"], $0) }, source, head)
+    if let read {
+      for parameter in parameters where Self.isHead(parameter.name, of: headName) {
+        accepted.append(
+          (parameter, parameter.name.hasSuffix(".bias") ? read.bias : read.weight))
+      }
+    } else {
+      let classes = resolved.head.flatMap { byName[$0 + ".weight"]?.shape.first }
+      remarks.append(.warning("\(source): \(Self.replacement(classes))"))
+    }
+
+    initialise(seed: seed)
+    for (parameter, values) in accepted { parameter.store(values, into: self.values.baseAddress!) }
+    for (target, values) in statistics {
+      for (c, value) in values.enumerated() { target[c] = value }
+    }
+    return remarks
+  }
+
+  fileprivate static func isHead(_ name: String, of head: String) -> Bool {
+    name == head + ".weight" || name == head + ".bias"
+  }
+
+  private static func checkFinite(_ tensor: NamedTensor, _ source: String) throws {
+    let bad = tensor.values.count { !$0.isFinite }
+    guard bad == 0 else {
+      throw WeightsError(
+        description: "\(source): tensor \(printable(tensor.name)) has \(bad) of its "
+          + "\(tensor.values.count) values not finite: the training that wrote it diverged, or the "
+          + "file is damaged")
+    }
+  }
+
+  // MARK: The head
+
+  private static func replacement(_ classes: Int?) -> String {
+    switch classes {
+    case nil: "it has no classifier; a fresh one of two classes is put in its place"
+    case 1:
+      "the classifier has one logit; it is replaced by a fresh one of two classes (to keep it: "
+        + "model.head: sigmoid)"
+    case let classes?:
+      "the classifier has \(classes) classes; it is replaced by a fresh one of two classes"
+    }
+  }
+
+  /// The head as two logits, real first; nil where it is to be replaced.
+  private func readHead(
+    _ found: (weight: NamedTensor, bias: NamedTensor?, name: String)?, _ source: String,
+    _ reading: HeadReading
+  ) throws -> (weight: [Float], bias: [Float])? {
+    func failure(_ problem: String) -> WeightsError {
+      WeightsError(description: "\(source): \(problem)")
+    }
+    let own = name.publishedNames.head
+    guard let found else {
+      if reading.isReplaceable { return nil }
+      throw failure(
+        "it has no head (tensor \(own).weight): these are weights to begin a training from "
+          + "(model.weights), no detector")
+    }
+    let features = layers.classifier.features
+    let (weight, name) = (found.weight, printable(found.name))
+    guard let outputs = weight.shape.first, outputs > 0,
+      ResolvedNames.fits(weight.shape, [outputs, features, 1, 1])
+        || weight.shape == [outputs, features]
+    else { throw Self.mismatch(source, weight, [2, features]) }
+    guard let bias = found.bias else { throw failure("tensor \(name).bias is missing") }
+    guard bias.shape == [outputs] else { throw Self.mismatch(source, bias, [outputs]) }
+    try Self.checkFinite(weight, source)
+    try Self.checkFinite(bias, source)
+
+    switch (reading.form, outputs) {
+    case (.softmax, 2):
+      guard reading.classes == .fakeReal else { return (weight.values, bias.values) }
+      return (
+        Array(weight.values[features...] + weight.values[..<features]),
+        [bias.values[1], bias.values[0]]
+      )
+    case (.sigmoid, 1):
+      // The other class's logit is 0.
+      let zeros = [Float](repeating: 0, count: features)
+      return reading.classes == .realFake
+        ? (zeros + weight.values, [0, bias.values[0]])
+        : (weight.values + zeros, [bias.values[0], 0])
+    case (.sigmoid, _):
+      throw failure(
+        "its head \(name) has \(outputs) logits, and sigmoid is for one"
+          + (outputs == 2 ? ": leave --head (model.head) out" : ""))
+    case (.softmax, _) where reading.isReplaceable: return nil
+    case (.softmax, 1):
+      throw failure(
+        "its head \(name) has one logit: if class 1 is fake add --head sigmoid, and if it is real "
+          + "--head sigmoid --classes fake,real")
+    case (.softmax, _):
+      throw failure(
+        "its head \(name) has \(outputs) classes\(outputs == 1000 ? ", as ImageNet has" : ""): these "
+          + "are weights to begin a training from (model.weights), no detector; train it first")
+    }
+  }
+
+  private static func mismatch(_ source: String, _ tensor: NamedTensor, _ shape: [Int])
+    -> WeightsError
+  {
+    WeightsError(
+      description: "\(source): tensor \(tensor.name) has shape \(tensor.shape), expected \(shape)")
+  }
+}
+
+extension XceptionLayers {
+  /// Finds this network's tensors among a file's; see ``ResolvedNames``.
+  fileprivate func resolve(
+    _ found: [String: [Int]], of network: DetectorName, areSame: (String, String) -> Bool
+  ) throws(ResolvedNames.Problem) -> ResolvedNames {
+    let names = network.publishedNames
+    // Layers, then running statistics.
+    let body =
+      parameters.filter { !Detector.isHead($0.name, of: names.head) }.map { ($0.name, $0.shape) }
+      + norms.flatMap { norm in
+        [norm.runningMeanName, norm.runningVarianceName].map { ($0, [norm.channels]) }
+      }
+    return try ResolvedNames(
+      found, body: body, names: names, network: network.rawValue, areSame: areSame)
+  }
+}
+
+/// What the names and shapes of a file's tensors tell, before any value is read.
+public struct WeightsDescription: Sendable, Equatable {
+  public let model: DetectorName
+  /// What all names have in front; usually empty.
+  public let prefix: String
+  /// The whole name of the head in the file, and its outputs; nil where there is none.
+  public let head: (name: String, outputs: Int)?
+  /// Lines about what would be left aside.
+  public let leftAside: [String]
+
+  public static func == (a: Self, b: Self) -> Bool {
+    a.model == b.model && a.prefix == b.prefix && a.head?.name == b.head?.name
+      && a.head?.outputs == b.head?.outputs && a.leftAside == b.leftAside
+  }
+
+  /// The first detector that the tensors are, by their names and shapes; nil if they are none.
+  ///
+  /// - Parameter shapes: by name.
+  public init?(of shapes: [String: [Int]]) {
+    for model in DetectorName.allCases {
+      if let found = try? Self(of: shapes, as: model) {
+        self = found
+        return
+      }
+    }
+    return nil
+  }
+
+  /// Why the tensors are not those of a detector although they resemble it; nil where they are, or
+  /// resemble none.
+  public static func problem(of shapes: [String: [Int]]) -> String? {
+    var closest = ResolvedNames.Problem(text: "")
+    for model in DetectorName.allCases {
+      do throws(ResolvedNames.Problem) {
+        _ = try Self(of: shapes, as: model)
+        return nil
+      } catch {
+        if error.fitting > closest.fitting { closest = error }
+      }
+    }
+    return closest.fitting > 0 ? closest.text : nil
+  }
+
+  private init(of shapes: [String: [Int]], as model: DetectorName) throws(ResolvedNames.Problem) {
+    let resolved = try XceptionLayers(model).resolve(shapes, of: model, areSame: { _, _ in false })
+    self.model = model
+    prefix = resolved.prefix
+    head = resolved.head.map { ($0, shapes[$0 + ".weight"]?.first ?? 0) }
+    leftAside = resolved.leftAside
+  }
+}

@@ -1,0 +1,50 @@
+import FaceShards
+import Networks
+
+/// The weights that a training begins from: what `rfm train` loads and `rfm train --check` looks at.
+enum InitialWeights {
+  struct Loaded {
+    let file: WeightsFile
+    let remarks: [WeightsRemark]
+  }
+
+  /// Loads `model.weights` into a detector. A head of another size is replaced by a fresh one, drawn
+  /// from `run.seed`.
+  ///
+  /// - Throws: `WeightsError`, `SafetensorsError`, `PyTorchFileError`, `FileError`, for what does not fit.
+  static func load(
+    _ path: String, _ configuration: Configuration, into detector: Detector
+  ) throws -> Loaded {
+    let file = try WeightsFile.read(path)
+    let source = printable(file.path, limit: 400)
+    let said: WeightsUse
+    do throws(WeightsUse.Malformed) {
+      said = try WeightsUse(
+        metadata: file.metadata,
+        // Its size and colours are this training's to choose.
+        unless: WeightsUse(
+          model: detector.name, crop: configuration.data.crop, mean: configuration.data.mean,
+          std: configuration.data.std, classes: configuration.model.classes))
+    } catch {
+      throw WeightsError(
+        description: "\(source): its metadata say \(error.key) '\(printable(error.text))', not "
+          + "\(error.wanted): set model.\(error.key)")
+    }
+    var remarks = file.notes.map { WeightsRemark.note("\(source): \($0)") }
+    remarks += try detector.load(
+      file.tensors, from: source, seed: UInt64(configuration.run.seed),
+      head: HeadReading(
+        classes: configuration.model.classes ?? said.classes ?? .realFake,
+        form: configuration.model.head ?? .softmax, isReplaceable: true))
+    // Fine-tuning may well use others: only said.
+    let other = try? WeightsUse(metadata: file.metadata, unless: WeightsUse())
+    for (key, before, now) in [
+      ("mean", other?.mean, configuration.data.mean), ("std", other?.std, configuration.data.std),
+    ] {
+      guard let before, before != now else { continue }
+      remarks.append(
+        .note("\(source): its metadata say \(key) \(before); this training has data.\(key) \(now)"))
+    }
+    return Loaded(file: file, remarks: remarks)
+  }
+}
