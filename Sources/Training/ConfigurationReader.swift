@@ -283,7 +283,8 @@ private struct ConfigurationAssignments {
     if case .channels = key.kind, scalars.contains(",") {
       let list = isListed ? scalars.dropFirst().dropLast() : scalars[...]
       value =
-        ChannelValues(parsing: String(String.UnicodeScalarView(list))).map { .numbers($0.all) } ?? value
+        ChannelValues(parsing: String(String.UnicodeScalarView(list))).map { .numbers($0.all) }
+        ?? value
     }
     if case .texts = key.kind, isListed {
       value = .list(
