@@ -169,7 +169,7 @@ extension Jobs {
         #expect(throws: Never.self, note) { try Checkpoint(opening: path) }
       }
       if outcome.status == 75 {
-        let done = try runs.steps(name).last?["step"]?.integerValue
+        let done = try runs.steps(name).last?["step"]?.integerValue ?? 0
         #expect(done == newest, "stopped, but not saved where it was; \(note)")
       }
     }
