@@ -351,7 +351,7 @@ private struct ConfigurationAssignments {
   private func refuseOddText(_ text: String, for key: ConfigurationKey) throws {
     switch key.kind {
     case .text, .texts: break
-    case .boolean, .integer, .number, .choice: return
+    case .boolean, .integer, .number, .channels, .choice: return
     }
     if let odd = ConfigurationText.oddEnd(of: text) {
       throw ConfigurationKey.Refusal(reason: "is '\(printable(text))': \(odd)")

@@ -47,7 +47,9 @@ extension Jobs {
 
     private func scores(_ output: String) throws -> [[String]] {
       try String(contentsOfFile: folder.file("\(output)/scores.csv"), encoding: .utf8)
-        .split(separator: "\n").dropFirst().map { $0.split(separator: ",").map(String.init) }
+        .split(separator: "\n").dropFirst().map {
+          $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
     }
 
     /// Figures of a random head are never printed, whatever warning might stand before them.
