@@ -1,5 +1,6 @@
 import FaceShards
 import Foundation
+import MessagePassing
 import Networks
 import Testing
 
@@ -183,14 +184,19 @@ import Testing
     return configuration
   }
 
+  private func check(_ configuration: Configuration) throws -> [String] {
+    try TrainingCheck.describe(
+      configuration, communicator: Communicator.world(needing: .single))
+  }
+
   @Test(arguments: [1, 1000]) func aRandomHeadIsNeverEvaluated(outputs: Int) throws {
     let path = try weights(outputs: outputs)
     #expect(refusal(path).contains(outputs == 1 ? "one logit" : "1000 classes, as ImageNet has"))
-    let check = try TrainingCheck.describe(configuration(path))
-    #expect(check.contains("weights 128 tensors, safetensors file"), "\(check)")
+    let said = try check(configuration(path))
+    #expect(said.contains("weights 128 tensors, safetensors file"), "\(said)")
     #expect(
-      check.contains { $0.hasPrefix("warning: ") && $0.contains("replaced by a fresh one") },
-      "\(check)")
+      said.contains { $0.hasPrefix("warning: ") && $0.contains("replaced by a fresh one") },
+      "\(said)")
   }
 
   @Test func oneLogitIsTakenByAnOptionAndByASetting() throws {
@@ -225,12 +231,12 @@ import Testing
     ]
     for (tensors, words) in cases {
       let configuration = try configuration(write(tensors))
-      let error = #expect(throws: WeightsError.self) { try TrainingCheck.describe(configuration) }
+      let error = #expect(throws: WeightsError.self) { try check(configuration) }
       #expect(error?.description.contains(words) == true, "\(String(describing: error))")
     }
     let prefixed = changed { $0.name = "module." + $0.name }
-    let check = try TrainingCheck.describe(configuration(write(prefixed)))
-    #expect(check.contains { $0.hasPrefix("note: ") && $0.contains("'module.'") }, "\(check)")
+    let said = try check(configuration(write(prefixed)))
+    #expect(said.contains { $0.hasPrefix("note: ") && $0.contains("'module.'") }, "\(said)")
   }
 
   // MARK: Channels
