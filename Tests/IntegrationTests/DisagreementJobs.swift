@@ -50,6 +50,8 @@ extension Jobs {
       switch (key.kind, value) {
       case (.boolean, .boolean(let value)): return "\(!value)"
       case (.choice(let names), .text(let name)): return try #require(names.first { $0 != name })
+      case (.choice(let names), .none): return names[0]
+      case (.channels, .numbers(let values)): return "\(values.map { $0 / 2 }[0].plain)"
       case (.integer(let range), .integer(let value)):
         return "\(range.contains(value + 1) ? value + 1 : value - 1)"
       case (.integer(let range), .none): return "\(range.lowerBound)"
