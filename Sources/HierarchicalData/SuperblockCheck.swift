@@ -24,7 +24,8 @@ extension StructureCheck {
     let widths = (try fields.integer(1), try fields.integer(1))
     guard widths == (8, 8) else {
       throw StructureDamage(
-        reason: "its addresses and lengths have \(widths.0) and \(widths.1) bytes, not 8")
+        reason: "it is an HDF5 file, but its addresses and lengths have \(widths.0) and "
+          + "\(widths.1) bytes, not 8")
     }
     let marks = try fields.integer(1)
     if version < 2 {

@@ -160,7 +160,9 @@ import Testing
   }
 
   @Test func otherWidthsOfAddressesAreRefused() throws {
-    #expect(try refusal(13, [4]) == "its addresses and lengths have 4 and 8 bytes, not 8")
+    #expect(
+      try refusal(13, [4])
+        == "it is an HDF5 file, but its addresses and lengths have 4 and 8 bytes, not 8")
   }
 
   @Test func aFileBehindAUserBlockIsReadTheSame() throws {

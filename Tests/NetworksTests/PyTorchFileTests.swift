@@ -373,6 +373,17 @@ import Testing
     }
   }
 
+  /// What begins as torch.save began its files is called so, however it goes on.
+  @Test func aDamagedFileOfTheOlderFormIsCalledSo() throws {
+    let path = try oneTensor(count: 4, offset: 1, shape: [3], strides: [1])
+    var bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
+    // Behind the magic number and the version, which are pickles of 15 and 6 bytes.
+    for place in 21..<bytes.count { bytes[place] = 0 }
+    try Data(bytes).write(to: URL(filePath: path))
+    let refusal = try refusal(path)
+    #expect(refusal.contains("is a file of torch.save in its older form, but damaged"), "\(refusal)")
+  }
+
   @Test func namesFromTheFileAreFitForATerminal() throws {
     let object = Pickle().emptyDictionary().text("\u{1b}[31mred\n")
       .tensor(count: 4, offset: 0, shape: [1 << 28], strides: [0]).raw("s")

@@ -12,6 +12,9 @@ struct PickleMachine {
     var text: String
   }
 
+  /// Whether what was read so far can only be torch.save's; for messages.
+  var isOfTorch = false
+
   /// Far more than a detector with its optimizer needs (some fifty for each tensor).
   static let maximumOperations = 8 << 20
   /// Containers, objects, tensors.
@@ -177,8 +180,11 @@ struct PickleMachine {
   }
 
   private func damaged(_ place: Int) -> Problem {
-    Problem(
-      text: "is damaged, or no file of torch.save: its pickle makes no sense at byte \(place)")
+    let what =
+      isOfTorch
+      ? "is a file of torch.save in its older form, but damaged or cut off"
+      : "is damaged, or no file of torch.save"
+    return Problem(text: "\(what): its pickle makes no sense at byte \(place)")
   }
 
   // MARK: The stack

@@ -126,6 +126,7 @@ public enum PyTorchFile {
       throw PickleMachine.Problem(
         text: "is a pickle of \(described(magic, machine)), none that torch.save wrote")
     }
+    machine.isOfTorch = true
     guard case .integer(1001) = try machine.run() else {
       throw PickleMachine.Problem(text: "is of a version of torch.save that is not known here")
     }
