@@ -381,7 +381,8 @@ import Testing
     for place in 21..<bytes.count { bytes[place] = 0 }
     try Data(bytes).write(to: URL(filePath: path))
     let refusal = try refusal(path)
-    #expect(refusal.contains("is a file of torch.save in its older form, but damaged"), "\(refusal)")
+    #expect(
+      refusal.contains("is a file of torch.save in its older form, but damaged"), "\(refusal)")
   }
 
   @Test func namesFromTheFileAreFitForATerminal() throws {
