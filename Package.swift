@@ -42,7 +42,8 @@ let package = Package(
       providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CZLib", dependencies: ["ZLib"], path: "Sources/Libraries/ZLib/Shim"),
     .target(name: "COpenMPI", dependencies: ["OpenMPI"], path: "Sources/Libraries/OpenMPI/Shim"),
-    .target(name: "CHDF5", dependencies: ["HDF5"], path: "Sources/Libraries/HDF5/Shim"),
+    .target(
+      name: "CHDF5", dependencies: ["HDF5", "ZLib"], path: "Sources/Libraries/HDF5/Shim"),
     .target(name: "COpenBLAS", dependencies: ["OpenBLAS"], path: "Sources/Libraries/OpenBLAS/Shim"),
     .target(
       name: "COneDNN", path: "Sources/Libraries/OneDNN/Shim",

@@ -56,7 +56,8 @@ extension StructureCheck {
         try chunks(child, level: below - 1, dataset: dataset)
         continue
       }
-      guard dataset.storedBytes(mask: mask) ?? bytes == bytes, bytes > 0,
+      guard dataset.storedBytes(mask: mask) ?? bytes == bytes,
+        bytes > (dataset.filters.contains(3) ? 4 : 0),
         child <= UInt64(fileSize - base), bytes <= UInt64(fileSize - base) - child
       else {
         throw StructureDamage(reason: "the tree at byte \(address) has a chunk of \(bytes) bytes")

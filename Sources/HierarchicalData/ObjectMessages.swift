@@ -13,7 +13,7 @@ struct ObjectMessages {
     case contiguous(address: UInt64, bytes: UInt64)
     /// `chunk`: elements along each axis, then the bytes of an element.
     case chunked(tree: UInt64, chunk: [UInt64])
-    /// A version whose index carries checksums, or a virtual dataset.
+    /// A version whose index carries checksums.
     case other
   }
 
@@ -186,8 +186,9 @@ struct ObjectMessages {
         try fields.skip(axes * width + 1)
         return .other
       case 3:
-        try fields.skip(12)
-        return .other
+        // What the library reads of it, as soon as the dataset is looked for, it takes on trust.
+        throw StructureDamage(
+          reason: "a dataset in it is virtual: its data lie in other files, which are not read")
       default: break
       }
     default: break

@@ -35,6 +35,17 @@ import Testing
     }
   }
 
+  // MARK: Chunks
+
+  /// The library would read on behind what such a chunk inflates to.
+  @Test(arguments: ["short", "short-checked", "long"])
+  func aChunkThatDoesNotInflateToItsSizeIsDamaged(kind: String) throws {
+    let shard = try Shard(reading: ShardFixtures.golden("chunk-\(kind).h5"))
+    for row in [0, 1, 3, 4, 5] { _ = try image(shard, row) }
+    let error = try #require(throws: HDF5Error.self) { _ = try image(shard, 2) }
+    #expect(error.description.contains("a compressed chunk is damaged"), "\(error)")
+  }
+
   // MARK: Labels
 
   @Test(arguments: [

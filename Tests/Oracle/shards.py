@@ -9,6 +9,7 @@ allow.
 import os
 import signal
 import sys
+import zlib
 from pathlib import Path
 
 import h5py
@@ -189,6 +190,16 @@ def write_dialects(folder: Path):
         f.create_dataset("images", data=images(), chunks=(N, H, W, 3), compression="gzip")
         f.create_dataset("masks", data=masks(), chunks=(4, H, 3), compression="gzip")
         columns(f)
+    # A chunk that inflates to less than it must, with and without a checksum, or to far more.
+    for name, pixels, checksum in [("short", 100, False), ("short-checked", 100, True),
+                                   ("long", 1 << 20, False)]:
+        with h5py.File(folder / f"chunk-{name}.h5", "w") as f:
+            attributes(f)
+            d = f.create_dataset("images", data=images(), chunks=(1, H, W, 3), compression="gzip",
+                                 fletcher32=checksum)
+            # Bit 1 leaves out the checksum, which would have to fit.
+            d.id.write_direct_chunk((2, 0, 0, 0), zlib.compress(bytes(pixels)), 2 if checksum else 0)
+            columns(f)
     # Labels that only h5py reads (more of them than are kept as they are).
     dialect(
         folder / "lzf-labels.h5",
