@@ -284,7 +284,13 @@ struct ObjectMessages {
       try fields.part(version == 1 ? (length + 7) / 8 * 8 : length)
     }
     var name = try part(lengths[0])
+    let room = name.left
     try name.skipText(padded: false)
+    // The library gives such a file up in the midst of its attributes, and falls over what it has of them.
+    guard room - name.left == lengths[0] else {
+      throw StructureDamage(
+        reason: "an attribute's name of \(room - name.left) bytes declares \(lengths[0])")
+    }
     var typeFields = try part(lengths[1])
     var spaceFields = try part(lengths[2])
     guard version == 1 || flags & 3 == 0 else {

@@ -72,6 +72,13 @@ import Testing
     #expect(reason.contains("an attribute declares 9 bytes where 8 are left"), "\(reason)")
   }
 
+  /// Found by fuzzing: the library gives up there, and fails on what it has of the attributes so far.
+  @Test func anAttributesNameThatEndsBeforeItsLengthIsRefused() throws {
+    let name = try place(of: Array("version\0".utf8))
+    let reason = try refusal(name + 3, [0])
+    #expect(reason.contains("an attribute's name of 4 bytes declares 8"), "\(reason)")
+  }
+
   @Test func aTextThatLeadsNowhereIsRefused() throws {
     let heap = try place(of: Array("GCOL".utf8))
     let name = try place(of: Array("format\0".utf8))
