@@ -31,6 +31,23 @@ import Testing
     try roundTrip((0..<12).map { Double($0) / 7 })
   }
 
+  /// A program started while a file is written inherits its descriptor and, with it, HDF5's lock.
+  @Test func aProgramStartedMeanwhileDoesNotKeepAFileLocked() throws {
+    let path = folder.file("inherited.h5")
+    let file = try HDF5File.create(path)
+    try file.write("x", [UInt8](0..<12), shape: [3, 4])
+    let words: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
+    defer { for word in words { free(word) } }
+    var child: pid_t = 0
+    try #require(posix_spawn(&child, "/bin/sleep", nil, nil, words, environ) == 0)
+    defer {
+      kill(child, SIGKILL)
+      waitpid(child, nil, 0)
+    }
+    try file.close()
+    #expect(try HDF5File(reading: path).dataset("x").shape == [3, 4])
+  }
+
   @Test func boxesAndRowsAreTheirParts() throws {
     let path = folder.file("boxes.h5")
     let file = try HDF5File.create(path)

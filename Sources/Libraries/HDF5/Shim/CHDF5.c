@@ -1,11 +1,13 @@
 #include "CHDF5.h"
 
+#include <fcntl.h>
 #include <hdf5.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -200,9 +202,24 @@ int rfm_h5_flush_file(int64_t file, char *error, size_t size) {
   return result;
 }
 
+// A process that was started while the file was open may hold a copy of its descriptor, and with it
+// HDF5's lock, for as long as it runs: closing ours would not end the lock, so it is taken off.
+static int copied_descriptor(hid_t file) {
+  void *handle = NULL;
+  unsigned intent = H5F_ACC_RDONLY;
+  if (H5Fget_intent(file, &intent) < 0 || intent == H5F_ACC_RDONLY) return -1;
+  if (H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) < 0 || handle == NULL) return -1;
+  return fcntl(*(int *)handle, F_DUPFD_CLOEXEC, 0);
+}
+
 int rfm_h5_close_file(int64_t file, char *error, size_t size) {
   enter();
+  int descriptor = copied_descriptor(file);
   int result = H5Fclose(file) < 0 ? fail(error, size) : 0;
+  if (descriptor >= 0) {
+    flock(descriptor, LOCK_UN);
+    close(descriptor);
+  }
   leave();
   return result;
 }
