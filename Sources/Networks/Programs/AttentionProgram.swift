@@ -6,12 +6,12 @@ import Tensors
 /// gradient. Forward keeps one bit an element of each ReLU's input and one byte a pooled element;
 /// that is all that backward needs.
 public final class AttentionProgram: @unchecked Sendable {
-  private let network: FrozenNetwork
-  private let team: FrozenTeam
+  private let network: InferenceNetwork
+  private let team: InferenceTeam
   public let crop: Int
   private var job: Job?
   /// Runs a group of the job; made once, so that `run` allocates nothing.
-  private var runGroup: (FrozenPass, Int) -> Void = { _, _ in }
+  private var runGroup: (InferencePass, Int) -> Void = { _, _ in }
 
   private struct Job {
     let images: UnsafePointer<Float>
@@ -30,10 +30,10 @@ public final class AttentionProgram: @unchecked Sendable {
     workers: WorkerPool, sharing training: TrainingProgram? = nil
   ) {
     self.crop = crop
-    network = FrozenNetwork(
+    network = InferenceNetwork(
       detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
       shared: training?.weights(for: detector, precision))
-    team = FrozenTeam(network, forBackward: true)
+    team = InferenceTeam(network, forBackward: true)
     runGroup = { [unowned self] pass, group in run(group, pass) }
   }
 
@@ -56,7 +56,7 @@ public final class AttentionProgram: @unchecked Sendable {
     team.run((selected.count + group - 1) / group, runGroup)
   }
 
-  private func run(_ group: Int, _ pass: FrozenPass) {
+  private func run(_ group: Int, _ pass: InferencePass) {
     let job = job!
     let imageSize = crop * crop * 3
     let start = group * network.groupSize
@@ -75,8 +75,8 @@ public final class AttentionProgram: @unchecked Sendable {
 
 /// Forward with running statistics: logits, and class activation maps if asked for.
 public final class InferenceProgram: @unchecked Sendable {
-  private let network: FrozenNetwork
-  private let team: FrozenTeam
+  private let network: InferenceNetwork
+  private let team: InferenceTeam
   public let crop: Int
 
   /// Height and width of the last feature map, and so of the class activation maps.
@@ -89,10 +89,10 @@ public final class InferenceProgram: @unchecked Sendable {
     workers: WorkerPool, sharing training: TrainingProgram? = nil
   ) {
     self.crop = crop
-    network = FrozenNetwork(
+    network = InferenceNetwork(
       detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
       shared: training?.weights(for: detector, precision))
-    team = FrozenTeam(network, forBackward: false)
+    team = InferenceTeam(network, forBackward: false)
   }
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.

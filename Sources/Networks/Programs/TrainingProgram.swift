@@ -22,7 +22,7 @@ public final class TrainingProgram: @unchecked Sendable {
   let weights: WorkingWeights
   let workers: WorkerPool
   let buffers: TrainingBuffers
-  let tiles: [FrozenTile]
+  let tiles: [InferenceTile]
   let states: [BatchNormState]
   let reduction: StatisticsReduction?
   let gradients: GradientArena
@@ -75,7 +75,7 @@ public final class TrainingProgram: @unchecked Sendable {
       packsPairs: packs)
     let (layers, geometry) = (layers, geometry)
     tiles = (0..<workers.count).map { _ in
-      FrozenTile(
+      InferenceTile(
         layers, geometry, precision: precision, images: Self.joinedImages, forBackward: true,
         packsWeightGradients: packs)
     }
@@ -110,7 +110,7 @@ public final class TrainingProgram: @unchecked Sendable {
   @discardableResult
   func planTasks(
     _ size: MapSize,
-    _ body: @escaping (_ task: Int, _ images: Range<Int>, _ tile: FrozenTile) -> Void
+    _ body: @escaping (_ task: Int, _ images: Range<Int>, _ tile: InferenceTile) -> Void
   ) -> Int {
     let each = imagesPerTask(size)
     let tasks = (batch + each - 1) / each

@@ -63,7 +63,7 @@ extension TrainingProgram {
   ///   - number: the tile's number in its map.
   ///   - accumulate: the task's lane holds earlier tiles.
   func take(
-    _ plan: WeightGradientPlan, task: Int, _ tile: FrozenTile, dy: UnsafeRawPointer,
+    _ plan: WeightGradientPlan, task: Int, _ tile: InferenceTile, dy: UnsafeRawPointer,
     x: UnsafeRawPointer, pixels: Int, image: Int, number: Int, accumulate: Bool
   ) {
     let lane = buffers.lanes + task * paddedChannels(plan.outputs * plan.inputs)

@@ -3,11 +3,11 @@ import Tensors
 
 /// The network with its running statistics: what attention and inference share.
 ///
-/// With frozen statistics nothing ties the images of a batch together, so a worker takes a small
+/// With running statistics nothing ties the images of a batch together, so a worker takes a small
 /// group of images through the whole network, depth first, and their activations stay in its
 /// cache. Maps from 10×10 go image by image, smaller ones all images of the group at once, because a
 /// matrix multiply of 49 rows is too small to be fast.
-final class FrozenNetwork: @unchecked Sendable {
+final class InferenceNetwork: @unchecked Sendable {
   let detector: Detector
   let layers: XceptionLayers
   let geometry: NetworkGeometry
@@ -100,8 +100,9 @@ final class FrozenNetwork: @unchecked Sendable {
   // MARK: Forward
 
   /// First convolution, of one image: y (stem1 pixels, padded channels).
-  func forwardStem1(_ image: UnsafePointer<Float>, _ y: UnsafeMutableRawPointer, _ tile: FrozenTile)
-  {
+  func forwardStem1(
+    _ image: UnsafePointer<Float>, _ y: UnsafeMutableRawPointer, _ tile: InferenceTile
+  ) {
     let size = geometry.stem1
     let layer = layers.conv1
     let stride = paddedChannels(layer.outputs)
@@ -125,7 +126,7 @@ final class FrozenNetwork: @unchecked Sendable {
 
   /// Second convolution, of one image.
   func forwardStem2(
-    _ input: rfm_activation, _ y: UnsafeMutableRawPointer, _ tile: FrozenTile
+    _ input: rfm_activation, _ y: UnsafeMutableRawPointer, _ tile: InferenceTile
   ) {
     let size = geometry.stem2
     let layer = layers.conv2
@@ -147,7 +148,7 @@ final class FrozenNetwork: @unchecked Sendable {
   /// `bits` receives the input's ReLU mask.
   func forward(
     _ unit: SeparableUnit, _ input: rfm_activation, _ size: MapSize, images: Int,
-    _ y: UnsafeMutableRawPointer, bits: UnsafeMutablePointer<UInt16>?, _ tile: FrozenTile
+    _ y: UnsafeMutableRawPointer, bits: UnsafeMutablePointer<UInt16>?, _ tile: InferenceTile
   ) {
     let inStride = paddedChannels(unit.inputs)
     let outStride = paddedChannels(unit.outputs)
@@ -197,7 +198,7 @@ final class FrozenNetwork: @unchecked Sendable {
 }
 
 /// One worker's tile memory.
-final class FrozenTile: @unchecked Sendable {
+final class InferenceTile: @unchecked Sendable {
   /// The tile that is about to be multiplied: depthwise outputs, patches.
   let operand: UnsafeMutableRawPointer
   /// Gradient tile of convolution outputs, and of depthwise outputs with the rows kept from the

@@ -1,8 +1,8 @@
 import CKernels
 import Tensors
 
-/// The way back of a ``FrozenPass``, to the input only.
-extension FrozenPass {
+/// The way back of a ``InferencePass``, to the input only.
+extension InferencePass {
   /// ∂(z_fake − z_real) of the group just passed, back to where it goes image by image. Overwrites the
   /// activations.
   func backwardJoined(_ images: Int) {
@@ -67,7 +67,7 @@ extension FrozenPass {
   }
 
   /// The rest of one image's way back.
-  func backwardEntry(_ image: Int, _ scratch: FrozenScratch) {
+  func backwardEntry(_ image: Int, _ scratch: InferenceScratch) {
     let boundary = geometry.blocks[entryBlocks]
     let stride = paddedChannels(layers.blocks[entryBlocks].units[0].inputs)
     var dx = joined + image * boundary.pixels * stride * precision.size
@@ -100,7 +100,7 @@ extension FrozenPass {
     let output: UnsafeMutableRawPointer
   }
 
-  private func backward(_ work: UnitBackward, images: Int, _ scratch: FrozenScratch) {
+  private func backward(_ work: UnitBackward, images: Int, _ scratch: InferenceScratch) {
     if images == 1 || Tiling.joins(work.size) {
       backward(work, first: 0, images: images, scratch.tile)
     } else {
@@ -109,7 +109,7 @@ extension FrozenPass {
   }
 
   /// The images from `first` on: more than one only where maps are joined to one tile.
-  func backward(_ work: UnitBackward, first: Int, images: Int, _ tile: FrozenTile) {
+  func backward(_ work: UnitBackward, first: Int, images: Int, _ tile: InferenceTile) {
     let inStride = paddedChannels(work.unit.inputs)
     let outStride = paddedChannels(work.unit.outputs)
     let size = work.size
@@ -170,7 +170,7 @@ extension FrozenPass {
   /// gradient of the raw output.
   private func backwardPooled(
     _ index: Int, images: Int, firstImage: Int, dx: UnsafeMutableRawPointer,
-    to: UnsafeMutableRawPointer, _ scratch: FrozenScratch
+    to: UnsafeMutableRawPointer, _ scratch: InferenceScratch
   ) {
     let block = layers.blocks[index]
     let size = geometry.blocks[index]
@@ -206,7 +206,7 @@ extension FrozenPass {
   /// The two dense convolutions of one image, from the second's output gradient to the image's.
   private func backwardStem(
     _ image: Int, _ dy2: UnsafeMutableRawPointer, _ gradient: UnsafeMutablePointer<Float>,
-    _ scratch: FrozenScratch
+    _ scratch: InferenceScratch
   ) {
     let (tile, first) = (scratch.tile, scratch.first)
     let size1 = geometry.stem1
@@ -242,7 +242,7 @@ extension FrozenPass {
   /// Some rows of the first convolution's output gradient, into the image's.
   private func backwardStem1(
     _ dy: UnsafeMutableRawPointer, _ ready: Range<Int>,
-    _ gradient: UnsafeMutablePointer<Float>, _ stride: Int, _ tile: FrozenTile
+    _ gradient: UnsafeMutablePointer<Float>, _ stride: Int, _ tile: InferenceTile
   ) {
     let size = geometry.stem1
     let rows = Tiling.rows(size)

@@ -3,29 +3,29 @@ import Glibc
 import Synchronization
 import Tensors
 
-/// The workers that take groups of images through a ``FrozenNetwork``, a group each at a time.
+/// The workers that take groups of images through a ``InferenceNetwork``, a group each at a time.
 ///
 /// Whoever finds no group left helps those who are still at theirs, image by image. So a batch of few
 /// groups keeps all workers busy, and one that the system has disturbed does not keep the others waiting
 /// for long. What is computed for an image does not depend on who does it.
-final class FrozenTeam: @unchecked Sendable {
+final class InferenceTeam: @unchecked Sendable {
   private let workers: WorkerPool
-  private let passes: [FrozenPass]
+  private let passes: [InferencePass]
   private let nextGroup = Atomic<Int>(0)
   private let finishedGroups = Atomic<Int>(0)
   private nonisolated(unsafe) var groups = 0
-  private nonisolated(unsafe) var body: (FrozenPass, _ group: Int) -> Void = { _, _ in }
+  private nonisolated(unsafe) var body: (InferencePass, _ group: Int) -> Void = { _, _ in }
   /// Made once, so that `run` allocates nothing.
   private var takeGroups: (Int, Int) -> Void = { _, _ in }
 
-  init(_ network: FrozenNetwork, forBackward: Bool) {
+  init(_ network: InferenceNetwork, forBackward: Bool) {
     workers = network.workers
-    passes = (0..<workers.count).map { _ in FrozenPass(network, forBackward: forBackward) }
+    passes = (0..<workers.count).map { _ in InferencePass(network, forBackward: forBackward) }
     takeGroups = { [unowned self] _, worker in work(passes[worker]) }
   }
 
   /// Runs `body(pass, group)` for every group in 0..<groups and returns when all are done.
-  func run(_ groups: Int, _ body: @escaping (FrozenPass, _ group: Int) -> Void) {
+  func run(_ groups: Int, _ body: @escaping (InferencePass, _ group: Int) -> Void) {
     self.groups = groups
     self.body = body
     nextGroup.store(0, ordering: .relaxed)
@@ -33,7 +33,7 @@ final class FrozenTeam: @unchecked Sendable {
     workers.run(groups == 0 ? 0 : workers.count, takeGroups)
   }
 
-  private func work(_ own: FrozenPass) {
+  private func work(_ own: InferencePass) {
     while true {
       let group = nextGroup.wrappingAdd(1, ordering: .relaxed).oldValue
       if group >= groups { break }
@@ -55,7 +55,7 @@ final class FrozenTeam: @unchecked Sendable {
 
   /// Before the last stage of a group, whose images take long each: unless there are groups left to take,
   /// helps those who have not come so far yet, so that all come to the end together.
-  func letOthersCatchUp(with own: FrozenPass) {
+  func letOthersCatchUp(with own: InferencePass) {
     own.isBehind.store(false, ordering: .relaxed)
     if nextGroup.load(ordering: .relaxed) < groups { return }
     // Between two loops of theirs there is a moment without an image to take.

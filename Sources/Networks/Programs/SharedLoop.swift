@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Loops follow one another. An image is taken by raising one number that names the loop and its length
 /// too, so whoever comes too late for a loop takes nothing of the next one by mistake.
-final class SharedImages<Work>: @unchecked Sendable {
+final class SharedLoop<Work>: @unchecked Sendable {
   /// The loop's number, its length and the next image: 32, 16 and 16 bits.
   private let ticket = Atomic<UInt64>(0)
   private let finished = Atomic<Int>(0)

@@ -3,7 +3,7 @@ import Synchronization
 import Tensors
 
 /// What a worker needs for an image's work, whichever group the image belongs to.
-struct FrozenScratch {
+struct InferenceScratch {
   /// Rotating activations: block input, two unit outputs, shortcut.
   let input: UnsafeMutableRawPointer
   let first: UnsafeMutableRawPointer
@@ -11,20 +11,20 @@ struct FrozenScratch {
   let shortcut: UnsafeMutableRawPointer
   /// The first convolution's output, where the group does not keep it.
   let stem1: UnsafeMutableRawPointer
-  let tile: FrozenTile
+  let tile: InferenceTile
 }
 
 /// One worker's buffers for a group of images, and the pass of that group through the network.
 ///
 /// The stages with large maps, the first ones forward and the last ones backward, go image by image; the
 /// others go layer by layer, of which those with maps from 10×10 do their images one by one too. All
-/// that goes by images other workers may take off the owner's hands (``FrozenTeam``).
-final class FrozenPass: @unchecked Sendable {
-  let network: FrozenNetwork
-  let scratch: FrozenScratch
+/// that goes by images other workers may take off the owner's hands (``InferenceTeam``).
+final class InferencePass: @unchecked Sendable {
+  let network: InferenceNetwork
+  let scratch: InferenceScratch
   private let memory: AlignedMemory
   let keepsMasks: Bool
-  private let shared = SharedImages(ImageWork.none)
+  private let shared = SharedLoop(ImageWork.none)
   /// The owner has a group that has not come to its last stage.
   let isBehind = Atomic<Bool>(false)
 
@@ -72,7 +72,7 @@ final class FrozenPass: @unchecked Sendable {
   var precision: Precision { network.precision }
   var table: rfm_kernel_table { network.kernels.table }
 
-  init(_ network: FrozenNetwork, forBackward: Bool) {
+  init(_ network: InferenceNetwork, forBackward: Bool) {
     self.network = network
     keepsMasks = forBackward
     let layers = network.layers
@@ -80,7 +80,7 @@ final class FrozenPass: @unchecked Sendable {
     let group = network.groupSize
     let element = network.precision.size
     entryBlocks = layers.blocks.firstIndex { $0.shortcut == nil } ?? layers.blocks.count
-    let tile = FrozenTile(
+    let tile = InferenceTile(
       layers, geometry, precision: network.precision, images: group, forBackward: forBackward)
 
     // The largest map that each rotating buffer may hold; entry maps once, joined ones a group.
@@ -130,7 +130,7 @@ final class FrozenPass: @unchecked Sendable {
     let winnersAt = winnerSizes.map { plan.take($0) }
     memory = AlignedMemory(size: plan.size)
     let base = memory.address
-    scratch = FrozenScratch(
+    scratch = InferenceScratch(
       input: base + rotating[0], first: base + rotating[1], second: base + rotating[2],
       shortcut: base + rotating[3], stem1: base + stemAt, tile: tile)
     joined = base + joinedAt
@@ -165,11 +165,11 @@ final class FrozenPass: @unchecked Sendable {
   ///
   /// - Parameter scratch: the helper's.
   /// - Returns: false if there was none.
-  func help(_ scratch: FrozenScratch) -> Bool {
+  func help(_ scratch: InferenceScratch) -> Bool {
     shared.help { perform($0, image: $1, scratch) }
   }
 
-  private func perform(_ work: ImageWork, image: Int, _ scratch: FrozenScratch) {
+  private func perform(_ work: ImageWork, image: Int, _ scratch: InferenceScratch) {
     switch work {
     case .none: break
     case .entryForward: forwardEntry(image, scratch)
@@ -188,7 +188,7 @@ final class FrozenPass: @unchecked Sendable {
     forwardJoined(images)
   }
 
-  private func forward(_ work: UnitForward, images: Int, _ scratch: FrozenScratch) {
+  private func forward(_ work: UnitForward, images: Int, _ scratch: InferenceScratch) {
     if images == 1 || Tiling.joins(work.size) {
       forward(work, first: 0, images: images, scratch.tile)
     } else {
@@ -196,7 +196,7 @@ final class FrozenPass: @unchecked Sendable {
     }
   }
 
-  private func forward(_ work: UnitForward, first: Int, images: Int, _ tile: FrozenTile) {
+  private func forward(_ work: UnitForward, first: Int, images: Int, _ tile: InferenceTile) {
     let inStride = paddedChannels(work.unit.inputs)
     let place = first * work.size.pixels
     network.forward(
@@ -212,7 +212,7 @@ final class FrozenPass: @unchecked Sendable {
   }
 
   /// Where the first convolution's output of an image is.
-  func stem1(_ image: Int, _ scratch: FrozenScratch) -> UnsafeMutableRawPointer {
+  func stem1(_ image: Int, _ scratch: InferenceScratch) -> UnsafeMutableRawPointer {
     guard keepsMasks else { return scratch.stem1 }
     let stride = paddedChannels(layers.conv1.outputs)
     return stem1 + image * geometry.stem1.pixels * stride * precision.size
@@ -232,7 +232,7 @@ final class FrozenPass: @unchecked Sendable {
       from, channels: layers.blocks[block].units[0].inputs, rectified: rectified)
   }
 
-  private func forwardEntry(_ index: Int, _ scratch: FrozenScratch) {
+  private func forwardEntry(_ index: Int, _ scratch: InferenceScratch) {
     let y1 = stem1(index, scratch)
     network.forwardStem1(images[index]!, y1, scratch.tile)
     network.forwardStem2(
@@ -251,7 +251,7 @@ final class FrozenPass: @unchecked Sendable {
 
   /// A block with pooling, from the scratch's input to `out` (which may be the same).
   private func forwardPooled(
-    _ index: Int, images: Int, firstImage: Int, _ scratch: FrozenScratch,
+    _ index: Int, images: Int, firstImage: Int, _ scratch: InferenceScratch,
     _ out: UnsafeMutableRawPointer
   ) {
     let block = layers.blocks[index]

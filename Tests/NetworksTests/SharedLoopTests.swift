@@ -5,10 +5,10 @@ import Testing
 @testable import Networks
 
 /// Loops over images that several workers share.
-@Suite struct SharedImagesTests {
+@Suite struct SharedLoopTests {
   /// The owner's first image waits for the other one, which somebody else has to do meanwhile.
   @Test func helpComesWhileTheOwnerIsAtAnImage() {
-    let shared = SharedImages("")
+    let shared = SharedLoop("")
     let done = Atomic<Int>(0)
     let isOver = Atomic<Bool>(false)
     WorkerPool(threads: 2).run(2) { task, _ in
@@ -31,7 +31,7 @@ import Testing
   @Test(arguments: 1...4) func everyImageIsDoneOnceBeforeItsLoopEnds(threads: Int) {
     let loops = 3000
     let counts = (0..<loops).map { ($0 * 7) % 6 }
-    let shared = SharedImages(0)
+    let shared = SharedLoop(0)
     let sums = Atomic<Int>(0)
     let wrong = Atomic<Int>(0)
     let isOver = Atomic<Bool>(false)
