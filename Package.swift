@@ -55,28 +55,60 @@ let package = Package(
     .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
     .target(name: "CHostMemory", path: "Sources/Libraries/Linux/HostMemory"),
 
+    // The rooms, from the ground up.
     .target(name: "Foundations", dependencies: ["OpenSSL"]),
-    .target(name: "MessagePassing", dependencies: ["COpenMPI", "CHostMemory"]),
-    .target(name: "HierarchicalData", dependencies: ["CHDF5"]),
+    .target(name: "MessagePassing", dependencies: ["Foundations", "COpenMPI", "CHostMemory"]),
+    .target(name: "HierarchicalData", dependencies: ["Foundations", "CHDF5"]),
     .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
     .target(name: "Networks", dependencies: ["Foundations", "Tensors", "CKernels", "CZLib"]),
-    .target(name: "ForgeryMining", dependencies: ["CKernels", "Tensors"]),
+    .target(name: "ForgeryMining", dependencies: ["Tensors"]),
+    .target(name: "Images", dependencies: ["Foundations", "Tensors", "CJPEG", "CPNG"]),
     .target(
       name: "FaceShards",
-      dependencies: ["Foundations", "HierarchicalData", "CJPEG", "CPNG", "Tensors"]),
+      dependencies: ["Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images"]),
+    .target(
+      name: "SyntheticFaces", dependencies: ["Foundations", "Tensors", "FaceShards"]),
+    .target(
+      name: "Configuration",
+      dependencies: [
+        "Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Networks", "ForgeryMining",
+        "Images", "FaceShards", .product(name: "Yams", package: "Yams"),
+      ]),
+    .target(
+      name: "Checkpoints",
+      dependencies: [
+        "Foundations", "MessagePassing", "HierarchicalData", "Tensors", "CKernels", "Networks",
+        "ForgeryMining", "Images", "FaceShards", "Configuration",
+      ]),
+    .target(
+      name: "Evaluation",
+      dependencies: [
+        "Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Networks", "ForgeryMining",
+        "Images", "FaceShards", "Checkpoints",
+      ]),
     .target(
       name: "Training",
       dependencies: [
-        "Foundations", "MessagePassing", "HierarchicalData", "Networks", "ForgeryMining",
-        "FaceShards",
-        "CKernels", "CAllocations",
-        .product(name: "Yams", package: "Yams"),
+        "Foundations", "MessagePassing", "Tensors", "CKernels", "Networks", "ForgeryMining",
+        "Images", "FaceShards", "Configuration", "Checkpoints", "Evaluation",
+      ]),
+    .target(
+      name: "Comparison",
+      dependencies: [
+        "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "Images",
+        "FaceShards", "Configuration", "Checkpoints", "Evaluation", "Training",
+      ]),
+    .target(
+      name: "Benchmarking",
+      dependencies: [
+        "Foundations", "MessagePassing", "Tensors", "CKernels", "Networks", "ForgeryMining",
+        "Images", "FaceShards", "Configuration", "Evaluation", "Training", "CAllocations",
       ]),
     .target(
       name: "Reports",
       dependencies: [
-        "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards",
-        "Training",
+        "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "Images",
+        "FaceShards", "Configuration", "Checkpoints", "Evaluation", "Training", "Comparison",
       ],
       resources: [
         .embedInCode("Resources/report.css"), .embedInCode("Resources/print.css"),
@@ -85,58 +117,62 @@ let package = Package(
     .executableTarget(
       name: "rfm",
       dependencies: [
-        "MessagePassing", "Tensors", "Networks", "ForgeryMining", "FaceShards", "Training",
-        "Reports",
+        "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "Images",
+        "FaceShards", "SyntheticFaces", "Configuration", "Checkpoints", "Evaluation", "Training",
+        "Comparison", "Benchmarking", "Reports",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
-    .testTarget(
-      name: "FoundationsTests", dependencies: ["Foundations"], swiftSettings: testSettings),
-    .testTarget(
-      name: "MessagePassingTests", dependencies: ["MessagePassing"], swiftSettings: testSettings),
-    .testTarget(
-      name: "HierarchicalDataTests", dependencies: ["HierarchicalData"], swiftSettings: testSettings
-    ),
-    .testTarget(
-      name: "TensorsTests", dependencies: ["Tensors", "COpenBLAS", "COneDNN", "CKernels"],
-      swiftSettings: testSettings),
+    // Tests: one target a room.
+    .target(name: "TestSupport", dependencies: ["Images"], path: "Tests/TestSupport"),
+    tests("Foundations"),
+    tests("MessagePassing"),
+    tests("HierarchicalData", ["TestSupport"]),
+    tests("Tensors", ["COpenBLAS", "COneDNN", "CKernels"]),
     // Optimised: they draw and sketch every weight of the full Xception.
-    .testTarget(
-      name: "NetworksTests",
-      dependencies: ["Networks", "ForgeryMining", "Training", "Tensors", "CKernels"],
-      resources: [.copy("Golden")]),
-    .testTarget(
-      name: "ForgeryMiningTests", dependencies: ["ForgeryMining"], resources: [.copy("Golden")],
-      swiftSettings: testSettings),
-    .testTarget(
-      name: "FaceShardsTests", dependencies: ["FaceShards"], resources: [.copy("Golden")],
-      swiftSettings: testSettings),
-    .testTarget(
-      name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Golden")],
-      swiftSettings: testSettings),
-    .testTarget(
-      name: "ReportsTests", dependencies: ["Foundations", "Reports", "FaceShards"],
-      resources: [.copy("Golden")],
-      swiftSettings: testSettings),
+    tests(
+      "Networks", ["Training", "CKernels", "TestSupport"],
+      golden: true, settings: []),
+    tests("ForgeryMining", golden: true),
+    tests("Images", ["TestSupport"], golden: true),
+    tests("FaceShards", ["TestSupport"], golden: true),
+    tests("SyntheticFaces"),
+    tests("Configuration", ["TestSupport"]),
+    tests("Checkpoints", ["Evaluation", "Training", "TestSupport"]),
+    tests("Evaluation", ["TestSupport"], golden: true),
+    tests("Training", ["TestSupport"], golden: true),
+    tests("Comparison", golden: true),
+    tests("Benchmarking"),
+    tests("Reports", golden: true),
     // Every collective and the gradient reduction, checked; IntegrationTests starts it under mpirun.
     .executableTarget(
-      name: "mpi-checks", dependencies: ["MessagePassing", "Tensors", "Training"],
+      name: "mpi-checks", dependencies: ["MessagePassing", "Tensors", "Configuration", "Training"],
       path: "Tests/MPIChecks"),
-    .testTarget(
-      name: "IntegrationTests",
-      dependencies: [
-        "Training", "Networks", "FaceShards", "HierarchicalData", "rfm", "mpi-checks",
-        .product(name: "Yams", package: "Yams"),
-      ],
-      swiftSettings: testSettings),
+    tests(
+      "Integration", of: "rfm",
+      ["mpi-checks", .product(name: "Yams", package: "Yams")]),
   ],
   swiftLanguageModes: [.v6]
 )
 
+/// The tests of a room. What it depends on comes with it; `others` are what they import besides.
+func tests(
+  _ room: String, of target: String? = nil, _ others: [Target.Dependency] = [],
+  golden: Bool = false,
+  settings: [SwiftSetting] = testSettings
+) -> Target {
+  .testTarget(
+    name: "\(room)Tests", dependencies: [.byName(name: target ?? room)] + others,
+    resources: golden ? [.copy("Golden")] : [], swiftSettings: settings)
+}
+
 if let fuzzer {
   package.targets.append(
     .executableTarget(
-      name: "rfm-fuzz", dependencies: ["Foundations", "FaceShards", "Networks", "Training"],
+      name: "rfm-fuzz",
+      dependencies: [
+        "Foundations", "Images", "FaceShards", "Networks", "Configuration", "Checkpoints",
+      ],
       path: "Tests/Fuzz",
       exclude: ["Dictionaries", "Seeds"],
       linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer]), .linkedLibrary("stdc++")]))

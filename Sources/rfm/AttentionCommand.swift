@@ -1,6 +1,8 @@
 import ArgumentParser
+import Evaluation
 import MessagePassing
-import Training
+import Reports
+import SyntheticFaces
 
 struct AttentionCommand: RankCommand {
   static let configuration = CommandConfiguration(

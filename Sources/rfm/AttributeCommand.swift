@@ -1,8 +1,8 @@
 import ArgumentParser
+import Evaluation
 import ForgeryMining
 import MessagePassing
 import Reports
-import Training
 
 struct AttributeCommand: RankCommand {
   static let configuration = CommandConfiguration(

@@ -1,9 +1,11 @@
 import ArgumentParser
+import Benchmarking
+import Configuration
 import Foundation
+import Foundations
 import MessagePassing
 import Networks
 import Tensors
-import Training
 
 extension Configuration.Communication.Compression: ExpressibleByArgument {}
 

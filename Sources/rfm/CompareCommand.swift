@@ -1,8 +1,9 @@
 import ArgumentParser
+import Comparison
+import Configuration
 import ForgeryMining
-import MessagePassing
+import Foundations
 import Reports
-import Training
 
 struct CompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import ArgumentParser
-import FaceShards
+import Evaluation
+import Images
 import MessagePassing
-import Training
 
 struct EvaluateCommand: RankCommand {
   static let configuration = CommandConfiguration(

@@ -1,7 +1,8 @@
 import ArgumentParser
+import Foundations
 import MessagePassing
 import Reports
-import Training
+import SyntheticFaces
 
 struct ExplainCommand: RankCommand {
   static let configuration = CommandConfiguration(

@@ -1,9 +1,9 @@
 import ArgumentParser
+import Evaluation
 import FaceShards
 import Foundation
+import Foundations
 import MessagePassing
-import Networks
-import Training
 
 /// `rfm inspect`: what files hold, and what is wrong with them.
 struct InspectCommand: RankCommand {

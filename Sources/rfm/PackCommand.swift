@@ -3,7 +3,6 @@ import FaceShards
 import Foundation
 import MessagePassing
 import Synchronization
-import Training
 
 struct PackCommand: RankCommand {
   static let configuration = CommandConfiguration(

@@ -1,9 +1,10 @@
 import ArgumentParser
+import Evaluation
 import ForgeryMining
+import Foundations
 import MessagePassing
-import Networks
 import Reports
-import Training
+import SyntheticFaces
 
 struct PrototypesCommand: RankCommand {
   static let configuration = CommandConfiguration(

@@ -1,8 +1,9 @@
 import ArgumentParser
+import Configuration
 import Foundation
+import Foundations
 import MessagePassing
-import Networks
-import Training
+import SyntheticFaces
 
 @main
 struct RFM: ParsableCommand {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import MessagePassing
 import Reports
-import Training
 
 struct ReportCommand: RankCommand {
   static let configuration = CommandConfiguration(

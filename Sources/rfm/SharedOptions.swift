@@ -1,10 +1,13 @@
 import ArgumentParser
-import FaceShards
+import Checkpoints
+import Configuration
+import Evaluation
 import Foundation
+import Foundations
+import Images
 import MessagePassing
 import Networks
 import Tensors
-import Training
 
 extension DetectorName: ExpressibleByArgument {}
 extension AttentionKind: ExpressibleByArgument {}

@@ -1,7 +1,8 @@
 import ArgumentParser
 import FaceShards
 import MessagePassing
-import Training
+import Reports
+import SyntheticFaces
 
 /// `rfm synthesize`: a data set of procedural faces and forgeries of them.
 struct SynthesizeCommand: RankCommand {

@@ -1,6 +1,9 @@
 import ArgumentParser
+import Configuration
+import Foundations
 import MessagePassing
 import Reports
+import SyntheticFaces
 import Training
 
 struct TrainCommand: ParsableCommand {

@@ -1,18 +1,20 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import Images
 
 @Suite struct BatchLoaderTests {
-  let folder: ShardFolder
+  let folder: TemporaryFolder
   let set: ShardSet
 
   init() throws {
-    folder = try ShardFolder()
-    try ShardFixtures.write(folder.file("a.h5"), methods: [0, 1, 1, 0, 2, 1, 2])
+    folder = TemporaryFolder()
+    try ShardFixtures.write(folder("a.h5"), methods: [0, 1, 1, 0, 2, 1, 2])
     try ShardFixtures.write(
-      folder.file("b.h5"), methods: [1, 0, 0, 1, 1, 1], names: ["real", "grid"], first: 7)
-    set = try ShardSet(patterns: [folder.file("*.h5")])
+      folder("b.h5"), methods: [1, 0, 0, 1, 1, 1], names: ["real", "grid"], first: 7)
+    set = try ShardSet(patterns: [folder("*.h5")])
   }
 
   /// What a batch holds, copied.
@@ -36,7 +38,7 @@ import Testing
 
   /// The network input of a draw, straight from the fixture.
   private func expected(_ draw: SampleDraw, geometry: CropGeometry) -> [Float] {
-    let image = ShardFixtures.image(draw.sample, height: 8, width: 10)
+    let image = KnownImage.pixels(draw.sample, height: 8, width: 10)
     var out = [Float](repeating: 0, count: geometry.side * geometry.side * 3)
     image.withUnsafeBufferPointer { image in
       out.withUnsafeMutableBufferPointer {
@@ -165,13 +167,13 @@ import Testing
   }
 
   @Test func anErrorOfTheThreadComesAfterTheGoodBatchesAndStays() throws {
-    let path = folder.file("b.h5")
+    let path = folder("b.h5")
     var bytes = try Data(contentsOf: URL(filePath: path))
     let place = try #require(
-      bytes.firstRange(of: ShardFixtures.image(9, height: 8, width: 10)[..<32]))
+      bytes.firstRange(of: KnownImage.pixels(9, height: 8, width: 10)[..<32]))
     bytes[place.lowerBound] ^= 0xff
     try bytes.write(to: URL(filePath: path))
-    let damaged = try ShardSet(patterns: [folder.file("*.h5")])
+    let damaged = try ShardSet(patterns: [folder("*.h5")])
     let loader = try BatchLoader(evaluating: damaged, samples: 0..<13, batchSize: 2, crop: 8)
     for _ in 0..<4 { #expect(try loader.next() != nil) }
     for _ in 0..<2 {
@@ -205,5 +207,31 @@ import Testing
     usleep(50_000)
     _ = try loader.next()
     #expect(loader.waitedSeconds - first < 0.01, "the batch was ready")
+  }
+
+  @Test func aLoaderDegradesWholeImagesBeforeItCutsThem() throws {
+    let folder = TemporaryFolder()
+    let path = folder("a.h5")
+    try ShardFixtures.write(path, methods: [0, 1, 2, 0, 1])
+    let set = try ShardSet(patterns: [path])
+    let steps: [Degradation] = [.noise(sigma: 5), .blur(sigma: 1)]
+    // Out of order and one twice, so that neither order nor repetition may matter.
+    let samples = [3, 1, 4, 1]
+    let loader = try BatchLoader(
+      evaluating: set, samples: samples, batchSize: 4, crop: 6, degradations: steps)
+    let batch = try #require(try loader.next())
+    for (i, sample) in samples.enumerated() {
+      var image = RGBImage(
+        width: 10, height: 8, pixels: KnownImage.pixels(sample, height: 8, width: 10))
+      for step in steps { image = try step.applied(to: image, sample: sample) }
+      var expected = [Float](repeating: 0, count: 108)
+      image.pixels.withUnsafeBufferPointer { pixels in
+        expected.withUnsafeMutableBufferPointer {
+          PixelNormalisation().cut(
+            .centre(height: 8, width: 10, side: 6), of: pixels, width: 10, into: $0)
+        }
+      }
+      #expect(Array(batch.images[i * 108..<(i + 1) * 108]) == expected)
+    }
   }
 }

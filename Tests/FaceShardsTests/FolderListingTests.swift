@@ -1,12 +1,14 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import Foundations
 
 @Suite struct FolderListingTests {
   private let folder: TemporaryFolder
 
-  init() throws { folder = try TemporaryFolder() }
+  init() throws { folder = TemporaryFolder() }
 
   private func link(_ name: String, to target: String) throws {
     let path = folder.path + "/" + name

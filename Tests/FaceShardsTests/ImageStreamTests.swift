@@ -1,14 +1,16 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import Images
 
 @Suite struct ImageStreamTests {
   private func folder(_ count: Int) throws -> TemporaryFolder {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     for index in 0..<count {
-      let image = ImageResizeTests.pattern(width: 3 + index, height: 4)
+      let image = KnownImage.pattern(width: 3 + index, height: 4)
       try folder.write(
         String(format: "%03d.ppm", index), Array("P6 \(image.width) 4 255\n".utf8) + image.pixels)
     }

@@ -1,7 +1,9 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import Foundations
 
 /// Folders as people name them.
 @Suite struct PackLayoutTests {
@@ -130,14 +132,15 @@ import Testing
 
   /// Told by content where the name doesn't say.
   @Test func anImageWithoutAnEndingIsAnImage() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     try folder.write("a", ImageGolden.bytes("jpeg-444.jpg"))
     try folder.write("b", Array("notes".utf8))
     try folder.write("c.JPG", [1])
     #expect(
-      ["a", "b", "c.JPG", "nothing"].map { FileKind(of: BytePath(folder.path + "/" + $0)) } == [
-        .image, .other, .image, .other,
-      ])
+      ["a", "b", "c.JPG", "nothing"].map { FolderEntryKind(of: BytePath(folder.path + "/" + $0)) }
+        == [
+          .image, .other, .image, .other,
+        ])
   }
 
   @Test(arguments: [

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import FaceShards
+@testable import Foundations
 
 @Suite struct PackPlanTests {
   private func layout(_ paths: [String]) throws -> PackLayout {

@@ -1,8 +1,11 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import Foundations
+@testable import Images
 
 @Suite struct PackerTests {
   /// Ranks that are threads of this process.
@@ -72,10 +75,10 @@ import Testing
 
   /// A folder of images of mixed kinds and sizes: `people` sources, real and by two methods.
   private func faces(_ people: Int) throws -> TemporaryFolder {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryFolder()
     for person in 0..<people {
       for (kind, place) in ["real", "fake/swap", "fake/mouth"].enumerated() {
-        let image = ImageResizeTests.pattern(width: 20 + person, height: 31 - kind)
+        let image = KnownImage.pattern(width: 20 + person, height: 31 - kind)
         let bytes =
           switch (person + kind) % 3 {
           case 0: try PNGCodec.encode(image)
@@ -105,7 +108,7 @@ import Testing
   }
 
   @Test func imagesOfMixedKindsBecomeShardsOfResizedSquares() throws {
-    let (input, output) = (try faces(20), try TemporaryFolder())
+    let (input, output) = (try faces(20), TemporaryFolder())
     let report = try Packer.pack(settings(input, output))
     #expect(report.methods == ["real", "mouth", "swap"])
     #expect(report.splits.map(\.name) == ["train", "validation", "test"])
@@ -146,7 +149,7 @@ import Testing
     for (size, threads) in [(1, 1), (1, 3), (2, 1), (3, 2)] {
       // Across a change of second, which no byte may show.
       usleep(300_000)
-      let output = try TemporaryFolder()
+      let output = TemporaryFolder()
       var settings = settings(input, output)
       settings.threads = threads
       let chosen = settings
@@ -166,7 +169,7 @@ import Testing
   }
 
   @Test func brokenImagesArePassedOverNamedAndCounted() throws {
-    let (input, output) = (try faces(12), try TemporaryFolder())
+    let (input, output) = (try faces(12), TemporaryFolder())
     let whole = try ImageGolden.bytes("jpeg-444.jpg")
     try input.write("fake/swap/id1/cut.jpg", Array(whole[..<400]))
     try input.write("fake/swap/id2/notes.txt", Array("hello".utf8))
@@ -185,7 +188,7 @@ import Testing
 
   @Test(arguments: [1, 3])
   func strictPackingStopsAtABrokenImageAndLeavesNothing(size: Int) throws {
-    let (input, output) = (try faces(12), try TemporaryFolder())
+    let (input, output) = (try faces(12), TemporaryFolder())
     try input.write("fake/swap/id1/notes.txt", Array("hello".utf8))
     var settings = settings(input, output)
     settings.isStrict = true
@@ -202,8 +205,8 @@ import Testing
   }
 
   @Test func aClassWithoutASingleReadableImageIsAnError() throws {
-    let output = try TemporaryFolder()
-    let input = try TemporaryFolder()
+    let output = TemporaryFolder()
+    let input = TemporaryFolder()
     for index in 0..<9 {
       try input.write("real/\(index).png", [1, 2, 3])
       try input.write("fake/m/\(index).ppm", ImageGolden.bytes("pnm-6.ppm"))
@@ -218,7 +221,7 @@ import Testing
   }
 
   @Test func shardsThatAreThereStayUnlessOverwritten() throws {
-    let (input, output) = (try faces(12), try TemporaryFolder())
+    let (input, output) = (try faces(12), TemporaryFolder())
     var settings = settings(input, output)
     settings.imagesPerShard = 4
     _ = try Packer.pack(settings)
@@ -242,7 +245,7 @@ import Testing
 
   @Test(arguments: [1, 2])
   func cancellingOnOneRankEndsAllAndLeavesNothing(size: Int) throws {
-    let (input, output) = (try faces(40), try TemporaryFolder())
+    let (input, output) = (try faces(40), TemporaryFolder())
     var settings = settings(input, output)
     settings.threads = 1
     let chosen = settings
@@ -261,7 +264,7 @@ import Testing
 
   /// Who is refused must not let the next one in.
   @Test func onlyOnePackingWritesIntoAFolder() throws {
-    let (input, output) = (try faces(12), try TemporaryFolder())
+    let (input, output) = (try faces(12), TemporaryFolder())
     let settings = settings(input, output)
     var refusals = 0
     let report = try Packer.pack(
@@ -286,7 +289,7 @@ import Testing
 
   /// The image named is one of those that are missing, not any that can't be read.
   @Test func ofASplitWithoutReadableImagesTheRightOneIsNamed() throws {
-    let (input, output) = (try TemporaryFolder(), try TemporaryFolder())
+    let (input, output) = (TemporaryFolder(), TemporaryFolder())
     let picture = try ImageGolden.bytes("pnm-6.ppm")
     for split in ["train", "valid"] {
       for place in ["real/a.ppm", "real/b.ppm", "fake/m/a.ppm"] {
@@ -307,7 +310,7 @@ import Testing
 
   /// What is missing is why there is too little, and is said.
   @Test func linksThatLeadNowhereAreNamedWhereImagesAreMissing() throws {
-    let (input, output) = (try TemporaryFolder(), try TemporaryFolder())
+    let (input, output) = (TemporaryFolder(), TemporaryFolder())
     for kind in ["real", "fake/m"] {
       try input.write("\(kind)/v0/0.ppm", ImageGolden.bytes("pnm-6.ppm"))
       try FileManager.default.createSymbolicLink(
@@ -322,14 +325,14 @@ import Testing
   }
 
   @Test func shardsOfOtherSplitsThatStayAreSaid() throws {
-    let (input, output) = (try faces(12), try TemporaryFolder())
+    let (input, output) = (try faces(12), TemporaryFolder())
     try output.write("shards/dev-00000.h5", [1])
     let report = try Packer.pack(settings(input, output))
     #expect(report.notes.contains { $0.contains("1 shards of other splits, such as dev-00000.h5") })
   }
 
   @Test func namesOfAnyBytesArePacked() throws {
-    let (input, output) = (try faces(12), try TemporaryFolder())
+    let (input, output) = (try faces(12), TemporaryFolder())
     let path = BytePath(input.path + "/real/id1").appending([0xFF, 0x41])
     let content = try ImageGolden.bytes("pnm-6.ppm")
     let descriptor = path.withCString { open($0, O_WRONLY | O_CREAT, 0o600) }
@@ -347,7 +350,7 @@ import Testing
   @Test func compressedShardsHoldTheSameImages() throws {
     let input = try faces(9)
     func pixels(_ gzip: Int?) throws -> [[UInt8]] {
-      let output = try TemporaryFolder()
+      let output = TemporaryFolder()
       var settings = settings(input, output)
       settings.gzip = gzip
       return try Packer.pack(settings).splits.flatMap(\.shards).map { path in

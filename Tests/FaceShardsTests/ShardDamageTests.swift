@@ -1,8 +1,9 @@
 import Foundation
-import Tensors
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import Tensors
 
 @Suite struct ShardDamageTests {
   /// Reads everything that a shard has.
@@ -21,9 +22,9 @@ import Testing
 
   @Test(arguments: ["as-written.h5", "contiguous.h5", "compressed.h5", "latest.h5"])
   func damageAnywhereIsAnErrorOrWithoutEffectButNeverACrash(name: String) throws {
-    let folder = try ShardFolder()
+    let folder = TemporaryFolder()
     let original = try Data(contentsOf: URL(filePath: ShardFixtures.golden(name)))
-    let path = folder.file(name)
+    let path = folder(name)
     let rounds = ProcessInfo.processInfo.environment["RFM_FUZZ_ROUNDS"].flatMap(Int.init) ?? 50
     let seed = ProcessInfo.processInfo.environment["RFM_FUZZ_SEED"].flatMap(UInt64.init) ?? 0
     var refused = 0

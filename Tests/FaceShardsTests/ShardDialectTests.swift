@@ -1,15 +1,16 @@
 import Foundation
-import HierarchicalData
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import HierarchicalData
 
 /// Labels, methods, masks and files as other programs write them. The golden files are h5py's, all of
 /// the same six images.
 @Suite struct ShardDialectTests {
-  let folder: ShardFolder
+  let folder: TemporaryFolder
 
-  init() throws { folder = try ShardFolder() }
+  init() throws { folder = TemporaryFolder() }
 
   private func refusal(_ path: String) -> String? {
     ShardFixtures.message { _ = try Shard(reading: path) }
@@ -60,7 +61,7 @@ import Testing
     #expect(try shard.readSources() == (0..<6).map { "video-\($0 / 2)" })
     #expect(try shard.readPaths() == (0..<6).map { "a/Zürich \($0).png" })
     for row in 0..<6 {
-      #expect(try image(shard, row) == ShardFixtures.image(row, height: 8, width: 10))
+      #expect(try image(shard, row) == KnownImage.pixels(row, height: 8, width: 10))
     }
   }
 
@@ -126,7 +127,7 @@ import Testing
       refusal(integers)
         == "\(integers): masks are int16 of shape [6, 8, 10], expected uint8 (255 or 1 where forged) "
         + "or bool of shape [6, 8, 10]")
-    let path = folder.file("float.h5")
+    let path = folder("float.h5")
     do {
       let file = try HDF5File.create(path)
       try file.setAttribute("format", .string("rfm-shard"))
@@ -149,7 +150,7 @@ import Testing
         hasMasks: true)
       for (row, mask) in masks.enumerated() {
         try writer.append(
-          image: ShardFixtures.image(row, height: 8, width: 10), method: row % 2, mask: mask)
+          image: KnownImage.pixels(row, height: 8, width: 10), method: row % 2, mask: mask)
       }
       try writer.finish()
       return try Shard(reading: path)
@@ -157,19 +158,19 @@ import Testing
     func plane(_ value: UInt8) -> [UInt8] {
       (0..<80).map { $0 < 20 ? value : 0 }
     }
-    let jpeg = try write(folder.file("jpeg.h5"), [plane(1), plane(1), plane(0), plane(255)])
+    let jpeg = try write(folder("jpeg.h5"), [plane(1), plane(1), plane(0), plane(255)])
     #expect(try jpeg.maskScale() == .bytes)
     #expect(try !mask(jpeg, 1).contains { $0 >= 128 })
     #expect(try mask(jpeg, 3).count { $0 >= 128 } == 20)
     // Only a real image tells that these are not ones; it tells so all the same.
-    let odd = try write(folder.file("odd.h5"), [plane(200), plane(1)])
+    let odd = try write(folder("odd.h5"), [plane(200), plane(1)])
     #expect(try odd.maskScale() == .bytes)
-    let ones = try write(folder.file("ones.h5"), [plane(0), plane(1), plane(0), plane(1)])
+    let ones = try write(folder("ones.h5"), [plane(0), plane(1), plane(0), plane(1)])
     #expect(try mask(ones, 3).count { $0 >= 128 } == 20)
     #expect(
       try MaskContents(of: ones).line
         == "0 and 1, forged where 1; 2 of 2 fake images are marked, 25.0 % of their pixels")
-    let reals = try write(folder.file("reals.h5"), [plane(0)])
+    let reals = try write(folder("reals.h5"), [plane(0)])
     #expect(try reals.maskScale() == .empty && reals.maskProblem == nil)
     #expect(try ShardInspection.problems(of: reals).isEmpty)
   }
@@ -190,13 +191,13 @@ import Testing
       problems.first?.hasPrefix("\(path): the largest value of its masks is 100, so nothing")
         == true)
 
-    let empty = folder.file("empty.h5")
+    let empty = folder("empty.h5")
     let writer = try ShardWriter(
       path: empty, height: 8, width: 10, methodNames: ["real", "blend"], hasSources: false,
       hasMasks: true)
     for (row, forged) in [(0, 0), (1, 9), (2, 0), (3, 0)] {
       try writer.append(
-        image: ShardFixtures.image(row, height: 8, width: 10), method: row % 2,
+        image: KnownImage.pixels(row, height: 8, width: 10), method: row % 2,
         mask: (0..<80).map { $0 < forged ? 255 : 0 })
     }
     try writer.finish()
@@ -219,7 +220,7 @@ import Testing
   }
 
   @Test func aFileThatAnotherProgramWritesIsNotRead() throws {
-    let path = folder.file("written.h5")
+    let path = folder("written.h5")
     try ShardFixtures.write(path, methods: [0, 1])
     let descriptor = open(path, O_RDWR)
     defer { close(descriptor) }
@@ -235,7 +236,7 @@ import Testing
 
   @Test func theVersionIsAWholeNumberInAnyForm() throws {
     func shard(_ version: HDF5Value) throws -> String? {
-      let path = folder.file("version.h5")
+      let path = folder("version.h5")
       let file = try HDF5File.create(path)
       try file.setAttribute("format", .string("rfm-shard"))
       try file.setAttribute("version", version)

@@ -1,41 +1,10 @@
 import Foundation
+import TestSupport
 
 @testable import FaceShards
 
-/// A folder that goes with its owner.
-final class ShardFolder: Sendable {
-  let path: String
-
-  init() throws {
-    let url = FileManager.default.temporaryDirectory.appendingPathComponent(
-      "rfm-shards-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    path = url.path
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func file(_ name: String) -> String { path + "/" + name }
-
-  var names: [String] {
-    ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
-  }
-}
-
 /// Images whose every byte is known.
 enum ShardFixtures {
-  static func image(_ i: Int, height: Int, width: Int) -> [UInt8] {
-    var bytes: [UInt8] = []
-    for y in 0..<height {
-      for x in 0..<width {
-        for c in 0..<3 {
-          bytes.append(UInt8(truncatingIfNeeded: i * 37 + y * 11 + x * 5 + c * 71))
-        }
-      }
-    }
-    return bytes
-  }
-
   static func mask(_ i: Int, height: Int, width: Int) -> [UInt8] {
     (0..<height * width).map { $0 % (i + 2) == 0 ? 255 : 0 }
   }
@@ -50,7 +19,7 @@ enum ShardFixtures {
       hasMasks: masks)
     for (row, method) in methods.enumerated() {
       try writer.append(
-        image: image(first + row, height: height, width: width), method: method,
+        image: KnownImage.pixels(first + row, height: height, width: width), method: method,
         source: "video-\((first + row) / 2)", path: paths ? "p/\(first + row).png" : nil,
         mask: masks ? mask(row, height: height, width: width) : nil)
     }

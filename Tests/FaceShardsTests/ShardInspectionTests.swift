@@ -1,16 +1,17 @@
 import Foundation
-import HierarchicalData
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import HierarchicalData
 
 @Suite struct ShardInspectionTests {
-  let folder: ShardFolder
+  let folder: TemporaryFolder
 
-  init() throws { folder = try ShardFolder() }
+  init() throws { folder = TemporaryFolder() }
 
   @Test func aShardIsDescribedByItsNumbers() throws {
-    let path = folder.file("a.h5")
+    let path = folder("a.h5")
     try ShardFixtures.write(path, methods: [0, 1, 2, 2, 0, 2], gzip: 3, paths: true)
     let inspection = try ShardInspection(of: Shard(reading: path))
     #expect(inspection.methods.map(\.name) == ["real", "blend", "grid"])
@@ -26,12 +27,12 @@ import Testing
   }
 
   @Test func everyDamagedRowIsNamedAndTheRestIsRead() throws {
-    let path = folder.file("a.h5")
+    let path = folder("a.h5")
     try ShardFixtures.write(path, methods: [1, 0, 1, 2, 1, 0])
     var bytes = try Data(contentsOf: URL(filePath: path))
     for row in [1, 4] {
       let place = try #require(
-        bytes.firstRange(of: ShardFixtures.image(row, height: 8, width: 10)[..<32]))
+        bytes.firstRange(of: KnownImage.pixels(row, height: 8, width: 10)[..<32]))
       bytes[place.lowerBound + 7] ^= 1
     }
     try bytes.write(to: URL(filePath: path))
@@ -54,7 +55,7 @@ import Testing
   }
 
   @Test func imagesThatWereNeverWrittenAndMasksOfRealOnesAreFound() throws {
-    let path = folder.file("holes.h5")
+    let path = folder("holes.h5")
     do {
       let file = try HDF5File.create(path)
       try file.setAttribute("format", .string("rfm-shard"))
@@ -63,7 +64,7 @@ import Testing
         "images", of: UInt8.self, shape: [3, 8, 10, 3],
         layout: HDF5Layout(chunk: [1, 8, 10, 3]))
       for row in [0, 2] {
-        try ShardFixtures.image(row, height: 8, width: 10).withUnsafeBufferPointer {
+        try KnownImage.pixels(row, height: 8, width: 10).withUnsafeBufferPointer {
           try images.writeRows(row..<row + 1, from: $0)
         }
       }

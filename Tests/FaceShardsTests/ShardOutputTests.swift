@@ -1,19 +1,20 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import FaceShards
 
 @Suite struct ShardOutputTests {
-  private let folder: ShardFolder
+  private let folder: TemporaryFolder
 
-  init() throws { folder = try ShardFolder() }
+  init() throws { folder = TemporaryFolder() }
 
   /// A shard whose images all come from `source`.
   private func write(_ path: String, _ source: String) throws {
     let writer = try ShardWriter(path: path, height: 8, width: 8, methodNames: ["real", "swap"])
     for row in 0..<2 {
       try writer.append(
-        image: ShardFixtures.image(row, height: 8, width: 8), method: row, source: source)
+        image: KnownImage.pixels(row, height: 8, width: 8), method: row, source: source)
     }
     try writer.finish()
   }
@@ -24,7 +25,7 @@ import Testing
     output: ShardOutput, shards: [(staged: String, name: String)], splits: [String]
   ) {
     for name in ["train-00000.h5", "train-00001.h5", "train-00002.h5", "test-00000.h5"] {
-      try write(folder.file(name), "old")
+      try write(folder(name), "old")
     }
     let output = try ShardOutput(opening: folder.path)
     try output.stage()
@@ -39,7 +40,7 @@ import Testing
   /// The sources that a reader of all shards sees; nil where it is refused.
   private func seen() throws -> Set<String>? {
     do {
-      return Set(try ShardSet(patterns: [folder.file("*.h5")]).readSources())
+      return Set(try ShardSet(patterns: [folder("*.h5")]).readSources())
     } catch let error as ShardError {
       #expect(error.description.contains("being replaced"), "\(error)")
       #expect(error.description.hasPrefix(folder.path), "\(error)")
@@ -52,7 +53,7 @@ import Testing
   @Test func allTakeTheirNamesAndTheOldOnesGo() throws {
     let (output, shards, splits) = try open()
     try output.publish(shards, of: splits)
-    #expect(folder.names == [".packing.lock"] + Self.after)
+    #expect(try folder.contents() == [".packing.lock"] + Self.after)
     #expect(try seen() == ["new"])
   }
 
@@ -72,19 +73,20 @@ import Testing
       output.abandon()
     }
     do { _ = try ShardOutput(opening: folder.path) }
-    #expect(folder.names == Self.after)
+    #expect(try folder.contents() == Self.after)
     #expect(try seen() == ["new"])
   }
 
   @Test func aKillBeforeTheDecisionLeavesTheOldShards() throws {
     do { _ = try open() }
     #expect(try seen() == ["old"])
-    #expect(folder.names.contains(".packing"))
+    #expect(try folder.contents().contains(".packing"))
     do {
       let next = try ShardOutput(opening: folder.path)
       next.abandon()
     }
-    #expect(try seen() == ["old"] && folder.names.filter { $0.hasPrefix(".") } == [])
+    #expect(try seen() == ["old"])
+    #expect(try folder.contents().filter { $0.hasPrefix(".") } == [])
   }
 
   @Test func anExchangeThatCannotBeCompletedChangesNothing() throws {
@@ -93,10 +95,10 @@ import Testing
       try output.decide(shards, of: splits)
       try FileManager.default.removeItem(atPath: output.staging + "/2.h5")
     }
-    let before = folder.names
+    let before = try folder.contents()
     let error = #expect(throws: ShardError.self) { try ShardOutput(opening: folder.path) }
     #expect(error?.description.contains("2.h5, which was to become test-00001.h5, is gone") == true)
-    #expect(folder.names == before)
+    #expect(try folder.contents() == before)
     #expect(try seen() == nil)
   }
 
@@ -107,27 +109,27 @@ import Testing
   ])
   func aDamagedNoteOfAnExchangeIsRefused(text: String) throws {
     do { _ = try open() }
-    try Data(text.utf8).write(to: URL(fileURLWithPath: folder.file(".packing/commit")))
-    let before = folder.names
+    try Data(text.utf8).write(to: URL(fileURLWithPath: folder(".packing/commit")))
+    let before = try folder.contents()
     let error = #expect(throws: ShardError.self) { try ShardOutput(opening: folder.path) }
     #expect(error?.description.contains("it is not what rfm writes") == true)
-    #expect(folder.names == before)
+    #expect(try folder.contents() == before)
   }
 
   @Test func aShardThatIsALinkIsRefusedWithTheFolderItLiesIn() throws {
     let (output, shards, splits) = try open()
     try output.decide(shards, of: splits)
-    let other = try ShardFolder()
+    let other = TemporaryFolder()
     try FileManager.default.createSymbolicLink(
-      atPath: other.file("a.h5"), withDestinationPath: folder.file("train-00001.h5"))
-    let error = #expect(throws: ShardError.self) { try ShardSet(patterns: [other.file("a.h5")]) }
+      atPath: other("a.h5"), withDestinationPath: folder("train-00001.h5"))
+    let error = #expect(throws: ShardError.self) { try ShardSet(patterns: [other("a.h5")]) }
     #expect(error?.description.contains("being replaced") == true)
   }
 
   /// The whole exchange falls between two shards being opened.
   @Test func shardsReplacedWhileTheyAreOpenedAreNoticed() throws {
     let (output, shards, splits) = try open()
-    let paths = try FilePattern.expand([folder.file("*.h5")])
+    let paths = try FilePattern.expand([folder("*.h5")])
     let before = ShardOutput.identities(paths)
     #expect(ShardOutput.identities(paths) == before)
     try output.publish(shards, of: splits)
@@ -139,7 +141,7 @@ import Testing
       "train-0.h5", "train-00001.h5", "train-x.h5", "train-.h5", "train-1.txt", "dev-00000.h5",
       "-0.h5", "other.h5",
     ] {
-      try Data().write(to: URL(fileURLWithPath: folder.file(name)))
+      try Data().write(to: URL(fileURLWithPath: folder(name)))
     }
     let output = try ShardOutput(opening: folder.path)
     #expect(try output.shards(of: ["train", "test"]) == ["train-0.h5", "train-00001.h5"])

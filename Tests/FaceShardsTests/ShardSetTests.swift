@@ -1,12 +1,13 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import FaceShards
 
 @Suite struct ShardSetTests {
-  let folder: ShardFolder
+  let folder: TemporaryFolder
 
-  init() throws { folder = try ShardFolder() }
+  init() throws { folder = TemporaryFolder() }
 
   private func image(_ set: ShardSet, _ sample: Int) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: set.imageSize)
@@ -16,13 +17,13 @@ import Testing
 
   @Test func shardsAreOneListInTheOrderOfPathsThenRows() throws {
     try ShardFixtures.write(
-      folder.file("b-10.h5"), methods: [1, 0], names: ["real", "grid"], first: 5)
+      folder("b-10.h5"), methods: [1, 0], names: ["real", "grid"], first: 5)
     try ShardFixtures.write(
-      folder.file("a.h5"), methods: [0, 2, 1], names: ["real", "swap", "blend"])
-    try ShardFixtures.write(folder.file("b-09.h5"), methods: [], names: ["real"])
+      folder("a.h5"), methods: [0, 2, 1], names: ["real", "swap", "blend"])
+    try ShardFixtures.write(folder("b-09.h5"), methods: [], names: ["real"])
     try ShardFixtures.write(
-      folder.file("b-1.h5"), methods: [2, 1], names: ["real", "grid", "swap"], first: 3)
-    let set = try ShardSet(patterns: [folder.file("*.h5")], openLimit: 2)
+      folder("b-1.h5"), methods: [2, 1], names: ["real", "grid", "swap"], first: 3)
+    let set = try ShardSet(patterns: [folder("*.h5")], openLimit: 2)
     #expect(
       set.shards.map { String($0.path.split(separator: "/").last!) }
         == ["a.h5", "b-09.h5", "b-1.h5", "b-10.h5"])
@@ -32,7 +33,7 @@ import Testing
     #expect(set.labels == [0, 1, 1, 1, 1, 1, 0])
     for _ in 0..<2 {
       for sample in [6, 0, 3, 2, 5, 1, 4] {
-        #expect(try image(set, sample) == ShardFixtures.image(sample, height: 8, width: 10))
+        #expect(try image(set, sample) == KnownImage.pixels(sample, height: 8, width: 10))
         #expect(set.shards.count { $0.isOpen } <= 2)
         #expect(set.identifier(of: sample) == sample)
       }
@@ -45,10 +46,10 @@ import Testing
 
   @Test func patternsExpandSortedOnceEachAndAnEmptyOneIsNamed() throws {
     for name in ["x-2.h5", "x-10.h5", "y.h5", "z.txt", "[odd].h5"] {
-      try Data().write(to: URL(filePath: folder.file(name)))
+      try Data().write(to: URL(filePath: folder(name)))
     }
     func expand(_ patterns: String...) throws -> [String] {
-      try FilePattern.expand(patterns.map(folder.file))
+      try FilePattern.expand(patterns.map { folder($0) })
         .map { String($0.dropFirst(folder.path.count + 1)) }
     }
     #expect(try expand("x-*.h5", "x-2.h5", "y.h5") == ["x-10.h5", "x-2.h5", "y.h5"])
@@ -65,34 +66,34 @@ import Testing
   }
 
   @Test func setsThatDoNotFitTogetherAreRefused() throws {
-    try ShardFixtures.write(folder.file("a.h5"), methods: [0])
-    try ShardFixtures.write(folder.file("b.h5"), methods: [0], height: 9)
-    let size = ShardFixtures.message { _ = try ShardSet(patterns: [folder.file("*.h5")]) }
+    try ShardFixtures.write(folder("a.h5"), methods: [0])
+    try ShardFixtures.write(folder("b.h5"), methods: [0], height: 9)
+    let size = ShardFixtures.message { _ = try ShardSet(patterns: [folder("*.h5")]) }
     #expect(
-      size == "\(folder.file("b.h5")): images are 9x10 pixels, but 8x10 in \(folder.file("a.h5"))")
-    try ShardFixtures.write(folder.file("b.h5"), methods: [])
-    let empty = ShardFixtures.message { _ = try ShardSet(patterns: [folder.file("b.h5")]) }
-    #expect(empty == "\(folder.file("b.h5")): it holds no image")
+      size == "\(folder("b.h5")): images are 9x10 pixels, but 8x10 in \(folder("a.h5"))")
+    try ShardFixtures.write(folder("b.h5"), methods: [])
+    let empty = ShardFixtures.message { _ = try ShardSet(patterns: [folder("b.h5")]) }
+    #expect(empty == "\(folder("b.h5")): it holds no image")
   }
 
   @Test func shardsAreAssignedOnceEachWhetherDisksAreSharedCopiesOrParts() throws {
     // Two "nodes": node 0 holds a, b, c; node 1 a copy of b, and another shard named c.
     for node in 0..<2 {
       try FileManager.default.createDirectory(
-        atPath: folder.file("node\(node)"), withIntermediateDirectories: true)
+        atPath: folder("node\(node)"), withIntermediateDirectories: true)
     }
     try ShardFixtures.write(
-      folder.file("node0/a.h5"), methods: [0, 1, 0], names: ["real", "blend"])
+      folder("node0/a.h5"), methods: [0, 1, 0], names: ["real", "blend"])
     for node in 0..<2 {
       try ShardFixtures.write(
-        folder.file("node\(node)/b.h5"), methods: [1, 0], names: ["real", "grid"], first: 10)
+        folder("node\(node)/b.h5"), methods: [1, 0], names: ["real", "grid"], first: 10)
     }
     try ShardFixtures.write(
-      folder.file("node0/c.h5"), methods: [0, 0, 1, 1], names: ["real", "swap"], first: 20)
+      folder("node0/c.h5"), methods: [0, 0, 1, 1], names: ["real", "swap"], first: 20)
     try ShardFixtures.write(
-      folder.file("node1/c.h5"), methods: [1, 1, 0, 0, 0], names: ["real", "age"], first: 30)
+      folder("node1/c.h5"), methods: [1, 1, 0, 0, 0], names: ["real", "age"], first: 30)
     // Ranks 0 and 1 on node 0, rank 2 on node 1.
-    let sets = try [0, 0, 1].map { try ShardSet(patterns: [folder.file("node\($0)/*.h5")]) }
+    let sets = try [0, 0, 1].map { try ShardSet(patterns: [folder("node\($0)/*.h5")]) }
     let seen = try sets.map {
       try ShardIdentity.decode(ShardIdentity.encode($0.identities()))
     }
@@ -105,47 +106,47 @@ import Testing
     // Images and labels are those of the files.
     let firsts = [20, 0, 30]
     for (part, first) in zip(parts, firsts) {
-      #expect(try image(part, 0) == ShardFixtures.image(first, height: 8, width: 10))
+      #expect(try image(part, 0) == KnownImage.pixels(first, height: 8, width: 10))
     }
     #expect(parts[2].methods.map { parts[2].methodNames[Int($0)] }.prefix(2) == ["age", "age"])
   }
 
   @Test func aFingerprintTellsSetsApartAndHeedsNoNamesOfFiles() throws {
     func fingerprint(_ pattern: String) throws -> ShardFingerprint {
-      try ShardSet(patterns: [folder.file(pattern)]).fingerprint()
+      try ShardSet(patterns: [folder(pattern)]).fingerprint()
     }
     let names = ["real", "blend"]
-    try ShardFixtures.write(folder.file("a-1.h5"), methods: [0, 1, 0, 1], names: names)
-    try ShardFixtures.write(folder.file("a-2.h5"), methods: [], names: names)
-    try ShardFixtures.write(folder.file("a-3.h5"), methods: [1, 0], names: names, first: 4)
+    try ShardFixtures.write(folder("a-1.h5"), methods: [0, 1, 0, 1], names: names)
+    try ShardFixtures.write(folder("a-2.h5"), methods: [], names: names)
+    try ShardFixtures.write(folder("a-3.h5"), methods: [1, 0], names: names, first: 4)
     let first = try fingerprint("a-*.h5")
     #expect(first.images == 6 && first.shards == 3)
     #expect(first.description.hasPrefix("6 images in 3 shards ("))
     for (from, to) in [("a-1", "b-1"), ("a-2", "b-2"), ("a-3", "b-3")] {
       try FileManager.default.copyItem(
-        atPath: folder.file("\(from).h5"), toPath: folder.file("\(to).h5"))
+        atPath: folder("\(from).h5"), toPath: folder("\(to).h5"))
     }
     #expect(try fingerprint("b-*.h5") == first)
 
     // Other images, other labels, other methods, another division into shards.
-    try ShardFixtures.write(folder.file("c-1.h5"), methods: [0, 1, 0, 1], names: names, first: 1)
-    try ShardFixtures.write(folder.file("c-2.h5"), methods: [0, 1, 1, 0], names: names)
-    try ShardFixtures.write(folder.file("c-3.h5"), methods: [0, 1, 0, 1], names: ["real", "grid"])
+    try ShardFixtures.write(folder("c-1.h5"), methods: [0, 1, 0, 1], names: names, first: 1)
+    try ShardFixtures.write(folder("c-2.h5"), methods: [0, 1, 1, 0], names: names)
+    try ShardFixtures.write(folder("c-3.h5"), methods: [0, 1, 0, 1], names: ["real", "grid"])
     let alone = try ["a-1.h5", "c-1.h5", "c-2.h5", "c-3.h5"].map { try fingerprint($0).digest }
     #expect(Set(alone).count == 4)
   }
 
   @Test func aCropThatDoesNotFitIsRefused() throws {
-    try ShardFixtures.write(folder.file("a.h5"), methods: [0, 1])
-    let set = try ShardSet(patterns: [folder.file("a.h5")])
+    try ShardFixtures.write(folder("a.h5"), methods: [0, 1])
+    let set = try ShardSet(patterns: [folder("a.h5")])
     try set.checkFits(crop: 8)
     let message = ShardFixtures.message { try set.checkFits(crop: 9) }
     #expect(message?.contains("a crop of 9 pixels does not fit into images of 8x10") == true)
   }
 
   @Test func aRankWithoutAShardIsNamed() throws {
-    try ShardFixtures.write(folder.file("a.h5"), methods: [0, 1])
-    let set = try ShardSet(patterns: [folder.file("a.h5")])
+    try ShardFixtures.write(folder("a.h5"), methods: [0, 1])
+    let set = try ShardSet(patterns: [folder("a.h5")])
     let seen = try [set.identities(), set.identities()]
     let message = ShardFixtures.message { _ = try set.assigned(rank: 0, seen: seen) }
     #expect(message?.contains("there are 1 shards for 2 ranks") == true)

@@ -1,13 +1,14 @@
 import Foundation
-import HierarchicalData
+import TestSupport
 import Testing
 
 @testable import FaceShards
+@testable import HierarchicalData
 
 @Suite struct ShardTests {
-  let folder: ShardFolder
+  let folder: TemporaryFolder
 
-  init() throws { folder = try ShardFolder() }
+  init() throws { folder = TemporaryFolder() }
 
   private func image(_ shard: Shard, _ row: Int) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: shard.imageSize)
@@ -16,17 +17,17 @@ import Testing
   }
 
   @Test(arguments: [nil, 4]) func whatIsWrittenIsRead(gzip: Int?) throws {
-    let path = folder.file("train-00000.h5")
+    let path = folder("train-00000.h5")
     let methods = [1, 0, 2, 0, 0, 1, 2]
     try ShardFixtures.write(path, methods: methods, gzip: gzip, masks: true, paths: true)
-    #expect(folder.names == ["train-00000.h5"])
+    #expect(try folder.contents() == ["train-00000.h5"])
     let shard = try Shard(reading: path)
     #expect(shard.count == 7 && shard.height == 8 && shard.width == 10)
     #expect(shard.methodNames == ["real", "blend", "grid"])
     #expect(shard.methods == methods.map { UInt8($0) })
     #expect(shard.labels == methods.map { $0 > 0 ? 1 : 0 })
     for row in 0..<7 {
-      #expect(try image(shard, row) == ShardFixtures.image(row, height: 8, width: 10))
+      #expect(try image(shard, row) == KnownImage.pixels(row, height: 8, width: 10))
       var mask = [UInt8](repeating: 1, count: 80)
       try mask.withUnsafeMutableBufferPointer { try shard.readMask(row, into: $0) }
       #expect(mask == ShardFixtures.mask(row, height: 8, width: 10))
@@ -37,7 +38,7 @@ import Testing
     #expect(storage.chunk == [1, 8, 10, 3] && storage.fletcher32 && storage.deflate == gzip)
     shard.close()
     #expect(!shard.isOpen)
-    #expect(try image(shard, 3) == ShardFixtures.image(3, height: 8, width: 10))
+    #expect(try image(shard, 3) == KnownImage.pixels(3, height: 8, width: 10))
     #expect(shard.isOpen)
   }
 
@@ -51,7 +52,7 @@ import Testing
     #expect(try shard.readSources() == (0..<6).map { "video-\($0 / 2)" })
     #expect(try shard.readPaths() == (0..<6).map { "a/Zürich \($0).png" })
     for row in 0..<6 {
-      #expect(try image(shard, row) == ShardFixtures.image(row, height: 8, width: 10))
+      #expect(try image(shard, row) == KnownImage.pixels(row, height: 8, width: 10))
     }
     #expect(shard.hasMasks == (name == "as-written.h5"))
     if shard.hasMasks {
@@ -89,7 +90,7 @@ import Testing
     #expect(number(offset + 8) == free, "the test follows the format")
     for size in [0, 15, free + 8] {
       for byte in 0..<8 { bytes[offset + 8 + byte] = UInt8(truncatingIfNeeded: size >> (8 * byte)) }
-      let path = folder.file("heap.h5")
+      let path = folder("heap.h5")
       try Data(bytes).write(to: URL(filePath: path))
       let message = try #require(refusal(path))
       #expect(message.contains("its free space is \(size) bytes of \(free)"), "\(message)")
@@ -107,20 +108,20 @@ import Testing
   }
 
   @Test func anUnfinishedShardLeavesNothingAndTheOldOneStands() throws {
-    let path = folder.file("x.h5")
+    let path = folder("x.h5")
     try ShardFixtures.write(path, methods: [0, 1])
     do {
       let writer = try ShardWriter(
         path: path, height: 8, width: 10, methodNames: ["real"], hasSources: false)
-      try writer.append(image: ShardFixtures.image(0, height: 8, width: 10), method: 0)
-      #expect(folder.names == [".x.h5.partial", "x.h5"])
+      try writer.append(image: KnownImage.pixels(0, height: 8, width: 10), method: 0)
+      #expect(try folder.contents() == [".x.h5.partial", "x.h5"])
     }
-    #expect(folder.names == ["x.h5"])
+    #expect(try folder.contents() == ["x.h5"])
     #expect(try Shard(reading: path).count == 2)
   }
 
   @Test func aShardWithoutImagesIsReadAsSuch() throws {
-    let path = folder.file("empty.h5")
+    let path = folder("empty.h5")
     try ShardFixtures.write(path, methods: [])
     let shard = try Shard(reading: path)
     #expect(shard.count == 0)
@@ -129,7 +130,7 @@ import Testing
 
   @Test func aFolderThatDoesNotExistIsNamed() throws {
     let message = ShardFixtures.message {
-      try ShardFixtures.write(folder.file("no/x.h5"), methods: [0])
+      try ShardFixtures.write(folder("no/x.h5"), methods: [0])
     }
     #expect(message?.contains("no/.x.h5.partial: cannot create: No such file") == true)
   }
@@ -141,7 +142,7 @@ import Testing
     methods: [Int64]? = [0, 1], names: [String]? = ["real", "blend"], sources: [String]? = nil,
     masks: [Int]? = nil
   ) throws -> String {
-    let path = folder.file("handmade.h5")
+    let path = folder("handmade.h5")
     let file = try HDF5File.create(path)
     if let format { try file.setAttribute("format", format) }
     if let version { try file.setAttribute("version", version) }
@@ -170,7 +171,7 @@ import Testing
 
   @Test func everyViolationOfTheFormatIsNamed() throws {
     #expect(try refusal(handmade()) == nil)
-    let path = folder.file("handmade.h5")
+    let path = folder("handmade.h5")
     func expect(_ reason: String, _ file: String, line: Int = #line) {
       let message = refusal(file)
       #expect(message == "\(path)\(reason)", "line \(line)")
@@ -223,7 +224,7 @@ import Testing
   }
 
   @Test func imagesThatWereNeverStoredAreRefusedBeforeAnythingIsAllocatedForThem() throws {
-    let path = folder.file("declared.h5")
+    let path = folder("declared.h5")
     do {
       let file = try HDF5File.create(path)
       try file.setAttribute("format", .string("rfm-shard"))
@@ -239,16 +240,16 @@ import Testing
   }
 
   @Test func aDamagedImageIsNamedByFileAndRowAndTheOthersRead() throws {
-    let path = folder.file("damaged.h5")
+    let path = folder("damaged.h5")
     try ShardFixtures.write(path, methods: [0, 1, 0])
     var bytes = try Data(contentsOf: URL(filePath: path))
     let place = try #require(
-      bytes.firstRange(of: ShardFixtures.image(1, height: 8, width: 10)[..<32]))
+      bytes.firstRange(of: KnownImage.pixels(1, height: 8, width: 10)[..<32]))
     bytes[place.lowerBound + 5] ^= 0x10
     try bytes.write(to: URL(filePath: path))
     let shard = try Shard(reading: path)
-    #expect(try image(shard, 0) == ShardFixtures.image(0, height: 8, width: 10))
-    #expect(try image(shard, 2) == ShardFixtures.image(2, height: 8, width: 10))
+    #expect(try image(shard, 0) == KnownImage.pixels(0, height: 8, width: 10))
+    #expect(try image(shard, 2) == KnownImage.pixels(2, height: 8, width: 10))
     do {
       _ = try image(shard, 1)
       Issue.record("a damaged image was read")
@@ -259,10 +260,10 @@ import Testing
   }
 
   @Test func aShardCutShortAnywhereIsAnError() throws {
-    let path = folder.file("whole.h5")
+    let path = folder("whole.h5")
     try ShardFixtures.write(path, methods: [0, 1, 0, 2])
     let bytes = try Data(contentsOf: URL(filePath: path))
-    let cut = folder.file("cut.h5")
+    let cut = folder("cut.h5")
     for part in stride(from: 0, to: bytes.count, by: 251) {
       try bytes.prefix(part).write(to: URL(filePath: cut))
       #expect(refusal(cut)?.hasPrefix("\(cut): cannot open: ") == true)

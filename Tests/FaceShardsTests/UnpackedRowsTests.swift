@@ -1,5 +1,5 @@
 import Foundation
-import HierarchicalData
+import TestSupport
 import Testing
 
 @testable import FaceShards
@@ -90,7 +90,7 @@ import Testing
       var bytes = [UInt8](repeating: 0, count: shard.imageSize)
       for row in [5, 0, 3, 3, 1, 4, 2] {
         try bytes.withUnsafeMutableBufferPointer { try shard.readImage(row, into: $0) }
-        #expect(bytes == ShardFixtures.image(row, height: 8, width: 10))
+        #expect(bytes == KnownImage.pixels(row, height: 8, width: 10))
         shard.close()
       }
     }
@@ -125,8 +125,8 @@ import Testing
   /// The command that is told does what is told of it, where the tool is installed.
   @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/h5repack")))
   func theCommandRewritesThem() throws {
-    let folder = try ShardFolder()
-    let path = folder.file("it's packed.h5")
+    let folder = TemporaryFolder()
+    let path = folder("it's packed.h5")
     try FileManager.default.copyItem(atPath: ShardFixtures.golden("one-chunk.h5"), toPath: path)
     let shell = Process()
     shell.executableURL = URL(filePath: "/bin/sh")
@@ -134,7 +134,7 @@ import Testing
     try shell.run()
     shell.waitUntilExit()
     #expect(shell.terminationStatus == 0)
-    #expect(folder.names == ["it's packed.h5"])
+    #expect(try folder.contents() == ["it's packed.h5"])
     let shard = try Shard(reading: path)
     #expect(shard.imagesUnpackedTogether == 1 && shard.masksUnpackedTogether == 1)
     #expect(try shard.imageStorage().deflate != nil && shard.labels == [0, 1, 0, 1, 1, 0])

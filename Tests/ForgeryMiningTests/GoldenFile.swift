@@ -1,8 +1,6 @@
 import Foundation
 import Testing
 
-@testable import ForgeryMining
-
 /// Values written by Tests/Oracle/mining.py.
 func golden<T: Decodable>(_ name: String, as type: T.Type) throws -> T {
   let url = try #require(

@@ -1,5 +1,6 @@
-import Foundations
 import Testing
+
+@testable import Foundations
 
 /// Vectors of NIST's "Secure Hash Standard" examples and of FIPS 180-2, appendix B.
 @Suite struct DigestTests {

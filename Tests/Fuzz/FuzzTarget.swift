@@ -1,9 +1,11 @@
+import Checkpoints
+import Configuration
+import Evaluation
+import FaceShards
 import Foundation
 import Foundations
-import Training
-
-@testable import FaceShards
-@testable import Networks
+import Images
+import Networks
 
 /// What can be fuzzed. Every parser must end each input with a value or an error, in bounded memory
 /// and time, and what it says of the input must be fit for a terminal.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import HierarchicalData
@@ -6,13 +7,13 @@ import Testing
 @Suite struct HDF5Tests {
   let folder: TemporaryFolder
 
-  init() throws { folder = try TemporaryFolder() }
+  init() throws { folder = TemporaryFolder() }
 
   private static let chunked = HDF5Layout(chunk: [2, 3], deflate: 4, shuffle: true)
 
   @Test(arguments: [HDF5Layout.contiguous, chunked, HDF5Layout(chunk: [1, 4], fletcher32: false)])
   func numbersComeBackWhateverTheLayout(layout: HDF5Layout) throws {
-    let path = folder.file("numbers.h5")
+    let path = folder("numbers.h5")
     func roundTrip<T: HDF5Element & Equatable>(_ values: [T]) throws {
       do {
         let file = try HDF5File.create(path)
@@ -33,7 +34,7 @@ import Testing
 
   /// A program started while a file is written inherits its descriptor and, with it, HDF5's lock.
   @Test func aProgramStartedMeanwhileDoesNotKeepAFileLocked() throws {
-    let path = folder.file("inherited.h5")
+    let path = folder("inherited.h5")
     let file = try HDF5File.create(path)
     try file.write("x", [UInt8](0..<12), shape: [3, 4])
     let words: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
@@ -49,7 +50,7 @@ import Testing
   }
 
   @Test func boxesAndRowsAreTheirParts() throws {
-    let path = folder.file("boxes.h5")
+    let path = folder("boxes.h5")
     let file = try HDF5File.create(path)
     let dataset = try file.createDataset(
       "x", of: Int32.self, shape: [4, 5, 6], layout: HDF5Layout(chunk: [1, 5, 6]))
@@ -70,7 +71,7 @@ import Testing
   }
 
   @Test func partsOutsideAndBuffersTooSmallAreErrors() throws {
-    let file = try HDF5File.create(folder.file("bounds.h5"))
+    let file = try HDF5File.create(folder("bounds.h5"))
     try file.write("x", [UInt8](0..<12), shape: [3, 4])
     let dataset = try file.dataset("x")
     var buffer = [UInt8](repeating: 0, count: 8)
@@ -86,7 +87,7 @@ import Testing
   }
 
   @Test func extendibleDatasetsGrow() throws {
-    let path = folder.file("growing.h5")
+    let path = folder("growing.h5")
     do {
       let file = try HDF5File.create(path)
       let numbers = try file.createDataset(
@@ -119,7 +120,7 @@ import Testing
   ])
   func stringsComeBackWhateverTheirStorage(type: HDF5StringType) throws {
     let texts = ["real", "", "Zürich 面", "with space", "x"]
-    let path = folder.file("strings.h5")
+    let path = folder("strings.h5")
     do {
       let file = try HDF5File.create(path)
       try file.write("s", texts, type: type)
@@ -135,7 +136,7 @@ import Testing
   }
 
   @Test func aStringLongerThanItsPlaceIsAnError() throws {
-    let file = try HDF5File.create(folder.file("long.h5"))
+    let file = try HDF5File.create(folder("long.h5"))
     let error = #expect(throws: HDF5Error.self) {
       try file.write("s", ["1234", "12345"], type: HDF5StringType(fixedLength: 5))
     }
@@ -143,7 +144,7 @@ import Testing
   }
 
   @Test func attributesOfAllKindsComeBackAndAreReplaced() throws {
-    let path = folder.file("attributes.h5")
+    let path = folder("attributes.h5")
     let values: [String: HDF5Value] = [
       "integer": .integer(-5), "integers": .integers([1, 2, 1 << 40]), "number": .number(0.25),
       "numbers": .numbers([0.1, -1e300]), "text": .string("rfm"), "none": .integers([]),
@@ -169,7 +170,7 @@ import Testing
   }
 
   @Test func aDatasetKnowsItsTypeAndStorage() throws {
-    let file = try HDF5File.create(folder.file("storage.h5"))
+    let file = try HDF5File.create(folder("storage.h5"))
     let dataset = try file.createDataset(
       "x", of: Float.self, shape: [4, 6], layout: Self.chunked)
     #expect(dataset.type == .floatingPoint(bits: 32))
@@ -184,24 +185,24 @@ import Testing
 
   @Test func errorsNameFileAndObjectAndReason() throws {
     let missing = #expect(throws: HDF5Error.self) {
-      _ = try HDF5File(reading: folder.file("missing.h5"))
+      _ = try HDF5File(reading: folder("missing.h5"))
     }
     #expect(
       missing?.description
-        == "\(folder.file("missing.h5")): cannot open: No such file or directory")
+        == "\(folder("missing.h5")): cannot open: No such file or directory")
     #expect(missing?.isInputOutput == true)
     let directory = #expect(throws: HDF5Error.self) { _ = try HDF5File(reading: folder.path) }
     #expect(directory?.reason == "it is not a regular file")
-    let text = folder.file("text.h5")
+    let text = folder("text.h5")
     try Data("plain text, longer than a superblock would be".utf8).write(to: URL(filePath: text))
     let notHDF5 = #expect(throws: HDF5Error.self) { _ = try HDF5File(reading: text) }
     #expect(notHDF5?.description == "\(text): cannot open: it is not an HDF5 file")
     let nowhere = #expect(throws: HDF5Error.self) {
-      _ = try HDF5File.create(folder.file("no/such/folder.h5"))
+      _ = try HDF5File.create(folder("no/such/folder.h5"))
     }
     #expect(nowhere?.reason == "No such file or directory" && nowhere?.isInputOutput == true)
 
-    let file = try HDF5File.create(folder.file("objects.h5"))
+    let file = try HDF5File.create(folder("objects.h5"))
     let dataset = #expect(throws: HDF5Error.self) { _ = try file.dataset("x") }
     #expect(
       dataset?.description.hasSuffix("objects.h5, x: cannot open: there is no such dataset") == true
@@ -211,7 +212,7 @@ import Testing
   }
 
   @Test func aDeclaredSizeBeyondTheLimitIsRefusedBeforeItIsAllocated() throws {
-    let path = folder.file("huge.h5")
+    let path = folder("huge.h5")
     do {
       let file = try HDF5File.create(path)
       _ = try file.createDataset(
@@ -230,7 +231,7 @@ import Testing
   }
 
   @Test func aDamagedChunkIsAChecksumFailure() throws {
-    let path = folder.file("damaged.h5")
+    let path = folder("damaged.h5")
     let marker: [UInt8] = [0xde, 0xad, 0xbe, 0xef, 0x15, 0x90, 0x0d, 0x5e]
     do {
       let file = try HDF5File.create(path)
@@ -254,7 +255,7 @@ import Testing
   }
 
   @Test func truncatedFilesAreErrors() throws {
-    let path = folder.file("whole.h5")
+    let path = folder("whole.h5")
     do {
       let file = try HDF5File.create(path)
       try file.write(
@@ -264,14 +265,14 @@ import Testing
     }
     let bytes = try Data(contentsOf: URL(filePath: path))
     for part in stride(from: 0, to: bytes.count, by: 97) {
-      let cut = folder.file("cut.h5")
+      let cut = folder("cut.h5")
       try bytes.prefix(part).write(to: URL(filePath: cut))
       #expect(throws: HDF5Error.self) { _ = try HDF5File(reading: cut) }
     }
   }
 
   @Test func severalThreadsMayReadOneDataset() async throws {
-    let path = folder.file("threads.h5")
+    let path = folder("threads.h5")
     do {
       let file = try HDF5File.create(path)
       try file.write(

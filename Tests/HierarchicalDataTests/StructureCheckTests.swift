@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import HierarchicalData
@@ -9,8 +10,8 @@ import Testing
   private let whole: [UInt8]
 
   init() throws {
-    folder = try TemporaryFolder()
-    let path = folder.file("whole.h5")
+    folder = TemporaryFolder()
+    let path = folder("whole.h5")
     do {
       let file = try HDF5File.create(path)
       try file.setAttribute("format", .string("some text"))
@@ -30,7 +31,7 @@ import Testing
   private func refusal(_ place: Int, _ bytes: [UInt8]) throws -> String {
     var changed = whole
     changed.replaceSubrange(place..<place + bytes.count, with: bytes)
-    let path = folder.file("changed.h5")
+    let path = folder("changed.h5")
     try Data(changed).write(to: URL(filePath: path))
     let error = try #require(throws: HDF5Error.self) { _ = try HDF5File(reading: path) }
     #expect(error.description.hasPrefix("\(path): cannot open: ") && !error.isInputOutput)
@@ -50,7 +51,7 @@ import Testing
   }
 
   @Test func theUnchangedFileIsRead() throws {
-    let file = try HDF5File(reading: folder.file("whole.h5"))
+    let file = try HDF5File(reading: folder("whole.h5"))
     #expect(try file.names() == ["chunked", "more names", "names", "whole"])
     #expect(try file.attribute("format") == .string("some text"))
   }
@@ -104,7 +105,7 @@ import Testing
     let reference = try place(of: words(heap), after: name)
     var changed = whole + [0, 0, 0] + moved
     changed.replaceSubrange(reference..<reference + 8, with: words(whole.count + 3))
-    let path = folder.file("odd.h5")
+    let path = folder("odd.h5")
     try Data(changed).write(to: URL(filePath: path))
     let error = try #require(throws: HDF5Error.self) { _ = try HDF5File(reading: path) }
     #expect(error.reason.contains("its free space is 0 bytes"), "\(error)")
@@ -173,7 +174,7 @@ import Testing
   }
 
   @Test func aFileBehindAUserBlockIsReadTheSame() throws {
-    let path = folder.file("behind.h5")
+    let path = folder("behind.h5")
     try Data([UInt8](repeating: 7, count: 1024) + whole).write(to: URL(filePath: path))
     let file = try HDF5File(reading: path)
     #expect(try file.attribute("format") == .string("some text"))
@@ -184,7 +185,7 @@ import Testing
 
   /// The walk itself ends, and in an error of its own, whatever a byte is.
   @Test func noByteMakesTheWalkFail() throws {
-    let path = folder.file("changed.h5")
+    let path = folder("changed.h5")
     try Data(whole).write(to: URL(filePath: path))
     let descriptor = open(path, O_RDWR)
     defer { close(descriptor) }

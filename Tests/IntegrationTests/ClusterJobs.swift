@@ -1,6 +1,7 @@
 import Foundation
 import Testing
-import Training
+
+@testable import rfm
 
 extension Jobs {
   /// `launch/cluster` and training over TCP, on hosts that are network namespaces.

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
-import Training
+
+@testable import Configuration
+@testable import Foundations
 
 extension Jobs {
   @Suite struct CommandLine {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import Configuration
 
 extension Jobs {
   /// Trainings of several methods, one after another, compared.

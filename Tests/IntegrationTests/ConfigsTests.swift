@@ -1,6 +1,7 @@
 import Foundation
 import Testing
-import Training
+
+@testable import Configuration
 
 /// The repository's folder.
 let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

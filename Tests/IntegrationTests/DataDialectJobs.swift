@@ -1,8 +1,10 @@
-import FaceShards
 import Foundation
-import HierarchicalData
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import FaceShards
+@testable import Foundations
+@testable import HierarchicalData
 
 extension Jobs {
   /// Shards that people write otherwise than `rfm` does: the same figures, or a word about it.

@@ -1,9 +1,10 @@
-import FaceShards
 import Foundation
-import Networks
 import Testing
 
-@testable import Training
+@testable import Checkpoints
+@testable import Configuration
+@testable import FaceShards
+@testable import Networks
 
 extension Job {
   /// A job whose ranks have command lines of their own.
@@ -73,7 +74,7 @@ extension Jobs {
     @Test func aKeyOfTheConfigurationThatDiffersIsNamedOrHarmless() throws {
       let configuration = try Configuration.load(path: runs.arguments("x")[2])
       let page = try String(
-        contentsOf: repository.appending(path: "Sources/Training/Training.docc/Settings.md"),
+        contentsOf: repository.appending(path: "Sources/Configuration/Configuration.docc/Settings.md"),
         encoding: .utf8)
       var refused = 0
       for key in Configuration.keys {

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
-import Training
+
+@testable import Configuration
 
 /// What the pages and comments quote is there: commands with their options, settings, tests.
 @Suite struct DocumentationTests {

@@ -1,6 +1,7 @@
 import Foundation
-import Networks
 import Testing
+
+@testable import Networks
 
 /// The memory of another process, by way of /proc.
 private struct ProcessMemory {

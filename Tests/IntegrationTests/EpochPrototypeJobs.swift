@@ -1,8 +1,9 @@
-import FaceShards
-import ForgeryMining
 import Foundation
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import FaceShards
+@testable import ForgeryMining
 
 extension Jobs {
   /// Prototypes that a training gathers on the way.

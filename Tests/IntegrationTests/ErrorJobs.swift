@@ -1,7 +1,7 @@
-import FaceShards
 import Foundation
 import Testing
-import Training
+
+@testable import FaceShards
 
 /// The commands that apply a detector to shards.
 enum Applying: String, CaseIterable, Sendable {

@@ -1,7 +1,8 @@
-import FaceShards
 import Foundation
 import Testing
-import Training
+
+@testable import Foundations
+@testable import Images
 
 extension Jobs {
   /// What a detector says of image files of every kind, size and number.

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import Foundations
 
 /// Deterministic draws from a seed (Steele et al., "Fast splittable pseudorandom number generators",
 /// OOPSLA 2014).

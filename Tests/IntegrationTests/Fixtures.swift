@@ -1,7 +1,9 @@
-import FaceShards
 import Foundation
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import FaceShards
+@testable import Foundations
 
 /// Tests that start real jobs of `rfm`. One job runs at a time: each may have more ranks than the
 /// machine has cores.

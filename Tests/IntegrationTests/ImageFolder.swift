@@ -1,5 +1,7 @@
-import FaceShards
 import Foundation
+
+@testable import FaceShards
+@testable import Images
 
 /// Faces as files of mixed kinds and sizes, laid out for `rfm pack`:
 /// `real/IDENTITY/NNN.ext` and `fake/METHOD/IDENTITY/NNN.ext`.

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import rfm
+
 /// The scripts in `launch`, with a program in rfm's place that does as it is told.
 @Suite(.serialized) final class LaunchTests {
   private func local(_ arguments: String..., directory: String = "/") throws -> Job.Outcome {

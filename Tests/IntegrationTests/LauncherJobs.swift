@@ -1,7 +1,7 @@
-import FaceShards
 import Foundation
 import Testing
-import Training
+
+@testable import FaceShards
 
 extension Jobs {
   /// Processes that were started together and that MPI did not join: each would do all of the work,

@@ -2,6 +2,8 @@ import Foundation
 import Testing
 import Yams
 
+@testable import MessagePassing
+
 /// `launch/mpijob.yaml` against the schema of MPIJob v2beta1, and against the image that it runs.
 @Suite struct MPIJobTests {
   /// Fields by the object they belong to, from the schema of the custom resource (kubeflow/mpi-operator,

@@ -1,8 +1,9 @@
-import FaceShards
 import Foundation
-import Networks
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import FaceShards
+@testable import Networks
 
 extension Jobs {
   /// Numbers that overflow, in real arithmetic: weights and images are chosen so that a convolution,

@@ -1,8 +1,9 @@
-import FaceShards
 import Foundation
 import Glibc
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import FaceShards
 
 /// A small file system in memory, for as long as its owner lives.
 private final class SmallDisk {

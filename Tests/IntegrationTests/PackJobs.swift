@@ -1,6 +1,7 @@
-import FaceShards
 import Foundation
 import Testing
+
+@testable import FaceShards
 
 /// `rfm pack` as users run it.
 @Suite(.serialized) struct PackJobs {

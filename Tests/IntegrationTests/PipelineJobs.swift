@@ -1,8 +1,12 @@
-import FaceShards
 import Foundation
-import HierarchicalData
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import Configuration
+@testable import FaceShards
+@testable import Foundations
+@testable import HierarchicalData
+@testable import Images
 
 extension Jobs {
   /// From a folder of image files to the name of the method behind a fake, every command in turn.

@@ -1,6 +1,7 @@
-import FaceShards
 import Foundation
 import Testing
+
+@testable import FaceShards
 
 extension Jobs {
   /// What does and does not depend on the number of ranks.

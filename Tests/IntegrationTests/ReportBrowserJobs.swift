@@ -1,8 +1,8 @@
-import FaceShards
 import Foundation
-import Foundations
 import Testing
-import Training
+
+@testable import Foundations
+@testable import Images
 
 /// Chromium without a window, if the machine has one.
 enum Browser {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import Foundations
 
 extension Jobs {
   /// Reports of real runs.

@@ -1,7 +1,10 @@
-import FaceShards
 import Foundation
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import FaceShards
+@testable import Foundations
+@testable import rfm
 
 extension Jobs {
   /// A training that was ended at any moment goes on as if nothing had happened.

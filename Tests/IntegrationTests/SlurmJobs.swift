@@ -1,7 +1,8 @@
-import FaceShards
 import Foundation
 import Testing
-import Training
+
+@testable import FaceShards
+@testable import rfm
 
 extension Jobs {
   /// `launch/slurm.sbatch` under a real Slurm, which the test starts for itself.

@@ -1,7 +1,9 @@
-import FaceShards
 import Foundation
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import FaceShards
+@testable import Foundations
 
 /// 20,000 validation images, beside which a training of a tiny detector is asked to stop.
 enum ManyImages {

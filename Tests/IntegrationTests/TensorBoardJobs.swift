@@ -1,7 +1,9 @@
-import FaceShards
 import Foundation
 import Testing
-import Training
+
+@testable import Checkpoints
+@testable import Foundations
+@testable import SyntheticFaces
 
 /// A Python that has the tensorboard package.
 enum TensorBoard {

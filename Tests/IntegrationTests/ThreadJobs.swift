@@ -1,6 +1,5 @@
 import Foundation
 import Testing
-import Training
 
 extension Jobs {
   /// Threads follow what the process may use of the machine.

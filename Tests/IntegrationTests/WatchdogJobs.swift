@@ -1,6 +1,5 @@
 import Foundation
 import Testing
-import Training
 
 extension Jobs {
   /// Ranks that do not come to a collective: nobody waits for ever, and somebody says for whom.

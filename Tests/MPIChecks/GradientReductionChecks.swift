@@ -1,5 +1,5 @@
+import Configuration
 import Glibc
-import MessagePassing
 import Training
 
 extension Checks {

@@ -1,7 +1,8 @@
-import Tensors
 import Testing
 
+@testable import Configuration
 @testable import Networks
+@testable import Tensors
 @testable import Training
 
 /// The network against PyTorch in float64, on weights and images that both derive from Philox; see

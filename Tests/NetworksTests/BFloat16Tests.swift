@@ -1,7 +1,7 @@
-import Tensors
 import Testing
 
 @testable import Networks
+@testable import Tensors
 
 /// bfloat16 against float32, on the weights and images of the goldens.
 @Suite(

@@ -1,5 +1,4 @@
 import CKernels
-import Tensors
 import Testing
 
 /// Depthwise convolution against its definition, exactly: see `Draws.dyadic`.

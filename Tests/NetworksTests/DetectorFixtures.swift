@@ -1,7 +1,7 @@
 import Foundation
-import Tensors
 
 @testable import Networks
+@testable import Tensors
 
 /// Detectors with the oracle's weights.
 enum Fixture {

@@ -1,8 +1,8 @@
 import Foundation
-import Tensors
 import Testing
 
 @testable import Networks
+@testable import Tensors
 
 @Suite(.serialized) struct DetectorWeightsTests {
   private static func changed(

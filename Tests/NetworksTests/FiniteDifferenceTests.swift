@@ -1,8 +1,8 @@
 import Foundation
-import Tensors
 import Testing
 
 @testable import Networks
+@testable import Tensors
 
 /// Every backward pass against central differences of its forward pass, without any reference.
 ///

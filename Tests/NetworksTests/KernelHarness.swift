@@ -1,6 +1,7 @@
 import CKernels
-import Tensors
 import Testing
+
+@testable import Tensors
 
 /// One set of kernels: an instruction set and an element type.
 struct KernelPath: Sendable, CustomTestStringConvertible {

@@ -1,7 +1,8 @@
 import CKernels
-import Networks
-import Tensors
 import Testing
+
+@testable import Networks
+@testable import Tensors
 
 /// The versions of the kernels for different processors give the same results on ordinary numbers,
 /// where fused multiply-adds round differently.

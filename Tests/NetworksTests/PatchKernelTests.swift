@@ -1,5 +1,4 @@
 import CKernels
-import Tensors
 import Testing
 
 /// The stem's patches and their inverse, exactly: see `Draws.dyadic`.

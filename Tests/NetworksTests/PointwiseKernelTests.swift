@@ -1,5 +1,4 @@
 import CKernels
-import Tensors
 import Testing
 
 /// Sums, affine maps and conversions, exactly: see `Draws.dyadic`.

@@ -1,5 +1,4 @@
 import CKernels
-import Tensors
 import Testing
 
 /// 3×3 max pooling with stride 2 and padding 1, forward and backward, exactly; inputs on a

@@ -1,7 +1,7 @@
-import Tensors
 import Testing
 
 @testable import Networks
+@testable import Tensors
 
 /// What holds for every weight and image, and what reproducible runs stand on.
 @Suite(.serialized) struct ProgramLawTests {

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import Foundations
 @testable import Networks
 
 /// Golden files: Tests/Oracle/pytorch_files.py.
@@ -61,7 +62,7 @@ import Testing
 
   @Test(arguments: refused)
   func whatCannotBeReadIsCalledByItsName(_ name: String) throws {
-    let error = try #require(throws: PyTorchFileError.self) { try PyTorchFile.read(golden(name)) }
+    let error = try #require(throws: TensorFileError.self) { try PyTorchFile.read(golden(name)) }
     let words = try #require(Self.expected[name]?.error)
     #expect(error.description.contains(words), "\(error)")
     #expect(error.description.hasPrefix(golden(name)))
@@ -131,7 +132,7 @@ import Testing
     let path = golden("archive-types.pt")
     let whole = try PyTorchFile.read(path).tensors.reduce(0) { $0 + 4 * $1.values.count }
     #expect(throws: Never.self) { try PyTorchFile.read(path, maximumBytes: whole) }
-    let error = try #require(throws: PyTorchFileError.self) {
+    let error = try #require(throws: TensorFileError.self) {
       try PyTorchFile.read(path, maximumBytes: whole - 1)
     }
     #expect(error.description.contains("too much for a detector"))
@@ -147,7 +148,7 @@ import Testing
     let whole = try bytes(name)
     for count in 0..<whole.count {
       let path = try temporary.file(Array(whole.prefix(count)))
-      let error = try #require(throws: PyTorchFileError.self, "\(count) bytes") {
+      let error = try #require(throws: TensorFileError.self, "\(count) bytes") {
         try PyTorchFile.read(path)
       }
       #expect(!error.description.contains("\n"))
@@ -171,7 +172,7 @@ import Testing
         #expect(
           tensors.map { $0.values.map(\.bitPattern) } == right.map { $0.values.map(\.bitPattern) },
           "byte \(place)")
-      } catch is PyTorchFileError {
+      } catch is TensorFileError {
         noticed += 1
       }
     }
@@ -193,7 +194,7 @@ import Testing
           for tensor in try PyTorchFile.read(path).tensors {
             #expect(tensor.shape.reduce(1, *) == tensor.values.count)
           }
-        } catch is PyTorchFileError {
+        } catch is TensorFileError {
         }
       }
     }
@@ -225,7 +226,7 @@ import Testing
   }
 
   private func refusal(_ path: String) throws -> String {
-    try #require(throws: PyTorchFileError.self) { try PyTorchFile.read(path) }.description
+    try #require(throws: TensorFileError.self) { try PyTorchFile.read(path) }.description
   }
 
   @Test func aTensorOfTheOlderFormIsRead() throws {
@@ -367,7 +368,7 @@ import Testing
       "]K\u{1}R", ")R", "K\u{1}Q", "P12\n", "Ix\n", "g7\n", "cos\n", "\u{7f}",
     ] {
       let path = try legacy(Pickle().raw(bytes))
-      #expect(throws: PyTorchFileError.self, "\(bytes.debugDescription)") {
+      #expect(throws: TensorFileError.self, "\(bytes.debugDescription)") {
         try PyTorchFile.read(path)
       }
     }

@@ -1,6 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 
+@testable import Foundations
 @testable import Networks
 
 /// Golden files: Tests/Oracle/safetensors_files.py.
@@ -45,8 +47,8 @@ import Testing
     let small = try #require(entries["small"])
     #expect(small.shape == [2, 2])
     #expect(try file.readIntegers(small) == [-1, 2, 3, -128])
-    #expect(throws: SafetensorsError.self) { try file.read(counter) }
-    #expect(throws: SafetensorsError.self) { try file.readIntegers(#require(entries["f32"])) }
+    #expect(throws: TensorFileError.self) { try file.read(counter) }
+    #expect(throws: TensorFileError.self) { try file.readIntegers(#require(entries["f32"])) }
   }
 
   @Test func whatIsWrittenIsByteForByteWhatPythonWrites() throws {
@@ -80,7 +82,7 @@ import Testing
   @Test func aNameUsedTwiceIsNotWritten() throws {
     let path = folder.appendingPathComponent("twice.safetensors").path
     let tensor = NamedTensor(name: "w", shape: [], values: [1])
-    #expect(throws: SafetensorsError.self) { try Safetensors.write([tensor, tensor], to: path) }
+    #expect(throws: TensorFileError.self) { try Safetensors.write([tensor, tensor], to: path) }
     #expect(!FileManager.default.fileExists(atPath: path))
   }
 
@@ -139,7 +141,7 @@ import Testing
   func aDamagedFileIsRefusedWithItsNameAndTheTensors(_ index: Int) throws {
     let (header, data, message) = Self.damaged[index]
     let path = try file(header, data: data)
-    let error = try #require(throws: SafetensorsError.self) { try Safetensors.read(path) }
+    let error = try #require(throws: TensorFileError.self) { try Safetensors.read(path) }
     #expect(error.description.contains(message), "\(error)")
     #expect(error.description.contains(path))
     #expect(!error.description.contains("\n") && !error.description.contains("\u{1b}"))
@@ -148,12 +150,12 @@ import Testing
   @Test func aHeaderLengthThatLiesIsRefused() throws {
     for length in [0, 1, 3, 100, 1 << 40, UInt64.max] {
       let path = try file("{}", data: 0, length: length)
-      #expect(throws: SafetensorsError.self) { try Safetensors.read(path) }
+      #expect(throws: TensorFileError.self) { try Safetensors.read(path) }
     }
     for count in 0..<8 {
       let path = folder.appendingPathComponent("short").path
       try Data(count: count).write(to: URL(fileURLWithPath: path))
-      #expect(throws: SafetensorsError.self) { try Safetensors.read(path) }
+      #expect(throws: TensorFileError.self) { try Safetensors.read(path) }
     }
   }
 
@@ -163,7 +165,7 @@ import Testing
     let path = folder.appendingPathComponent("cut.safetensors")
     for count in 0..<whole.count {
       try whole.prefix(count).write(to: path)
-      #expect(throws: SafetensorsError.self) { try Safetensors.read(path.path) }
+      #expect(throws: TensorFileError.self) { try Safetensors.read(path.path) }
     }
   }
 
@@ -174,7 +176,7 @@ import Testing
       + "\"v\":{\"dtype\":\"F32\",\"shape\":[4294967296],\"data_offsets\":[1,17179869185]}}"
     let path = try file(header, data: 0)
     #expect(truncate(path, 8 + header.utf8.count + 17_179_869_185) == 0)
-    let error = try #require(throws: SafetensorsError.self) { try Safetensors.read(path) }
+    let error = try #require(throws: TensorFileError.self) { try Safetensors.read(path) }
     #expect(error.description.contains("too much"))
   }
 
@@ -224,20 +226,4 @@ import Testing
     #expect(DurableFile.folder(of: "c") == ".")
     #expect(DurableFile.folder(of: "/c") == "/")
   }
-}
-
-/// A folder of its own for one test, removed after it.
-final class TemporaryFolder {
-  let url = FileManager.default.temporaryDirectory.appendingPathComponent(
-    "rfm-\(UUID().uuidString)")
-
-  init() {
-    do {
-      try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    } catch {
-      fatalError("no folder for the test: \(error)")
-    }
-  }
-
-  deinit { try? FileManager.default.removeItem(at: url) }
 }

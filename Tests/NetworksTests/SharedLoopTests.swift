@@ -1,8 +1,8 @@
 import Synchronization
-import Tensors
 import Testing
 
 @testable import Networks
+@testable import Tensors
 
 /// Loops over images that several workers share.
 @Suite struct SharedLoopTests {

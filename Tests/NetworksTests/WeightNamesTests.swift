@@ -1,8 +1,8 @@
 import Foundation
-import Tensors
 import Testing
 
 @testable import Networks
+@testable import Tensors
 
 /// Weights under the names that other programs give them. Golden file: Tests/Oracle/weight_forms.py.
 @Suite(.serialized) struct WeightNamesTests {

@@ -1,6 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 
+@testable import Foundations
 @testable import Networks
 
 @Suite struct WeightsFileTests {

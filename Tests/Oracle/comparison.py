@@ -2,7 +2,7 @@
 
     python3 Tests/Oracle/comparison.py
 
-Writes Tests/TrainingTests/Golden/comparison.json.
+Writes Tests/ComparisonTests/Golden/comparison.json.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-PATH = Path(__file__).parents[1] / "TrainingTests" / "Golden" / "comparison.json"
+PATH = Path(__file__).parents[1] / "ComparisonTests" / "Golden" / "comparison.json"
 
 rng = np.random.default_rng(7)
 cases = []

@@ -2,7 +2,7 @@
 
     python3 Tests/Oracle/degradations.py
 
-Writes Tests/FaceShardsTests/Golden/Images/degraded.json. JPEG and resizing are Pillow's, blur is
+Writes Tests/ImagesTests/Golden/degraded.json. JPEG and resizing are Pillow's, blur is
 SciPy's, and noise is drawn by the generator that mining.py implements again.
 """
 
@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 from mining import Draws
 
-PATH = (pathlib.Path(__file__).parent.parent / "FaceShardsTests" / "Golden" / "Images"
+PATH = (pathlib.Path(__file__).parent.parent / "ImagesTests" / "Golden"
         / "degraded.json")
 WIDTH, HEIGHT = 37, 29
 DEGRADATION = 10  # purpose of the random stream

@@ -1,6 +1,6 @@
 """Golden values for image decoding and resizing, from Pillow.
 
-Writes small image files of every kind to Tests/FaceShardsTests/Golden/Images, what Pillow makes of
+Writes small image files of every kind to Tests/ImagesTests/Golden, what Pillow makes of
 them to decoded.json there, and Pillow's bilinear resizing of a pattern to resized.json.
 
     python3 Tests/Oracle/images.py
@@ -20,7 +20,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps
 
-FOLDER = pathlib.Path(__file__).parent.parent / "FaceShardsTests" / "Golden" / "Images"
+FOLDER = pathlib.Path(__file__).parent.parent / "ImagesTests" / "Golden"
 WIDTH, HEIGHT = 23, 17
 
 

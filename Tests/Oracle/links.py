@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the golden file of FileInspectionTests with h5py: every kind of link that a group may hold.
 
-    python3 Tests/Oracle/links.py Tests/TrainingTests/Golden/links.h5
+    python3 Tests/Oracle/links.py Tests/EvaluationTests/Golden/links.h5
 """
 
 import sys

@@ -2,7 +2,7 @@
 
     python3 Tests/Oracle/metrics.py
 
-Writes Tests/TrainingTests/Golden/metrics.json. Needs numpy, scipy and scikit-learn.
+Writes Tests/EvaluationTests/Golden/metrics.json. Needs numpy, scipy and scikit-learn.
 """
 
 import json
@@ -19,7 +19,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-GOLDEN = Path(__file__).parents[1] / "TrainingTests" / "Golden"
+GOLDEN = Path(__file__).parents[1] / "EvaluationTests" / "Golden"
 
 
 def metrics(scores, labels):

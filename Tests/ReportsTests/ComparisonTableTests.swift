@@ -1,7 +1,8 @@
 import Foundation
 import Testing
-import Training
 
+@testable import Comparison
+@testable import Evaluation
 @testable import Reports
 
 @Suite struct ComparisonTableTests {

@@ -1,13 +1,14 @@
-import FaceShards
-import ForgeryMining
 import Foundation
-import MessagePassing
-import Networks
-import Tensors
 import Testing
-import Training
 
+@testable import Checkpoints
+@testable import ForgeryMining
+@testable import Foundations
+@testable import Images
+@testable import MessagePassing
+@testable import Networks
 @testable import Reports
+@testable import Tensors
 
 @Suite(.serialized) struct ExplanationJobTests {
   /// A folder that is gone when the test ends.

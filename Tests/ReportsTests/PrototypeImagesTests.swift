@@ -1,9 +1,9 @@
-import FaceShards
-import ForgeryMining
 import Foundation
 import Testing
-import Training
 
+@testable import Checkpoints
+@testable import FaceShards
+@testable import ForgeryMining
 @testable import Reports
 
 @Suite struct PrototypeImagesTests {

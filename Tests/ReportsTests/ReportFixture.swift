@@ -1,8 +1,9 @@
-import FaceShards
-import ForgeryMining
 import Foundation
-import Training
 
+@testable import Configuration
+@testable import Evaluation
+@testable import ForgeryMining
+@testable import Images
 @testable import Reports
 
 /// Made-up contents of a report, with everything a run can have.

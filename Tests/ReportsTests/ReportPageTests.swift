@@ -1,11 +1,8 @@
-import FaceShards
-import ForgeryMining
 import Foundation
-import Foundations
-import Networks
 import Testing
-import Training
 
+@testable import ForgeryMining
+@testable import Foundations
 @testable import Reports
 
 #if canImport(FoundationXML)

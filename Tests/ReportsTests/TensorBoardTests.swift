@@ -1,8 +1,9 @@
-import FaceShards
-import ForgeryMining
 import Foundation
 import Testing
 
+@testable import Checkpoints
+@testable import Configuration
+@testable import Images
 @testable import Reports
 @testable import Training
 

@@ -1,10 +1,14 @@
-import FaceShards
-import ForgeryMining
-import MessagePassing
-import Networks
-import Tensors
+import TestSupport
 import Testing
 
+@testable import Configuration
+@testable import Evaluation
+@testable import FaceShards
+@testable import ForgeryMining
+@testable import Images
+@testable import MessagePassing
+@testable import Networks
+@testable import Tensors
 @testable import Training
 
 /// A fifth method, as somebody would add it: sets the pixel where the guide is largest to 7, the first

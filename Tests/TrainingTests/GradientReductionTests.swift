@@ -1,5 +1,4 @@
 import CKernels
-import MessagePassing
 import Testing
 
 @testable import Training

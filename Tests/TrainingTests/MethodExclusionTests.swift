@@ -1,7 +1,9 @@
-import FaceShards
-import MessagePassing
+import TestSupport
 import Testing
 
+@testable import Configuration
+@testable import FaceShards
+@testable import MessagePassing
 @testable import Training
 
 @Suite(.serialized) struct MethodExclusionTests {

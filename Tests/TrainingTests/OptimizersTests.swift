@@ -1,7 +1,8 @@
 import Foundation
-import Networks
 import Testing
 
+@testable import Configuration
+@testable import Networks
 @testable import Training
 
 /// Golden file: Tests/Oracle/optimizers.py.

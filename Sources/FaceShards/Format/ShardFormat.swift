@@ -1,3 +1,5 @@
+import Foundations
+
 /// The shard format: an HDF5 file (`*.h5`) of face images of one size with their labels.
 ///
 /// Root attributes: `format` = "rfm-shard", `version` = 1. Root datasets:
@@ -30,7 +32,7 @@ public enum ShardFormat {
 }
 
 /// What is wrong with a shard or a set of them, in one line that names the file.
-public struct ShardError: Error, CustomStringConvertible, Sendable, Equatable {
+public struct ShardError: ReportableError, Sendable, Equatable {
   /// The file, or the pattern of files.
   public let file: String
   public let reason: String
@@ -44,4 +46,5 @@ public struct ShardError: Error, CustomStringConvertible, Sendable, Equatable {
   }
 
   public var description: String { "\(file): \(reason)" }
+  public var exitStatus: ExitStatus { isInputOutput ? .inputOutput : .badData }
 }

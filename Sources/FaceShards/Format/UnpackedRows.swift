@@ -1,4 +1,3 @@
-import HierarchicalData
 import Synchronization
 
 /// Rows of datasets that are stored many to a packed chunk, unpacked and kept for those that ask next.

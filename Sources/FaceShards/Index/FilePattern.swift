@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 
 /// File patterns as the shell knows them: `*`, `?`, `[…]`, `{a,b}` and `~`.
 public enum FilePattern {

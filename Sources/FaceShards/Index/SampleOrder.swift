@@ -1,3 +1,4 @@
+import Foundations
 import Synchronization
 import Tensors
 
@@ -110,7 +111,7 @@ public struct SampleOrder: Sendable {
 }
 
 /// A balanced order was asked for, but all samples are of one class.
-public struct MissingClassError: Error, CustomStringConvertible, Sendable {
+public struct MissingClassError: ReportableError, Sendable {
   /// "real" or "fake".
   public let name: String
   /// How many samples there are.
@@ -120,6 +121,8 @@ public struct MissingClassError: Error, CustomStringConvertible, Sendable {
     "data.sampling: balanced needs real and fake images, but none of the \(count) is \(name); add "
       + "some, or use data.sampling: uniform"
   }
+
+  public var exitStatus: ExitStatus { .badData }
 }
 
 /// The permutations in use: one or two per class, for batches across the end of a round, and where

@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 
 // Assignment of whole shards to ranks (`data.assignment: shard`), for disks that belong to a node.
 //

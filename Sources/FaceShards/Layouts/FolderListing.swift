@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 
 /// The files below a folder. Names are bytes. Links to files and folders are followed, as people make
 /// data sets of them; every folder is read once, so that loops end and give nothing twice.

@@ -1,3 +1,5 @@
+import Foundations
+
 /// Layouts of known data sets that `pack` does not read as they are: it says which one it sees and what
 /// would make it work, instead of passing over what it doesn't know.
 enum OtherLayout {
@@ -37,7 +39,7 @@ enum OtherLayout {
     for path in files {
       let parts = path.components
       guard parts.count >= 3 else {
-        if FileKind(name: parts.last ?? []) == .other { continue }
+        if FolderEntryKind(name: parts.last ?? []) == .other { continue }
         return nil
       }
       guard let role = FolderRole(parts[1]), role.split != nil, role.isFake == nil,

@@ -1,3 +1,5 @@
+import Foundations
+
 /// One image that `pack` is to read.
 struct PackCandidate: Equatable {
   /// Relative to the input folder.
@@ -72,7 +74,9 @@ struct PackLayout {
   ///   - kind: of a file that has no place in the layout.
   init(
     files: [BytePath], folder: String, groups: Bool = true,
-    kind: (BytePath) -> FileKind = { FileKind(name: $0.components.last ?? []) ?? .other }
+    kind: (BytePath) -> FolderEntryKind = {
+      FolderEntryKind(name: $0.components.last ?? []) ?? .other
+    }
   ) throws {
     self.folder = folder
     var roles = RoleCache()
@@ -217,7 +221,7 @@ struct PackLayout {
   /// Refuses what would be lost, and notes what need not be packed.
   private static func refuse(
     _ strays: [BytePath], of files: [BytePath], hasPlaces: Bool, _ folder: String,
-    _ kind: (BytePath) -> FileKind, _ notes: inout [String]
+    _ kind: (BytePath) -> FolderEntryKind, _ notes: inout [String]
   ) throws {
     guard hasPlaces else {
       throw PackError.badData(

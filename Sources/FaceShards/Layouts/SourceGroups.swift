@@ -1,3 +1,5 @@
+import Foundations
+
 /// Which sources show the same people, told from their names, so that they come into one split.
 ///
 /// FaceForensics++ calls a fake `000_003` that puts the face of video 003 into video 000: it is tied to

@@ -1,4 +1,5 @@
 import Foundation
+import Images
 import Tensors
 
 /// One batch of network input, in buffers that the loader owns and uses again: it is valid until the

@@ -1,5 +1,7 @@
+import Foundations
+
 /// Why `pack` stopped. One line that says what to do.
-public enum PackError: Error, CustomStringConvertible, Sendable {
+public enum PackError: ReportableError, Sendable {
   /// What was asked for makes no sense.
   case usage(String)
   /// The images or their layout are not what they must be.
@@ -13,6 +15,15 @@ public enum PackError: Error, CustomStringConvertible, Sendable {
     switch self {
     case .usage(let text), .badData(let text), .inputOutput(let text): text
     case .cancelled: "stopped on request; nothing was written"
+    }
+  }
+
+  public var exitStatus: ExitStatus {
+    switch self {
+    case .usage: .usage
+    case .badData: .badData
+    case .inputOutput: .inputOutput
+    case .cancelled: .stopped
     }
   }
 }

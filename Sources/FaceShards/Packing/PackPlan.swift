@@ -1,3 +1,4 @@
+import Foundations
 import Tensors
 
 /// The parts a data set is cut into, and how large each is: `train=0.7,validation=0.15,test=0.15`.

@@ -1,4 +1,4 @@
-import Tensors
+import Foundations
 
 /// What `pack` is asked to do.
 public struct PackSettings: Sendable {

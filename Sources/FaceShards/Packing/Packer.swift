@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import Foundations
+import Images
 
 /// Images in folders to shards: every image is decoded, turned upright, cut to the largest square
 /// around its centre and resized with antialiasing.
@@ -77,7 +78,7 @@ public enum Packer {
     do {
       let (files, notes) = try withoutSkipped(listing.files, settings)
       let layout = try PackLayout(files: files, folder: settings.input, groups: settings.groups) {
-        FileKind(of: root.appending($0.bytes))
+        FolderEntryKind(of: root.appending($0.bytes))
       }
       plan = try PackPlan(
         layout: layout, shares: settings.split, seed: settings.seed,

@@ -1,5 +1,3 @@
-import Tensors
-
 /// Settings of attention erasing.
 public struct AttentionErasing: Equatable, Codable, Sendable {
   /// Probability that an image is erased at all; see `ErasingStreams.chooses(probability:)`.

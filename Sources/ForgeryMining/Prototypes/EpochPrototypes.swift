@@ -1,5 +1,3 @@
-import Tensors
-
 /// Prototypes of the epoch under way, from the maps that SFE computes anyway.
 ///
 /// Where ``Prototypes`` are exact, over the same validation images and one detector, these cost next

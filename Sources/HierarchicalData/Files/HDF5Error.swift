@@ -1,8 +1,9 @@
 import CHDF5
+import Foundations
 
 /// What went wrong with an HDF5 file, in one line: the file, the object in it, what was tried, and
 /// the library's own innermost message.
-public struct HDF5Error: Error, CustomStringConvertible, Sendable {
+public struct HDF5Error: ReportableError, Sendable {
   /// The file's path.
   public let file: String
   /// The dataset or attribute, if it is not the file as a whole.
@@ -50,6 +51,8 @@ public struct HDF5Error: Error, CustomStringConvertible, Sendable {
     let place = object.map { "\(file), \($0)" } ?? file
     return "\(place): \(action): \(reason)"
   }
+
+  public var exitStatus: ExitStatus { isInputOutput ? .inputOutput : .badData }
 }
 
 /// Calls into the shim with room for the message of an error.

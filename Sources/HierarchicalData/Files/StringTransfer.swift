@@ -1,4 +1,5 @@
 import CHDF5
+import Foundations
 
 /// Strings of both kinds of storage to and from Swift, for datasets and attributes alike.
 enum StringTransfer {

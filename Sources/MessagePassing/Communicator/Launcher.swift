@@ -1,3 +1,4 @@
+import Foundations
 import Glibc
 
 /// What the environment of a process says of the launcher that started it, before MPI has been asked.
@@ -171,7 +172,7 @@ public struct Launcher: Sendable, Equatable {
 
 /// A launcher started several processes, and MPI did not join them to ranks of one job: each would do
 /// all of the work.
-public struct NotJoinedError: Error, CustomStringConvertible, Equatable {
+public struct NotJoinedError: ReportableError, Equatable {
   public let launcher: Launcher
   /// The ranks that MPI knows of, this one among them.
   public let joined: Int
@@ -208,4 +209,6 @@ public struct NotJoinedError: Error, CustomStringConvertible, Equatable {
       + "\(ranks), so that each would do all of the work. Start them with \(remedy). If this one is "
       + "meant to work alone, say so with \(Launcher.aloneVariable)=1"
   }
+
+  public var exitStatus: ExitStatus { .usage }
 }

@@ -1,7 +1,8 @@
 import COpenMPI
+import Foundations
 
 /// A failure that MPI reported, in MPI's own words.
-public struct MPIError: Error, CustomStringConvertible, Equatable {
+public struct MPIError: ReportableError, Equatable {
   /// The MPI function that failed, e.g. `MPI_Allreduce`.
   public var operation: String
   /// The rank it failed on, in the communicator it was called with; nil before ranks are known.
@@ -19,6 +20,8 @@ public struct MPIError: Error, CustomStringConvertible, Equatable {
     let place = rank.map { " on rank \($0)" } ?? ""
     return "\(operation) failed\(place): \(text)"
   }
+
+  public var exitStatus: ExitStatus { .inputOutput }
 
   /// Throws what `code` means unless it is success.
   static func check(

@@ -1,5 +1,3 @@
-import Tensors
-
 /// A trainable tensor: where its values lie in the detector's arena, and its published name.
 public struct Parameter: Sendable {
   /// How the published tensor is laid out in the arena.

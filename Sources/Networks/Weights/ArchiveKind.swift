@@ -1,3 +1,5 @@
+import Foundations
+
 extension ZipArchive {
   /// What an archive is that `torch.save` did not write, and what to do, to be said after its path.
   var whatItIs: String {

@@ -1,4 +1,5 @@
 import CZLib
+import Foundations
 
 /// A file whose parts are read as they are asked for, by whoever holds it.
 ///
@@ -17,10 +18,10 @@ final class OpenFile {
   }
 
   /// Fills `bytes` from `offset` on.
-  /// - Throws: ``PyTorchFileError`` where the file ends before, ``FileError``.
+  /// - Throws: ``TensorFileError`` where the file ends before, ``FileError``.
   func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws {
     guard try reader.read(into: bytes, at: offset) == bytes.count else {
-      throw PyTorchFileError(path: path, tensor: nil, problem: "became shorter while it was read")
+      throw TensorFileError(path: path, tensor: nil, problem: "became shorter while it was read")
     }
   }
 

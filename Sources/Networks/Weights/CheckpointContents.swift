@@ -1,3 +1,5 @@
+import Foundations
+
 /// What a pickle that PyTorch wrote holds: tensors under the names that `state_dict()` gives them, in
 /// dictionaries, lists and whole modules, however they lie in each other.
 struct CheckpointContents {

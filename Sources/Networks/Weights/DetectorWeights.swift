@@ -1,10 +1,12 @@
-import Tensors
+import Foundations
 
 /// Weights that don't fit the detector.
-public struct WeightsError: Error, CustomStringConvertible, Equatable {
+public struct WeightsError: ReportableError, Equatable {
   public let description: String
   /// Whether it is a matter of the file's place rather than of what it holds.
   public let isInputOutput: Bool
+
+  public var exitStatus: ExitStatus { isInputOutput ? .inputOutput : .badData }
 
   public init(description: String, isInputOutput: Bool = false) {
     self.description = description

@@ -1,3 +1,5 @@
+import Foundations
+
 // What the calls in a pickle mean, of those that are known here. All others, and all classes, give an
 // object of which only what the file has is kept.
 

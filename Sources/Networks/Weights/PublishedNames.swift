@@ -1,3 +1,5 @@
+import Foundations
+
 /// What others call a network's layers, where it differs from the names here: a table beside each
 /// network's declaration.
 struct PublishedNames: Sendable {

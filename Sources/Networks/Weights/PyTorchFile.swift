@@ -1,16 +1,4 @@
-/// A file of PyTorch that is wrong, or is none, and how.
-public struct PyTorchFileError: Error, CustomStringConvertible, Equatable {
-  public let path: String
-  /// The tensor concerned; nil where it is the file as a whole.
-  public let tensor: String?
-  public let problem: String
-
-  public var description: String {
-    let file = printable(path, limit: 400)
-    if let tensor { return "\(file): tensor '\(printable(tensor))' \(problem)" }
-    return "\(file) \(problem)"
-  }
-}
+import Foundations
 
 /// Tensors read from a file that `torch.save` wrote, without running anything in it: such a file is a
 /// pickle, which Python opens by calling whatever it names, beside the bytes of its tensors.
@@ -51,14 +39,14 @@ public enum PyTorchFile {
   ///
   /// - Parameter maximumBytes: refuses a file whose tensors would need more memory than this.
   /// - Returns: the tensors, and what was left aside, one line each.
-  /// - Throws: ``PyTorchFileError`` for a file that is damaged or none of PyTorch's, or whose tensors
+  /// - Throws: ``TensorFileError`` for a file that is damaged or none of PyTorch's, or whose tensors
   ///   can't be had without running code; ``FileError`` for one that can't be read.
   public static func read(
     _ path: String, maximumBytes: Int = 4 << 30
   ) throws -> (tensors: [NamedTensor], notes: [String]) {
     let file = try OpenFile(opening: path)
-    func failure(_ problem: String) -> PyTorchFileError {
-      PyTorchFileError(path: path, tensor: nil, problem: problem)
+    func failure(_ problem: String) -> TensorFileError {
+      TensorFileError(path: path, tensor: nil, problem: problem)
     }
     do {
       let prefix = try file.bytes(0..<min(512, file.size))
@@ -119,7 +107,7 @@ public enum PyTorchFile {
       // A pickle of something else, or by other means.
       let contents = try CheckpointContents(of: magic, in: machine)
       if let first = contents.unreadable.first {
-        throw PyTorchFileError(
+        throw TensorFileError(
           path: file.path, tensor: first.name,
           problem: "\(first.why): open it in Python and write its tensors with torch.save")
       }
@@ -217,7 +205,7 @@ public enum PyTorchFile {
     var passedOver: [String] = []
     for (name, why) in contents.unreadable {
       guard besideWeights.contains(String(name.prefix { $0 != "." })) else {
-        throw PyTorchFileError(path: file.path, tensor: name, problem: why)
+        throw TensorFileError(path: file.path, tensor: name, problem: why)
       }
       passedOver.append(name)
     }
@@ -259,13 +247,13 @@ public enum PyTorchFile {
       let (bytes, overflow) = tensor.count.multipliedReportingOverflow(by: 4)
       let (sum, beyond) = needed.addingReportingOverflow(bytes)
       guard !overflow, !beyond, sum <= maximumBytes else {
-        throw PyTorchFileError(
+        throw TensorFileError(
           path: file.path, tensor: nil,
           problem: "holds more than \(maximumBytes >> 20) MiB of tensors, too much for a detector")
       }
       needed = sum
       guard tensor.count <= max(1 << 16, 16 * storage.wholeCount) else {
-        throw PyTorchFileError(
+        throw TensorFileError(
           path: file.path, tensor: name,
           problem: "repeats the \(storage.wholeCount) numbers that are stored of it to "
             + "\(tensor.count), which no weight does")
@@ -274,7 +262,7 @@ public enum PyTorchFile {
     // As the pickle has it; whether it is so is seen before anything is reserved for a tensor.
     let storedCount = stored.values.reduce(0) { min(1 << 40, $0 + min(1 << 40, $1)) }
     guard needed / 4 <= max(1 << 20, 16 * storedCount) else {
-      throw PyTorchFileError(
+      throw TensorFileError(
         path: file.path, tensor: nil,
         problem: "holds the same \(storedCount) numbers again and again under other names")
     }

@@ -1,3 +1,5 @@
+import Foundations
+
 /// A tensor with the name it is published under.
 public struct NamedTensor: Sendable, Equatable {
   public var name: String
@@ -20,13 +22,13 @@ public struct NamedTensor: Sendable, Equatable {
 /// Format: <https://github.com/huggingface/safetensors>.
 public enum Safetensors {
   /// A header may have at most this many bytes. The largest published checkpoints stay far below.
-  public static let maximumHeaderBytes = 16 << 20
+  public static let maximumHeaderBytes = FileKind.largestSafetensorsHeader
 
   /// Reads all tensors of floating-point types (F32, F16, BF16, F64), converted to Float and
   /// sorted by name. Tensors of other types (the counter `num_batches_tracked`) are left out.
   ///
   /// - Parameter maximumBytes: refuses a file whose tensors would need more memory than this.
-  /// - Throws: ``SafetensorsError`` for a file that is damaged, ``FileError`` for one that can't
+  /// - Throws: ``TensorFileError`` for a file that is damaged, ``FileError`` for one that can't
   ///   be read.
   public static func read(_ path: String, maximumBytes: Int = 4 << 30) throws -> [NamedTensor] {
     try SafetensorsFile(opening: path).readAll(maximumBytes: maximumBytes)
@@ -36,7 +38,7 @@ public enum Safetensors {
   /// are also those that the Python package writes. See ``DurableFile`` for what a failure leaves.
   ///
   /// - Parameter metadata: texts to keep with the tensors.
-  /// - Throws: ``SafetensorsError`` for a name used twice, ``FileError``.
+  /// - Throws: ``TensorFileError`` for a name used twice, ``FileError``.
   public static func write(
     _ tensors: [NamedTensor], metadata: [String: String] = [:], to path: String
   ) throws {
@@ -54,7 +56,7 @@ public enum Safetensors {
         tensor.shape.allSatisfy { $0 >= 0 } && tensor.shape.reduce(1, *) == tensor.values.count,
         "\(tensor.name) has \(tensor.values.count) values, which do not fill \(tensor.shape)")
       guard tensor.name != "__metadata__", tensor.name != previous else {
-        throw SafetensorsError(
+        throw TensorFileError(
           path: path, tensor: tensor.name, problem: "can't be written: the name is taken")
       }
       previous = tensor.name
@@ -69,7 +71,7 @@ public enum Safetensors {
     // Spaces bring the first tensor to a multiple of eight bytes.
     header += String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
     guard header.utf8.count <= maximumHeaderBytes else {
-      throw SafetensorsError(path: path, tensor: nil, problem: "would need too long a header")
+      throw TensorFileError(path: path, tensor: nil, problem: "would need too long a header")
     }
 
     try DurableFile.write(to: path) { file in
@@ -106,20 +108,6 @@ public enum Safetensors {
       }
     }
     return result + "\""
-  }
-}
-
-/// A safetensors file that is wrong, and how.
-public struct SafetensorsError: Error, CustomStringConvertible, Equatable {
-  public let path: String
-  /// The tensor concerned; nil where it is the file as a whole.
-  public let tensor: String?
-  public let problem: String
-
-  public var description: String {
-    let file = printable(path, limit: 400)
-    if let tensor { return "\(file): tensor '\(printable(tensor))' \(problem)" }
-    return "\(file) \(problem)"
   }
 }
 
@@ -185,10 +173,10 @@ public struct SafetensorsFile: ~Copyable {
   private let dataStart: Int
 
   /// Opens the file and checks its header.
-  /// - Throws: ``SafetensorsError``, ``FileError``.
+  /// - Throws: ``TensorFileError``, ``FileError``.
   public init(opening path: String) throws {
-    func failure(_ problem: String, tensor: String? = nil) -> SafetensorsError {
-      SafetensorsError(path: path, tensor: tensor, problem: problem)
+    func failure(_ problem: String, tensor: String? = nil) -> TensorFileError {
+      TensorFileError(path: path, tensor: tensor, problem: problem)
     }
     let reader = try FileReader(opening: path)
     guard reader.size >= 8 else {
@@ -273,7 +261,7 @@ public struct SafetensorsFile: ~Copyable {
     for entry in entries where entry.type.isFloatingPoint {
       total += entry.count * MemoryLayout<Float>.stride
       guard total <= maximumBytes else {
-        throw SafetensorsError(
+        throw TensorFileError(
           path: path, tensor: nil,
           problem: "holds more than \(maximumBytes >> 20) MiB of tensors, too much for a detector")
       }
@@ -284,7 +272,7 @@ public struct SafetensorsFile: ~Copyable {
   }
 
   /// Reads one tensor of a floating-point type.
-  /// - Throws: ``SafetensorsError`` for another type, ``FileError``.
+  /// - Throws: ``TensorFileError`` for another type, ``FileError``.
   public borrowing func read(_ entry: Entry) throws -> NamedTensor {
     let values: [Float]
     switch entry.type {
@@ -301,7 +289,7 @@ public struct SafetensorsFile: ~Copyable {
         Float(Double(bitPattern: UInt64(littleEndian: $0)))
       }
     default:
-      throw SafetensorsError(
+      throw TensorFileError(
         path: path, tensor: entry.name,
         problem: "has the type \(entry.type.rawValue), not a floating-point one")
     }
@@ -309,7 +297,7 @@ public struct SafetensorsFile: ~Copyable {
   }
 
   /// Reads one tensor of an integer type; U64 must fit Int64.
-  /// - Throws: ``SafetensorsError`` for another type or a number too large, ``FileError``.
+  /// - Throws: ``TensorFileError`` for another type or a number too large, ``FileError``.
   public borrowing func readIntegers(_ entry: Entry) throws -> [Int64] {
     switch entry.type {
     case .bool, .u8: return try elements(entry, as: UInt8.self) { Int64($0) }
@@ -323,13 +311,13 @@ public struct SafetensorsFile: ~Copyable {
       let path = path
       return try elements(entry, as: UInt64.self) {
         guard let number = Int64(exactly: UInt64(littleEndian: $0)) else {
-          throw SafetensorsError(
+          throw TensorFileError(
             path: path, tensor: entry.name, problem: "holds an integer that is too large")
         }
         return number
       }
     default:
-      throw SafetensorsError(
+      throw TensorFileError(
         path: path, tensor: entry.name,
         problem: "has the type \(entry.type.rawValue), not an integer one")
     }
@@ -356,7 +344,7 @@ public struct SafetensorsFile: ~Copyable {
         start: buffer.baseAddress, count: part * MemoryLayout<Stored>.stride)
       let offset = dataStart + entry.bytes.lowerBound + done * MemoryLayout<Stored>.stride
       guard try reader.read(into: bytes, at: offset) == bytes.count else {
-        throw SafetensorsError(
+        throw TensorFileError(
           path: path, tensor: entry.name, problem: "became shorter while it was read")
       }
       for index in 0..<part { values.append(try convert(buffer[index])) }

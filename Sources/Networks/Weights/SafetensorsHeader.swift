@@ -1,3 +1,5 @@
+import Foundations
+
 /// Parses the header of a safetensors file: JSON of one fixed form,
 ///
 ///     {"__metadata__": {text: text, …}, name: {"dtype": text, "shape": [n, …],

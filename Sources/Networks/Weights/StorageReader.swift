@@ -1,3 +1,5 @@
+import Foundations
+
 /// Where the bytes of a storage are: in the file, or inflated in memory.
 struct StoredBytes {
   /// Bytes of the storage.
@@ -50,7 +52,7 @@ final class StorageReader {
   deinit { piece.deallocate() }
 
   /// The values of a tensor of a floating-point type, in row-major order.
-  /// - Throws: `ZipArchive.Problem`, `PickleMachine.Problem`, ``PyTorchFileError``, ``FileError``.
+  /// - Throws: `ZipArchive.Problem`, `PickleMachine.Problem`, ``TensorFileError``, ``FileError``.
   func values(of tensor: PickledTensor) throws -> [Float] {
     let storage = storages[tensor.storage]
     let key = Array(storage.key.utf8)

@@ -1,3 +1,5 @@
+import Foundations
+
 /// The index of weights that lie in several files, `model.safetensors.index.json`: which tensor is in
 /// which of them,
 ///

@@ -1,4 +1,5 @@
 import CZLib
+import Foundations
 
 /// The directory of a ZIP archive (PKWARE's APPNOTE, ZIP64 included), read and checked: every entry
 /// lies inside the file, none overlaps another, and no name is used twice.
@@ -44,7 +45,7 @@ struct ZipArchive {
 
   subscript(name: String) -> Entry? { places[Array(name.utf8)].map { entries[$0] } }
 
-  /// - Throws: ``Problem``, ``PyTorchFileError`` where the file shrinks meanwhile, ``FileError``.
+  /// - Throws: ``Problem``, ``TensorFileError`` where the file shrinks meanwhile, ``FileError``.
   init(_ file: OpenFile) throws {
     let directory = try Self.directory(of: file)
     let fields = try LittleEndianFields(file.bytes(directory.range))

@@ -1,8 +1,10 @@
-import FaceShards
+import Checkpoints
+import Configuration
 import ForgeryMining
+import Foundations
+import Images
 import MessagePassing
 import Networks
-import Training
 
 /// What is evaluated for a report, the same on every rank: rank 0 reads it from the run folder, which
 /// the others need not see.

@@ -1,6 +1,9 @@
+import Checkpoints
+import Configuration
+import Evaluation
 import FaceShards
 import ForgeryMining
-import Training
+import Images
 
 /// Chooses the images that a report shows one by one, and draws what the detector sees in them.
 struct ExampleGallery {

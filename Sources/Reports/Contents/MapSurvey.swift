@@ -1,7 +1,9 @@
+import Checkpoints
+import Evaluation
 import FaceShards
 import ForgeryMining
+import Images
 import MessagePassing
-import Training
 
 /// What the maps of fake images tell: where they are high, and which prototype they are like.
 struct MapSurvey {

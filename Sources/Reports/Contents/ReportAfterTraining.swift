@@ -1,3 +1,5 @@
+import Configuration
+import Foundations
 import MessagePassing
 import Tensors
 import Training

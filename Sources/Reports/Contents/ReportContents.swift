@@ -1,6 +1,8 @@
-import FaceShards
+import Configuration
+import Evaluation
 import ForgeryMining
-import Training
+import Foundations
+import Images
 
 /// Everything that a run's report shows, as plain values: ``ReportPage`` makes the page of it.
 ///

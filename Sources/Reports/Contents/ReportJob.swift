@@ -1,9 +1,9 @@
+import Checkpoints
+import Evaluation
 import FaceShards
-import ForgeryMining
+import Foundations
 import MessagePassing
-import Networks
 import Tensors
-import Training
 
 /// Writes the report of a run: what its folder records, and what its detector does on images.
 ///

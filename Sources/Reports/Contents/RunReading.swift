@@ -1,7 +1,7 @@
-import FaceShards
+import Checkpoints
+import Configuration
 import Foundation
-import Networks
-import Training
+import Foundations
 
 /// What a run folder holds, read as far as it can be.
 struct RunReading {

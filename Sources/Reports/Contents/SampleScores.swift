@@ -1,6 +1,6 @@
+import Evaluation
 import FaceShards
 import Networks
-import Training
 
 /// The scores of some images of a set.
 struct SampleScores {

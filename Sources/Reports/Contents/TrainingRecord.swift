@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import Foundations
 
 /// What `metrics.jsonl` tells of a training, as curves.
 public struct TrainingRecord: Sendable, Equatable {

@@ -1,11 +1,13 @@
+import Checkpoints
 import Dispatch
 import FaceShards
 import ForgeryMining
 import Foundation
+import Foundations
+import Images
 import MessagePassing
 import Networks
 import Tensors
-import Training
 
 /// What a detector says about single images: how likely each is fake, which method made it, and
 /// where that is seen.

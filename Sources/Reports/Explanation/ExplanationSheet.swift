@@ -1,4 +1,4 @@
-import FaceShards
+import Images
 
 /// What the detector says about one image, side by side: the image, where its decision is sensitive
 /// (FAM), what the class activation map shows (CAM), and what SFE would erase.

@@ -1,5 +1,5 @@
-import Networks
-import Training
+import Comparison
+import Foundations
 
 /// The tables of a comparison in Markdown: `comparison.md`.
 ///

@@ -1,4 +1,5 @@
-import Training
+import Configuration
+import Foundations
 
 extension ReportPage {
   /// The settings: what differs from the defaults, and all of them.

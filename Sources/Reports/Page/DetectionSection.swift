@@ -1,5 +1,5 @@
+import Evaluation
 import Foundation
-import Training
 
 extension ReportPage {
   /// ROC curves and the table of methods.

@@ -1,5 +1,4 @@
 import Foundation
-import Training
 
 extension ReportPage {
   /// Single images with what the detector sees in them.

@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import Foundations
 
 /// Figures as the page shows them.
 enum FigureText {

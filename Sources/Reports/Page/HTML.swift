@@ -1,4 +1,4 @@
-import Networks
+import Foundations
 
 /// A piece of a page: markup, in which everything that came from data is escaped.
 ///

@@ -1,6 +1,6 @@
+import Evaluation
 import ForgeryMining
 import Foundation
-import Training
 
 extension ReportPage {
   /// How well the maps agree with the masks.

@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import Foundations
 
 /// A square table with coloured cells: confusion counts, similarities.
 struct MatrixTable: Sendable {

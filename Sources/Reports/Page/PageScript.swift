@@ -1,6 +1,5 @@
 import Foundation
 import Foundations
-import Training
 
 /// What the page does for those who allow scripts: exact values under the pointer and a switch
 /// between light and dark. Nothing is only readable with it.

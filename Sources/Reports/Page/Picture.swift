@@ -1,5 +1,5 @@
-import FaceShards
 import Foundation
+import Images
 
 /// A picture inside the page, as a `data:` address.
 enum Picture {

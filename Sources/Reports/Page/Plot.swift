@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import Foundations
 
 /// A plot of lines as inline SVG, with its legend.
 ///

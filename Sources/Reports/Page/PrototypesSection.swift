@@ -1,6 +1,6 @@
-import FaceShards
 import ForgeryMining
 import Foundation
+import Images
 
 extension ReportPage {
   /// The representative forgery of each method, over the mean of the faces it was taken from.

@@ -1,4 +1,4 @@
-import Training
+import Configuration
 
 /// The report of a run as one HTML page that needs nothing else: no other file, no network.
 ///

@@ -1,6 +1,6 @@
 import ForgeryMining
 import Foundation
-import Training
+import Foundations
 
 extension ReportPage {
   /// What the run is, in a sentence or two below its name.

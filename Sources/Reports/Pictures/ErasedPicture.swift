@@ -1,5 +1,5 @@
-import FaceShards
 import ForgeryMining
+import Images
 
 /// What an erasing that goes by Forgery Attention Maps leaves of an image.
 enum ErasedPicture {

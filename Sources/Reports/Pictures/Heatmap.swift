@@ -1,4 +1,4 @@
-import FaceShards
+import Images
 
 /// Maps of numbers, float32 `[height, width]` in rows, as pictures.
 public enum Heatmap {

@@ -1,5 +1,5 @@
-import FaceShards
 import Foundation
+import Foundations
 
 /// What the pictures of files are called: of each path a name of its own, known before anything is
 /// drawn, so that no picture ever takes the place of another one.

@@ -1,7 +1,8 @@
+import Checkpoints
 import FaceShards
 import ForgeryMining
 import Foundation
-import Training
+import Images
 
 /// The images that prototypes were made of: the first of each method, in shard order.
 public enum PrototypeImages {

@@ -1,4 +1,4 @@
-import FaceShards
+import Images
 
 /// The prototypes of manipulation methods as pictures: one a method, and all on one sheet.
 public enum PrototypePictures {

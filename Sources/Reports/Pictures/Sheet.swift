@@ -1,4 +1,4 @@
-import FaceShards
+import Images
 
 /// A picture to put pictures and labels on.
 public struct Sheet: Sendable {

@@ -1,5 +1,5 @@
 import Foundation
-import Networks
+import Foundations
 
 /// An event file that is being written, `events.out.tfevents.SECONDS.HOST`. Every group of events is
 /// handed to the system in one call, so whoever reads it or survives this process finds whole

@@ -1,6 +1,7 @@
-import FaceShards
 import ForgeryMining
 import Foundation
+import Foundations
+import Images
 import Training
 
 /// Writes what a training tells as TensorBoard's event files into the run's folder, beside

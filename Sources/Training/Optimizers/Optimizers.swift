@@ -1,4 +1,5 @@
 import CKernels
+import Configuration
 import Tensors
 
 /// An update rule with its state: one number, or two, for every weight, in the order of the weights.

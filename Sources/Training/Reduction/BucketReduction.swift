@@ -1,4 +1,5 @@
 import CKernels
+import Configuration
 import Glibc
 import MessagePassing
 import Synchronization

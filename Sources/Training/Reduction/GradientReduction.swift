@@ -34,6 +34,8 @@
 // in bfloat16 would round at every addition, so its error would grow with the ranks.) It is always by
 // messages.
 
+import Configuration
+import Foundations
 import MessagePassing
 import Tensors
 
@@ -221,12 +223,5 @@ public final class GradientReducer {
       shareIsFinite = reduction.sum()
       timing = Timing(exposed: watch.seconds, reducing: watch.seconds)
     }
-  }
-}
-
-extension Duration {
-  /// The duration in seconds.
-  var seconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) * 1e-18
   }
 }

@@ -1,3 +1,4 @@
+import Foundations
 import MessagePassing
 import Networks
 
@@ -11,6 +12,7 @@ public struct ReplicaDriftError: ReportableError {
       + "from rank 0's; nothing was saved since the last checkpoint. Memory or a processor of that "
       + "host may be faulty"
   }
+
   public var exitStatus: ExitStatus { .internalError }
 }
 

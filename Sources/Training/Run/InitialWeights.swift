@@ -1,4 +1,6 @@
-import FaceShards
+import Checkpoints
+import Configuration
+import Foundations
 import Networks
 
 /// The weights that a training begins from: what `rfm train` loads and `rfm train --check` looks at.
@@ -11,7 +13,7 @@ enum InitialWeights {
   /// Loads `model.weights` into a detector. A head of another size is replaced by a fresh one, drawn
   /// from `run.seed`.
   ///
-  /// - Throws: `WeightsError`, `SafetensorsError`, `PyTorchFileError`, `FileError`, for what does not fit.
+  /// - Throws: `WeightsError`, `TensorFileError`, `TensorFileError`, `FileError`, for what does not fit.
   static func load(
     _ path: String, _ configuration: Configuration, into detector: Detector
   ) throws -> Loaded {

@@ -1,3 +1,4 @@
+import Foundations
 import Glibc
 import MessagePassing
 import Synchronization
@@ -9,12 +10,12 @@ import Synchronization
 /// registers of the interrupted thread below its stack pointer; oneDNN's multiplies let that point
 /// into the heap while they run (their workspace for a large k), so a signal handled there would
 /// overwrite whatever lies before it. Threads that compute therefore block these signals.
-enum StopRequest {
+package enum StopRequest {
   private static let flag = Atomic<Bool>(false)
 
   /// Begins to listen. Call it before the threads that compute are made: they inherit what the
   /// calling thread blocks.
-  static func watch() {
+  package static func watch() {
     var signals = self.signals
     pthread_sigmask(SIG_BLOCK, &signals, nil)
     _ = listener
@@ -23,14 +24,14 @@ enum StopRequest {
   static var isMade: Bool { flag.load(ordering: .relaxed) }
 
   /// Work of all ranks that was given up because one of them was asked to stop.
-  struct Interruption: ReportableError {
-    var description: String { "stopped on request" }
-    var exitStatus: ExitStatus { .stopped }
+  package struct Interruption: ReportableError {
+    package var description: String { "stopped on request" }
+    package var exitStatus: ExitStatus { .stopped }
   }
 
   /// Throws ``Interruption`` on every rank if any was asked to stop: a signal may reach one alone, and
   /// it reaches several at different moments. Collective.
-  static func check(_ communicator: Communicator) throws {
+  package static func check(_ communicator: Communicator) throws {
     if try communicator.any(isMade) { throw Interruption() }
   }
 

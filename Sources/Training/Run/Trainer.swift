@@ -1,6 +1,10 @@
-import FaceShards
+import Checkpoints
+import Configuration
+import Evaluation
 import ForgeryMining
+import Foundations
 import Glibc
+import Images
 import MessagePassing
 import Networks
 import Tensors

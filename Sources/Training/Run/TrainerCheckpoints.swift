@@ -1,6 +1,7 @@
-import FaceShards
-import ForgeryMining
-import MessagePassing
+import Checkpoints
+import Evaluation
+import Foundations
+import Images
 import Networks
 
 /// What a training keeps, and how it goes on from that.

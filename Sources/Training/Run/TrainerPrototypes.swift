@@ -1,3 +1,5 @@
+import Checkpoints
+import Evaluation
 import ForgeryMining
 
 /// The prototypes that a training saves with its checkpoints.

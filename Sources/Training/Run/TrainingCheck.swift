@@ -1,3 +1,4 @@
+import Configuration
 import FaceShards
 import Foundations
 import MessagePassing

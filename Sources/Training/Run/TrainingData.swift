@@ -1,9 +1,12 @@
+import Configuration
 import FaceShards
+import Foundations
+import Images
 import MessagePassing
 
 /// The shards of a training and the order in which it reads them.
-struct TrainingData {
-  let training: ShardSet
+package struct TrainingData {
+  package let training: ShardSet
   /// Tells the training shards of all ranks from others.
   let shards: ShardFingerprint
   let validation: ShardSet?
@@ -24,7 +27,7 @@ struct TrainingData {
   private let ranks: Int
 
   /// Collective.
-  init(_ configuration: Configuration, _ communicator: Communicator) throws {
+  package init(_ configuration: Configuration, _ communicator: Communicator) throws {
     let data = configuration.data
     guard !data.train.isEmpty else {
       throw MissingDataError()
@@ -83,7 +86,7 @@ struct TrainingData {
   /// Batches from a step on.
   ///
   /// - Parameter position: where in the order the next global batch begins.
-  func loader(position: Int) throws -> BatchLoader {
+  package func loader(position: Int) throws -> BatchLoader {
     try BatchLoader(
       training: training, order: order, batchSize: configuration.training.batchPerRank,
       crop: configuration.data.crop, flips: configuration.data.flip, rank: rank, ranks: ranks,

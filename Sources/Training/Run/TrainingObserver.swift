@@ -1,5 +1,7 @@
-import FaceShards
+import Checkpoints
+import Configuration
 import ForgeryMining
+import Foundations
 
 /// What follows a training from outside, such as a writer of TensorBoard's event files.
 ///

@@ -1,5 +1,8 @@
+import Configuration
 import FaceShards
 import ForgeryMining
+import Foundations
+import Images
 import Networks
 import Tensors
 

@@ -1,4 +1,5 @@
 import FaceShards
+import Foundations
 
 /// A training that has lost its numbers: a loss, gradients or weights that are infinite or no numbers.
 public struct DivergenceError: ReportableError {
@@ -10,6 +11,7 @@ public struct DivergenceError: ReportableError {
     "step \(step): \(problem); nothing was saved since the last checkpoint. Lower "
       + "training.optimizer.learning_rate, or look for broken images with rfm inspect --verify"
   }
+
   public var exitStatus: ExitStatus { .badData }
 }
 

@@ -1,5 +1,7 @@
+import Evaluation
 import FaceShards
 import ForgeryMining
+import Images
 
 /// A validation image with the detector's attention, and as the training's erasing leaves it.
 public struct TrainingExample: Sendable {

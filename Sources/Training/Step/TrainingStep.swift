@@ -1,5 +1,7 @@
 import CKernels
+import Configuration
 import FaceShards
+import Foundations
 import MessagePassing
 import Networks
 import Synchronization
@@ -49,7 +51,7 @@ public final class TrainingStep {
 
   let communicator: Communicator
   private let workers: WorkerPool
-  let reducer: GradientReducer
+  package let reducer: GradientReducer
   private let flooding: Double
   private let accumulate: Int
   private let averagesStatistics: Bool

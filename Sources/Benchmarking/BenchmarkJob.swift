@@ -1,0 +1,375 @@
+import CAllocations
+import CKernels
+import Configuration
+import Evaluation
+import FaceShards
+import ForgeryMining
+import Foundation
+import Foundations
+import Images
+import MessagePassing
+import Networks
+import Synchronization
+import Tensors
+import Training
+
+/// What `rfm benchmark` is asked.
+public struct BenchmarkSettings: Sendable {
+  public var model = DetectorName.xception
+  public var crop = 224
+  /// Images of a rank.
+  public var batch = 8
+  public var threads = 1
+  /// Where that number comes from, in words.
+  public var threadsFrom: String?
+  public var precision = Precision.float32
+  public var steps = 5
+  public var warmup = 2
+  /// Measure inference instead of the training step.
+  public var inference = false
+  /// Ranks of one host add up gradients in memory that they share.
+  public var hostMemory = true
+
+  public init() {}
+}
+
+/// Measures the whole step, and what the processor could do at best.
+///
+/// The data are real: shards of noise, written to a temporary folder, read and cropped as in
+/// training. The rate to compare with is that of the matrix multiplies that the step consists of, at
+/// their shapes in the middle of the network, on the same threads in the same run.
+public struct BenchmarkJob {
+  /// What was measured, on rank 0, medians over the steps.
+  public struct Report: Codable, Sendable {
+    public var model: String
+    public var crop: Int
+    public var batchPerRank: Int
+    public var ranks: Int
+    public var threads: Int
+    /// Where the number of rank 0's threads comes from, in words.
+    public var threadsFrom: String?
+    public var precision: String
+    public var kernels: String
+    public var steps: Int
+    public var imagesPerSecond: Double
+    public var secondsPerStep: Double
+    public var secondsPerPhase: [String: Double]
+    public var gflopsPerSecond: Double
+    public var gemmGflopsPerSecond: Double
+    public var percentOfGemm: Double
+    /// Of a rank, without the parts of other ranks in memory that they share.
+    public var peakMemoryBytes: Int
+    public var dataWaitFraction: Double
+    /// Heap allocations a step of the threads that compute, after the warm-up; nil for inference and
+    /// where they can't be counted.
+    public var allocationsPerStep: Double?
+    /// How gradients were summed over ranks, see ``GradientReducer/Means``; nil for inference.
+    public var gradientSums: String?
+    /// Standard deviation of a step's seconds; nil for inference, as are the next three.
+    public var secondsDeviation: Double?
+    /// Bytes of each bucket of gradients, and when it was ready: seconds from backward's begin.
+    public var bucketBytes: [Int]?
+    public var bucketReadySeconds: [Double]?
+    /// Bytes of the running statistics.
+    public var statisticsBytes: Int?
+
+    enum CodingKeys: String, CodingKey {
+      case model, crop, ranks, threads, precision, kernels, steps
+      case batchPerRank = "batch_per_rank"
+      case threadsFrom = "threads_from"
+      case imagesPerSecond = "images_per_second"
+      case secondsPerStep = "seconds_per_step"
+      case secondsPerPhase = "seconds_per_phase"
+      case gflopsPerSecond = "gflops_per_second"
+      case gemmGflopsPerSecond = "gemm_gflops_per_second"
+      case percentOfGemm = "percent_of_gemm"
+      case peakMemoryBytes = "peak_memory_bytes"
+      case dataWaitFraction = "data_wait_fraction"
+      case allocationsPerStep = "allocations_per_step"
+      case gradientSums = "gradient_sums"
+      case secondsDeviation = "seconds_deviation"
+      case bucketBytes = "bucket_bytes"
+      case bucketReadySeconds = "bucket_ready_seconds"
+      case statisticsBytes = "statistics_bytes"
+    }
+  }
+
+  /// Collective.
+  public static func run(_ settings: BenchmarkSettings, communicator: Communicator) throws
+    -> Report
+  {
+    let workers = WorkerPool(threads: settings.threads)
+    let before = multiplyRate(settings.precision, workers)
+    let report =
+      settings.inference
+      ? try inference(settings, communicator, workers)
+      : try training(settings, communicator, workers)
+    // Other work on the machine comes and goes: the mean of before and after.
+    let rate = (before + multiplyRate(settings.precision, workers)) / 2
+    var result = report
+    result.threadsFrom = settings.threadsFrom
+    result.gemmGflopsPerSecond = rate * Double(communicator.size)
+    result.percentOfGemm = 100 * result.gflopsPerSecond / result.gemmGflopsPerSecond
+    return result
+  }
+
+  private static func training(
+    _ settings: BenchmarkSettings, _ communicator: Communicator, _ workers: WorkerPool
+  ) throws -> Report {
+    var configuration = Configuration()
+    configuration.model.name = .init(rawValue: settings.model.rawValue)!
+    configuration.data.crop = settings.crop
+    configuration.training.batchPerRank = settings.batch
+    configuration.training.threads = settings.threads
+    configuration.communication.hostMemory = settings.hostMemory
+    let element = Configuration.Training.Precision.Element(rawValue: settings.precision.rawValue)!
+    configuration.training.precision.attention = element
+    configuration.training.precision.training = element
+    let folder = try NoiseShards(crop: settings.crop, images: 4 * settings.batch, communicator)
+    defer { folder.remove(communicator) }
+    configuration.data.train = [folder.pattern]
+    let data = try TrainingData(configuration, communicator)
+    let detector = Detector(settings.model)
+    detector.initialise(seed: 5)
+    let step = try TrainingStep(
+      configuration, detector, communicator: communicator, workers: workers)
+    let gatherer = EpochPrototypeGatherer(
+      methods: Array(data.training.methodNames.dropFirst()), side: settings.crop)
+    gatherer.begin(epoch: 0)
+    step.erasing.gather(into: gatherer, height: data.training.height, width: data.training.width)
+    let loader = try data.loader(position: 0)
+    var phases: [TrainingStep.Phases] = []
+    var seconds: [Double] = []
+    var readiness: [[Double]] = []
+    var allocations: Int64 = 0
+    for number in 1...(settings.warmup + settings.steps) {
+      try communicator.barrier()
+      countAllocations(true, workers)
+      let before = rfm_counted_allocations()
+      let watch = Stopwatch()
+      let result = try step.run(
+        loader, step: number, learningRate: 2e-4, stop: false)
+      if number > settings.warmup { allocations += rfm_counted_allocations() - before }
+      countAllocations(false, workers)
+      if number > settings.warmup {
+        seconds.append(watch.seconds)
+        phases.append(result.phases)
+        // A copy of its own: shared storage would be copied within the next step.
+        readiness.append(step.reducer.readiness.map { $0 })
+      }
+    }
+    let perStep = median(seconds)
+    func phase(_ path: (TrainingStep.Phases) -> Double) -> Double { median(phases.map(path)) }
+    // Attention: forward and input gradient; update: forward and both gradients.
+    let work =
+      5 * 2 * Double(NetworkCost.multiplyAccumulates(settings.model, crop: settings.crop))
+    var result = try report(
+      settings, communicator, seconds: perStep, work: work,
+      phases: [
+        "load": phase(\.load), "attention": phase(\.attention), "erase": phase(\.erase),
+        "forward": phase(\.forward), "backward": phase(\.backward), "reduce": phase(\.reduce),
+        "update": phase(\.update),
+      ])
+    result.peakMemoryBytes -= step.reducer.foreignBytes
+    result.gradientSums = step.reducer.means.rawValue
+    result.secondsDeviation = deviation(seconds)
+    result.bucketBytes = step.reducer.buckets.map { $0.count * MemoryLayout<Float>.stride }
+    result.bucketReadySeconds = step.reducer.buckets.indices.map { bucket in
+      median(readiness.map { $0[bucket] })
+    }
+    result.statisticsBytes = detector.runningStatistics.count * MemoryLayout<Float>.stride
+    if rfm_allocations_can_be_counted() != 0 {
+      result.allocationsPerStep = Double(allocations) / Double(settings.steps)
+    }
+    return result
+  }
+
+  /// Switches counting on or off in the calling thread and every worker: each takes one task, since
+  /// none goes on before all have begun.
+  private static func countAllocations(_ on: Bool, _ workers: WorkerPool) {
+    let begun = Begun()
+    let count = workers.count
+    workers.run(count) { _, _ in
+      rfm_count_allocations(on ? 1 : 0)
+      begun.number.wrappingAdd(1, ordering: .relaxed)
+      while begun.number.load(ordering: .relaxed) < count { sched_yield() }
+    }
+  }
+
+  private final class Begun: Sendable { let number = Atomic<Int>(0) }
+
+  private static func inference(
+    _ settings: BenchmarkSettings, _ communicator: Communicator, _ workers: WorkerPool
+  ) throws -> Report {
+    let folder = try NoiseShards(crop: settings.crop, images: 4 * settings.batch, communicator)
+    defer { folder.remove(communicator) }
+    let set = try ShardSet(patterns: [folder.pattern])
+    let detector = Detector(settings.model)
+    detector.initialise(seed: 5)
+    let pass = DatasetPass(
+      detector, crop: settings.crop, normalisation: PixelNormalisation(), batch: settings.batch,
+      precision: settings.precision, communicator: communicator, workers: workers)
+    // Every rank takes as many images as a step of training would have.
+    let samples = (0..<settings.batch * communicator.size * 4).map { $0 % set.count }
+    var seconds: [Double] = []
+    for number in 1...(settings.warmup + settings.steps) {
+      try communicator.barrier()
+      let watch = Stopwatch()
+      _ = try pass.logits(set, samples)
+      if number > settings.warmup { seconds.append(watch.seconds / 4) }
+    }
+    return try report(
+      settings, communicator, seconds: median(seconds),
+      work: 2 * Double(NetworkCost.multiplyAccumulates(settings.model, crop: settings.crop)),
+      phases: ["load": 0, "forward": median(seconds)])
+  }
+
+  private static func report(
+    _ settings: BenchmarkSettings, _ communicator: Communicator, seconds: Double, work: Double,
+    phases: [String: Double]
+  ) throws -> Report {
+    let images = Double(settings.batch * communicator.size)
+    return Report(
+      model: settings.model.rawValue, crop: settings.crop, batchPerRank: settings.batch,
+      ranks: communicator.size, threads: settings.threads, precision: settings.precision.rawValue,
+      kernels: KernelSelection.instructionSet, steps: settings.steps,
+      imagesPerSecond: images / seconds, secondsPerStep: seconds, secondsPerPhase: phases,
+      gflopsPerSecond: work * images / seconds / 1e9, gemmGflopsPerSecond: 0, percentOfGemm: 0,
+      peakMemoryBytes: try communicator.allReduce(peakMemory(), .max),
+      dataWaitFraction: (phases["load"] ?? 0) / seconds)
+  }
+
+  /// Gflop/s of the middle flow's multiplies on all workers: forward, input gradient and weight
+  /// gradient, in equal parts.
+  static func multiplyRate(_ precision: Precision, _ workers: WorkerPool) -> Double {
+    let (rows, channels, stride) = (196, 728, 736)
+    let slice = (outputs: 128, rows: 8 * rows)
+    let elements = slice.rows * stride
+    let memories = (0..<workers.count).map { _ in
+      (
+        AlignedMemory(size: elements * 4), AlignedMemory(size: elements * 4),
+        AlignedMemory(size: elements * 4)
+      )
+    }
+    func fill(_ memory: AlignedMemory) {
+      // Small numbers of both signs, in either precision.
+      for i in 0..<memory.size / 4 { memory.floats()[i] = Float(i % 13) * 0.125 - 0.75 }
+    }
+    for (a, b, c) in memories {
+      fill(a)
+      fill(b)
+      fill(c)
+    }
+    let repeats = 12
+    var rates: [Double] = []
+    for _ in 0..<7 {
+      let watch = Stopwatch()
+      workers.run(workers.count) { task, _ in
+        let (a, b, c) = memories[task]
+        for _ in 0..<repeats {
+          if precision == .bfloat16 && MatrixMultiply.packsBFloat16 {
+            multiplyPacked(
+              rows: rows, channels: channels, stride: stride, slice, a.address, b.address,
+              c.address)
+          } else {
+            multiply(
+              precision, rows: rows, channels: channels, stride: stride, slice, a.address,
+              b.address, c.address)
+          }
+        }
+      }
+      let work =
+        2.0 * Double(channels) * Double(2 * rows * channels + slice.outputs * slice.rows)
+        * Double(repeats * workers.count)
+      rates.append(work / watch.seconds / 1e9)
+    }
+    return median(rates)
+  }
+
+  private static func multiply(
+    _ precision: Precision, rows: Int, channels: Int, stride: Int,
+    _ slice: (outputs: Int, rows: Int), _ a: UnsafeMutableRawPointer,
+    _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
+  ) {
+    MatrixMultiply.multiply(
+      precision, transposeB: true, m: rows, n: channels, k: channels, a: a, lda: stride, b: b,
+      ldb: channels, c: c, ldc: stride)
+    MatrixMultiply.multiply(
+      precision, m: rows, n: channels, k: channels, a: a, lda: stride, b: b, ldb: channels, c: c,
+      ldc: stride)
+    MatrixMultiply.multiply(
+      precision, transposeA: true, m: slice.outputs, n: channels, k: slice.rows, a: a,
+      lda: stride, b: b, ldb: stride, c: c, ldc: channels, floatResult: true)
+  }
+
+  /// The same with operands as if they were packed: what they hold does not matter.
+  private static func multiplyPacked(
+    rows: Int, channels: Int, stride: Int, _ slice: (outputs: Int, rows: Int),
+    _ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
+  ) {
+    let a = a.assumingMemoryBound(to: UInt16.self)
+    let b = b.assumingMemoryBound(to: UInt16.self)
+    for _ in 0..<2 {
+      rfm_bf16_multiply(
+        Int64(rows), Int64(channels), Int64(channels / 2), a, Int64(stride), b, c, Int64(stride),
+        Int32(RFM_BF16_STORE))
+    }
+    rfm_bf16_multiply_blocks(
+      Int64(slice.outputs), Int64(channels), Int64(slice.rows / 2), a, b, c, Int64(channels),
+      Int32(RFM_BF16_STORE_FLOAT))
+  }
+
+  static func median(_ values: [Double]) -> Double {
+    let sorted = values.sorted()
+    return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+  }
+
+  /// Standard deviation; 0 of fewer than two values.
+  static func deviation(_ values: [Double]) -> Double {
+    guard values.count > 1 else { return 0 }
+    let mean = values.reduce(0, +) / Double(values.count)
+    let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+    return (squares / Double(values.count - 1)).squareRoot()
+  }
+
+  /// Bytes of this process at its largest.
+  static func peakMemory() -> Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss * 1024
+  }
+}
+
+/// Shards of noise in a temporary folder that all ranks of a node share.
+private struct NoiseShards {
+  let folder: String
+  var pattern: String { "\(folder)/*.h5" }
+
+  init(crop: Int, images: Int, _ communicator: Communicator) throws {
+    let base = FileManager.default.temporaryDirectory.path
+    // Hosts may share the folder for temporary files.
+    folder =
+      try communicator.broadcast("\(base)/rfm-benchmark-\(getpid())") + "-\(communicator.hostName)"
+    // One rank of each node writes.
+    if communicator.nodeRank == 0 {
+      try DurableFile.makeFolder(folder)
+      let side = crop + crop / 7
+      let writer = try ShardWriter(
+        path: "\(folder)/noise.h5", height: side, width: side, methodNames: ["real", "noise"],
+        hasSources: false)
+      var generator = CounterGenerator(seed: 5, purpose: .synthesis)
+      for image in 0..<images {
+        let pixels = (0..<side * side * 3).map { _ in
+          UInt8(truncatingIfNeeded: generator.nextUInt32())
+        }
+        try writer.append(image: pixels, method: image % 2)
+      }
+      try writer.finish()
+    }
+    try communicator.barrier()
+  }
+
+  func remove(_ communicator: Communicator) {
+    if communicator.nodeRank == 0 { try? FileManager.default.removeItem(atPath: folder) }
+  }
+}

@@ -1,0 +1,166 @@
+import Foundation
+import Foundations
+import Images
+import Networks
+
+/// A detector to apply: its weights and how its input is prepared.
+public final class LoadedDetector {
+  public let detector: Detector
+  /// Height and width of its input in pixels.
+  public let crop: Int
+  public let mean: ChannelValues
+  public let std: ChannelValues
+  /// Where it came from.
+  public let source: String
+  /// The checkpoint, unless it was bare weights.
+  public let checkpoint: Checkpoint?
+
+  public var normalisation: PixelNormalisation { PixelNormalisation(mean: mean, std: std) }
+
+  public init(
+    _ detector: Detector, crop: Int, mean: ChannelValues, std: ChannelValues, source: String,
+    checkpoint: Checkpoint? = nil
+  ) {
+    self.detector = detector
+    self.crop = crop
+    self.mean = mean
+    self.std = std
+    self.source = source
+    self.checkpoint = checkpoint
+  }
+
+  /// An option that says other than the checkpoint.
+  struct Contradiction: ReportableError {
+    let option: String
+    let path: String
+    let known: String
+
+    var description: String {
+      "\(option) contradicts the checkpoint \(printable(path, limit: 400)), which says \(known): leave it "
+        + "out, or name the checkpoint's model.safetensors"
+    }
+    var exitStatus: ExitStatus { .usage }
+  }
+
+  /// Opens a checkpoint folder, or bare weights (see `WeightsFile`): only such as have a head, which is
+  /// never made up here.
+  ///
+  /// - Parameters:
+  ///   - path: the folder (or a link to it), or the file.
+  ///   - asked: how bare weights are to be used; what it leaves open they say in their metadata, or it
+  ///     is assumed and said. A checkpoint says everything itself.
+  ///   - tell: told of what the user should know.
+  /// - Throws: `CheckpointError`, `TensorFileError`, `TensorFileError`, `WeightsError`, `FileError`,
+  ///   ``Contradiction``.
+  public convenience init(
+    opening path: String, asked: WeightsUse = WeightsUse(), tell: (WeightsRemark) -> Void
+  ) throws {
+    if FileManager.default.fileExists(atPath: "\(path)/state.json") {
+      try self.init(checkpoint: path, asked: asked)
+    } else {
+      try self.init(bare: path, asked: asked, tell: tell)
+    }
+  }
+
+  private convenience init(checkpoint path: String, asked: WeightsUse) throws {
+    let checkpoint = try Checkpoint(opening: path)
+    let state = checkpoint.state.detector
+    guard let name = DetectorName(rawValue: state.name) else {
+      throw CheckpointError(
+        path: path, problem: "holds a detector that this version doesn't know: \(state.name)")
+    }
+    guard (DetectorName.smallestCrop...4096).contains(state.crop),
+      state.std.all.allSatisfy({ Float($0) > 0 })
+    else {
+      throw CheckpointError(
+        path: path, problem: "says crop \(state.crop) and std \(state.std), which can't be")
+    }
+    for (option, isSame, known) in [
+      ("--model \(asked.model?.rawValue ?? "")", asked.model ?? name == name, name.rawValue),
+      ("--crop \(asked.crop ?? 0)", asked.crop ?? state.crop == state.crop, "\(state.crop)"),
+      ("--mean \(asked.mean ?? 0)", asked.mean ?? state.mean == state.mean, "\(state.mean)"),
+      ("--std \(asked.std ?? 0)", asked.std ?? state.std == state.std, "\(state.std)"),
+      ("--classes fake,real", asked.classes != .fakeReal, ClassOrder.realFake.rawValue),
+      ("--head sigmoid", asked.head != .sigmoid, HeadForm.softmax.rawValue),
+    ] where !isSame {
+      throw Contradiction(option: option, path: path, known: known)
+    }
+    let detector = Detector(name)
+    try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
+    self.init(
+      detector, crop: state.crop, mean: state.mean, std: state.std, source: path,
+      checkpoint: checkpoint)
+  }
+
+  private convenience init(
+    bare path: String, asked: WeightsUse, tell: (WeightsRemark) -> Void
+  ) throws {
+    let file = try WeightsFile.read(path)
+    let source = printable(file.path, limit: 400)
+    for note in file.notes { tell(.note("\(source): \(note)")) }
+    let said: WeightsUse
+    do throws(WeightsUse.Malformed) {
+      said = try WeightsUse(metadata: file.metadata, unless: asked)
+    } catch {
+      throw WeightsError(
+        description: "\(source): its metadata say \(error.key) '\(printable(error.text))', not "
+          + "\(error.wanted): say it with \(error.option)")
+    }
+    Self.tellOverruled(file.metadata, asked, source: source, tell)
+    let name = asked.model ?? said.model ?? Self.model(of: file) ?? .xception
+    let detector = Detector(name)
+    let head = HeadReading(
+      classes: asked.classes ?? said.classes ?? .realFake, form: asked.head ?? .softmax)
+    do {
+      for remark in try detector.load(file.tensors, from: source, seed: 0, head: head) {
+        tell(remark)
+      }
+    } catch let error as WeightsError {
+      guard let other = Self.model(of: file), other != name else { throw error }
+      throw WeightsError(description: "\(error); they fit --model \(other.rawValue)")
+    }
+    let crop = asked.crop ?? said.crop ?? 224
+    let (mean, std) = (asked.mean ?? said.mean ?? 0.5, asked.std ?? said.std ?? 0.25)
+    // A checkpoint's own weights have their model's name there.
+    let taken = [said.mean.map { "mean \($0)" }, said.std.map { "std \($0)" }].compactMap { $0 }
+    if !taken.isEmpty, file.metadata["model"] == nil {
+      tell(.note("\(source): \(taken.joined(separator: " and ")), as its metadata say"))
+    }
+    var assumed: [String] = []
+    if asked.crop ?? said.crop == nil { assumed.append("--crop \(crop)") }
+    if asked.mean ?? said.mean == nil { assumed.append("--mean \(mean)") }
+    if asked.std ?? said.std == nil { assumed.append("--std \(std)") }
+    if asked.classes ?? said.classes == nil { assumed.append("--classes real,fake") }
+    if !assumed.isEmpty {
+      tell(
+        .note(
+          "\(source) does not say how it is used, assumed: \(assumed.joined(separator: " "))"))
+    }
+    self.init(detector, crop: crop, mean: mean, std: std, source: path)
+  }
+
+  /// The detector whose names and shapes the tensors have; nil if it is none.
+  static func model(of file: WeightsFile) -> DetectorName? {
+    WeightsDescription(
+      of: Dictionary(file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }))?.model
+  }
+
+  /// Says where options win over what the file says.
+  private static func tellOverruled(
+    _ metadata: [String: String], _ asked: WeightsUse, source: String,
+    _ tell: (WeightsRemark) -> Void
+  ) {
+    func text(_ value: some Any) -> String { "\(value)" }
+    guard let said = try? WeightsUse(metadata: metadata, unless: WeightsUse()) else { return }
+    let pairs: [(String, String?, String?)] = [
+      ("--model", asked.model?.rawValue, said.model?.rawValue),
+      ("--crop", asked.crop.map(text), said.crop.map(text)),
+      ("--mean", asked.mean.map(text), said.mean.map(text)),
+      ("--std", asked.std.map(text), said.std.map(text)),
+      ("--classes", asked.classes?.rawValue, said.classes?.rawValue),
+    ]
+    for case (let option, let asked?, let said?) in pairs where asked != said {
+      tell(.note("\(source): \(option) \(asked) wins over its metadata, which say \(said)"))
+    }
+  }
+}

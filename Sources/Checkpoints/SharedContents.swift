@@ -1,0 +1,91 @@
+import Foundations
+import MessagePassing
+
+/// What every rank reads for itself and all must read alike: where a host has another copy, its part of
+/// the work would be that of something else, and nobody would see it.
+public enum SharedContents {
+  /// Compares digests of what the ranks have read. Collective.
+  ///
+  /// - Parameter what: the file and what it holds, for the message.
+  /// - Throws: ``DifferentContentsError``, the same on all ranks; `MPIError`.
+  public static func agree(
+    on contents: ContentsDigest, _ what: String, communicator: Communicator
+  ) throws {
+    guard communicator.size > 1 else { return }
+    let all = try communicator.allGather([contents.value])
+    let others = all.indices.filter { all[$0] != all[0] }
+    guard let first = others.first else { return }
+    throw DifferentContentsError(
+      what: what, ranks: others,
+      host: try communicator.broadcast(communicator.hostName, from: first))
+  }
+}
+
+/// Tells contents of files apart (FNV-1a, by words of 64 bits); guards against nothing else.
+public struct ContentsDigest: Sendable, Equatable {
+  private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
+
+  public init() {}
+
+  private mutating func add(_ word: UInt64) { value = (value ^ word) &* 0x100_0000_01B3 }
+
+  /// Takes in bytes and their number.
+  public mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    let whole = bytes.count / 8 * 8
+    for offset in stride(from: 0, to: whole, by: 8) {
+      add(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    }
+    for byte in bytes[whole...] { add(UInt64(byte)) }
+    add(UInt64(bytes.count))
+  }
+
+  public mutating func add(_ values: [Float]) { values.withUnsafeBytes { add($0) } }
+  public mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { add($0) } }
+  public mutating func add(_ text: String) { add(Array(text.utf8)) }
+}
+
+/// Ranks have read different contents under the same name.
+public struct DifferentContentsError: ReportableError {
+  let what: String
+  let ranks: [Int]
+  /// Of the first of them.
+  let host: String
+
+  public var description: String {
+    let whose = ranks.count == 1 ? "rank \(ranks[0])" : "ranks \(Watchdog.list(ranks))"
+    return "\(what): \(whose) on \(host)\(ranks.count == 1 ? "" : " and others") read"
+      + "\(ranks.count == 1 ? "s" : "") something else than rank 0; share the files, or copy them to "
+      + "every host"
+  }
+
+  public var exitStatus: ExitStatus { .badData }
+}
+
+extension LoadedDetector {
+  /// Makes sure that all ranks apply the same detector. Collective.
+  ///
+  /// - Throws: ``DifferentContentsError``, `MPIError`.
+  public func agree(_ communicator: Communicator) throws {
+    guard communicator.size > 1 else { return }
+    var digest = ContentsDigest()
+    digest.add("\(detector.name.rawValue) \(crop) \(mean) \(std)")
+    digest.add(UnsafeRawBufferPointer(detector.values))
+    digest.add(UnsafeRawBufferPointer(detector.runningStatistics))
+    try SharedContents.agree(
+      on: digest, "\(source): the weights", communicator: communicator)
+  }
+}
+
+extension PrototypesFile {
+  /// Makes sure that all ranks compare with the same prototypes. Collective.
+  ///
+  /// - Parameter path: where they were read.
+  /// - Throws: ``DifferentContentsError``, `MPIError`.
+  public func agree(_ path: String, _ communicator: Communicator) throws {
+    var digest = ContentsDigest()
+    digest.add("\(prototypes.height) \(prototypes.width) \(prototypes.counts) \(calibration)")
+    for method in prototypes.methods { digest.add(method) }
+    digest.add(prototypes.maps)
+    try SharedContents.agree(on: digest, "\(path): the prototypes", communicator: communicator)
+  }
+}

@@ -1,0 +1,201 @@
+import ForgeryMining
+import Images
+import Networks
+import Tensors
+
+/// What a training does: every setting, with the paper's values as defaults (Wang and Deng,
+/// "Representative Forgery Mining for Fake Face Detection", CVPR 2021, section 4.1).
+///
+/// In YAML the names are written with underscores, `training.batch_per_rank` for
+/// `training.batchPerRank`. ``keys`` declares them all, with type, range and documentation.
+public struct Configuration: Sendable, Equatable {
+  public var run = Run()
+  public var data = DataSource()
+  public var model = Model()
+  public var augmentation = Augmentation()
+  public var training = Training()
+  public var evaluation = Evaluation()
+  public var checkpoint = Checkpoint()
+  public var prototypes = Prototypes()
+  public var communication = Communication()
+
+  public init() {}
+
+  /// Where the run's files go, and what its random numbers start from.
+  public struct Run: Sendable, Equatable {
+    public var name = "demo"
+    public var directory = "runs"
+    public var seed = 5
+    /// Whether TensorBoard's event files are written into the folder.
+    public var tensorboard = true
+    /// Whether a training that ends writes its report.
+    public var report = true
+
+    /// The folder of this run.
+    public var folder: String { "\(directory)/\(name)" }
+  }
+
+  /// The images, and how batches are made of them.
+  public struct DataSource: Sendable, Equatable {
+    /// Patterns of training shards; at least one.
+    public var train: [String] = []
+    /// Patterns of validation shards; none: no evaluation while training.
+    public var validation: [String] = []
+    /// Patterns of test shards, for a comparison; none: it is told otherwise.
+    public var test: [String] = []
+    /// Names of manipulation methods whose images are left out.
+    public var excludeMethods: [String] = []
+    /// Side of the square that the network sees.
+    public var crop = 224
+    public var flip = true
+    public var order = Order.shuffled
+    public var sampling = Sampling.balanced
+    public var assignment = Assignment.sample
+    /// Batches that are read ahead.
+    public var prefetch = 3
+    /// Pixels become (value / 255 − mean) / std, each channel with its own.
+    public var mean: ChannelValues = 0.5
+    public var std: ChannelValues = 0.25
+
+    public enum Order: String, Sendable, CaseIterable { case shuffled, sequential }
+    public enum Sampling: String, Sendable, CaseIterable { case balanced, uniform }
+    public enum Assignment: String, Sendable, CaseIterable { case sample, shard }
+  }
+
+  /// The detector.
+  public struct Model: Sendable, Equatable {
+    public var name = Name.xception
+    /// A file of weights to begin from: safetensors, an index of several, or PyTorch's.
+    public var weights: String?
+    /// Which class comes first in those; nil: what they say themselves, or else real.
+    public var classes: ClassOrder?
+    /// What their head is; nil: two logits.
+    public var head: HeadForm?
+
+    public enum Name: String, Sendable, CaseIterable {
+      case xception
+      case xceptionTiny = "xception-tiny"
+    }
+  }
+
+  /// What is done to the images before the update.
+  public typealias Augmentation = ErasingSettings
+
+  /// The updates.
+  public struct Training: Sendable, Equatable {
+    /// Updates in all; nil where ``epochs`` is given.
+    public var steps: Int? = 500_000
+    /// Passes over the training data; nil where ``steps`` is given.
+    public var epochs: Int?
+    public var batchPerRank = 16
+    public var accumulate = 1
+    /// The flood level b of |L − b| + b; 0: no flooding.
+    public var flooding = 0.04
+    public var batchNorm = BatchNorm.local
+    /// What becomes of a step whose loss or gradients are not finite.
+    public var nonFinite = NonFinite.stop
+    /// Threads of a rank; nil: its share of the machine's cores.
+    public var threads: Int?
+    public var optimizer = Optimizer()
+    public var schedule = Schedule()
+    public var precision = Precision()
+
+    public enum BatchNorm: String, Sendable, CaseIterable { case local, synchronized }
+    public enum NonFinite: String, Sendable, CaseIterable { case stop, skip }
+
+    public struct Optimizer: Sendable, Equatable {
+      public var name = Name.adam
+      public var learningRate = 0.0002
+      public var weightDecay = 0.0
+      /// For SGD.
+      public var momentum = 0.9
+      public var nesterov = false
+      /// For Adam and AdamW.
+      public var beta1 = 0.9
+      public var beta2 = 0.999
+      public var epsilon = 1e-8
+
+      public enum Name: String, Sendable, CaseIterable { case adam, adamw, sgd }
+    }
+
+    public struct Schedule: Sendable, Equatable {
+      public var name = Name.constant
+      public var warmupSteps = 0
+      /// For cosine: the learning rate at the end.
+      public var minimum = 0.0
+      /// For step: every so many steps the rate is multiplied by ``factor``.
+      public var every = 100_000
+      public var factor = 0.1
+
+      public enum Name: String, Sendable, CaseIterable { case constant, cosine, step }
+    }
+
+    public struct Precision: Sendable, Equatable {
+      public var attention = Element.float32
+      public var training = Element.float32
+
+      public enum Element: String, Sendable, CaseIterable { case float32, bfloat16 }
+    }
+
+    /// The number of updates, given how many make an epoch.
+    public func totalSteps(stepsPerEpoch: Int) -> Int {
+      precondition(stepsPerEpoch > 0, "an epoch must have at least one step, has \(stepsPerEpoch)")
+      guard let epochs else { return steps ?? 500_000 }
+      let (total, overflow) = epochs.multipliedReportingOverflow(by: stepsPerEpoch)
+      return overflow ? .max : total
+    }
+  }
+
+  /// Evaluation on the validation shards while training.
+  public struct Evaluation: Sendable, Equatable {
+    /// 0: never.
+    public var everySteps = 3000
+    /// Images of a rank that are run at a time.
+    public var batch = 32
+  }
+
+  public struct Checkpoint: Sendable, Equatable {
+    public var everySteps = 3000
+    /// How many of the newest stay; the best one stays in any case.
+    public var keep = 3
+  }
+
+  /// The prototypes that are computed at every checkpoint.
+  public struct Prototypes: Sendable, Equatable {
+    /// 0: none are computed.
+    public var imagesPerMethod = 100
+  }
+
+  /// How ranks work together.
+  public struct Communication: Sendable, Equatable {
+    public var bucketMegabytes = 8.0
+    public var compression = Compression.none
+    /// Ranks that are all on one host add up gradients in memory that they share.
+    public var hostMemory = true
+    /// How often the replicas' digests are compared; 0: never.
+    public var digestEverySteps = 1000
+    /// How long a rank waits for another that does nothing; 0: for ever.
+    public var watchdogSeconds = 600.0
+
+    public enum Compression: String, Sendable, CaseIterable { case none, bfloat16 }
+  }
+}
+
+extension PixelNormalisation {
+  /// That of a configuration.
+  package init(_ source: Configuration.DataSource) { self.init(mean: source.mean, std: source.std) }
+}
+
+extension Configuration {
+  /// The configuration with the values that follow from others filled in.
+  ///
+  /// - Parameter threads: what a rank gets when `training.threads` does not say.
+  public func resolved(threads: Int) -> Configuration {
+    var result = self
+    let side = SuspiciousForgeriesErasing.proportionalSide(crop: data.crop)
+    result.augmentation.maxHeight = augmentation.maxHeight ?? side
+    result.augmentation.maxWidth = augmentation.maxWidth ?? side
+    result.training.threads = training.threads ?? threads
+    return result
+  }
+}

@@ -1,0 +1,249 @@
+import ForgeryMining
+import MessagePassing
+
+private let positive = Double.leastNonzeroMagnitude
+private let unbounded = Double.greatestFiniteMagnitude
+
+extension Configuration {
+  /// Every setting, in the order in which a configuration is written. Reading, checking, `--set`,
+  /// the resolved `config.yaml`, the digest and the documentation all come from this table; the
+  /// defaults are those of `Configuration()`.
+  public static let keys: [ConfigurationKey] = [
+    .text(
+      "run.name", \.run.name, effect: .harmless,
+      "Name of the run, and of its folder below run.directory."),
+    .text(
+      "run.directory", \.run.directory, effect: .harmless, files: true,
+      "Folder that holds the runs."),
+    .integer(
+      "run.seed", \.run.seed, 0...Int.max,
+      "What every random draw starts from: order, crops, flips, erasing, initial weights."),
+    .boolean(
+      "run.tensorboard", \.run.tensorboard, effect: .harmless,
+      "Write what is measured, prototypes and example images as TensorBoard's event files into the "
+        + "run's folder too."),
+    .boolean(
+      "run.report", \.run.report, effect: .harmless,
+      "Write report.html into the run's folder when rfm train ends; rfm compare writes none, rfm "
+        + "report does."),
+
+    .texts(
+      "data.train", \.data.train, files: true,
+      "Training shards: a file pattern such as \"d/train-*.h5\", or a list of them. Required."),
+    .texts(
+      "data.validation", \.data.validation, effect: .harmless, files: true,
+      "Validation shards, likewise; null: no evaluation and no prototypes while training."),
+    .texts(
+      "data.test", \.data.test, effect: .harmless, files: true,
+      "Test shards, likewise, for rfm compare; no training looks at them."),
+    .texts(
+      "data.exclude_methods", \.data.excludeMethods,
+      "Manipulation methods, a name or a list of names, whose images are left out of training and "
+        + "validation, to see what a detector makes of a method that it has never met."),
+    .integer(
+      "data.crop", \.data.crop, 32...4096,
+      "Side in pixels of the square that the network sees: a random crop in training, the centre "
+        + "in evaluation."),
+    .boolean(
+      "data.flip", \.data.flip,
+      "Mirror training images left to right, each with probability one half."),
+    .choice(
+      "data.order", \.data.order,
+      "shuffled anew every epoch; or sequential: as stored, one image after another, wrapping "
+        + "round, whatever data.sampling says."),
+    .choice(
+      "data.sampling", \.data.sampling,
+      "balanced: half real and half fake images in every batch; or uniform: every image equally "
+        + "often."),
+    .choice(
+      "data.assignment", \.data.assignment,
+      "sample: any rank reads any training shard; or shard: a rank reads only its own files, for "
+        + "disks that belong to a node."),
+    .integer(
+      "data.prefetch", \.data.prefetch, 1...64, effect: .harmless,
+      "Batches that are read ahead of the step."),
+    .channels(
+      "data.mean", \.data.mean, -unbounded...unbounded,
+      "Pixels become (value / 255 - mean) / std; ImageNet's weights were trained with [0.485, 0.456, "
+        + "0.406] and [0.229, 0.224, 0.225], or with 0.5 and 0.5."),
+    .channels("data.std", \.data.std, positive...unbounded, "See data.mean."),
+
+    .choice(
+      "model.name", \.model.name,
+      "The detector: xception, or xception-tiny, the same topology narrow and shallow for smoke "
+        + "runs."),
+    .optionalText(
+      "model.weights", \.model.weights, files: true,
+      "Weights to begin from, such as ImageNet's: a safetensors file, an index of several, a PyTorch "
+        + "file, or a folder with one of them; null: He initialisation."),
+    .optionalChoice(
+      "model.classes", \.model.classes,
+      "Which class comes first in model.weights; null: as they say themselves, or else real. What is "
+        + "trained has real first in any case."),
+    .optionalChoice(
+      "model.head", \.model.head,
+      "What the head of model.weights is: softmax, a logit for each of two classes; or sigmoid, one "
+        + "logit, whose class 1 is the second of model.classes; null: softmax, and a head of another "
+        + "size is replaced by a fresh one."),
+
+    .choice(
+      "augmentation.method", \.augmentation.method,
+      "What is erased: "
+        + ErasingMethods.all.map { "\($0.name), \($0.summary)" }.joined(separator: "; ") + "."),
+    .number(
+      "augmentation.probability", \.augmentation.probability, 0...1,
+      "Probability that an image is erased."),
+    .integer(
+      "augmentation.blocks", \.augmentation.blocks, 1...1000, "For sfe: blocks erased in an image."),
+    .optionalInteger(
+      "augmentation.max_height", \.augmentation.maxHeight, 1...4096,
+      "For sfe: largest height of a block; null: 120 at crop 224, in proportion at others."),
+    .optionalInteger(
+      "augmentation.max_width", \.augmentation.maxWidth, 1...4096,
+      "For sfe: largest width of a block; null: 120 at crop 224, in proportion at others."),
+    .choice(
+      "augmentation.fill", \.augmentation.fill,
+      "What erased pixels become: uniform noise in [-1, 1], zero (both after normalisation), or "
+        + "the image's channel mean."),
+    .number(
+      "augmentation.random_erasing.min_area", \.augmentation.randomErasing.minArea, positive...1,
+      "For re: smallest erased share of the image."),
+    .number(
+      "augmentation.random_erasing.max_area", \.augmentation.randomErasing.maxArea, positive...1,
+      "For re: largest erased share of the image."),
+    .number(
+      "augmentation.random_erasing.min_aspect", \.augmentation.randomErasing.minAspect,
+      positive...1,
+      "For re: aspect ratios lie between this and one over it."),
+    .number(
+      "augmentation.attention_erasing.fraction", \.augmentation.attentionErasing.fraction,
+      positive...1, "For ae: share of the image's pixels that is erased."),
+
+    .optionalInteger(
+      "training.steps", \.training.steps, 1...1_000_000_000, effect: .harmless,
+      excludes: \Configuration.training.epochs, "Updates in all."),
+    .optionalInteger(
+      "training.epochs", \.training.epochs, 1...1_000_000, effect: .harmless,
+      excludes: \Configuration.training.steps,
+      "Passes over the training data, instead of training.steps."),
+    .integer(
+      "training.batch_per_rank", \.training.batchPerRank, 1...65_536,
+      "Images that a rank runs at a time."),
+    .integer(
+      "training.accumulate", \.training.accumulate, 1...65_536,
+      "Batches of every rank whose gradients make one update."),
+    .number(
+      "training.flooding", \.training.flooding, 0...unbounded,
+      "The level b of flooding, |loss - b| + b on the global mean loss; 0: none."),
+    .choice(
+      "training.batch_norm", \.training.batchNorm,
+      "local: each rank normalises by its own batch; or synchronized: by the batches of all."),
+    .choice(
+      "training.non_finite", \.training.nonFinite, effect: .harmless,
+      "Where a loss or gradient is infinite or no number: stop, and say on which rank and in which "
+        + "layer; or skip the update, which stops after ten in a row."),
+    .optionalInteger(
+      "training.threads", \.training.threads, ThreadShare.range, effect: .harmless,
+      "Threads of a rank; null: its share of the processors that it may use."),
+    .choice("training.optimizer.name", \.training.optimizer.name, "The update rule."),
+    .number(
+      "training.optimizer.learning_rate", \.training.optimizer.learningRate, positive...unbounded,
+      "Learning rate, before the schedule."),
+    .number(
+      "training.optimizer.weight_decay", \.training.optimizer.weightDecay, 0...unbounded,
+      "Added to the gradient times the weight (adam, sgd), or taken off the weight directly "
+        + "(adamw)."),
+    .number(
+      "training.optimizer.momentum", \.training.optimizer.momentum, 0...1.0.nextDown, "For sgd."),
+    .boolean(
+      "training.optimizer.nesterov", \.training.optimizer.nesterov,
+      "For sgd: look ahead by the momentum."),
+    .number(
+      "training.optimizer.beta1", \.training.optimizer.beta1, 0...1.0.nextDown,
+      "For adam and adamw: decay of the gradient's mean."),
+    .number(
+      "training.optimizer.beta2", \.training.optimizer.beta2, 0...1.0.nextDown,
+      "For adam and adamw: decay of the gradient's mean square."),
+    .number(
+      "training.optimizer.epsilon", \.training.optimizer.epsilon, positive...1,
+      "For adam and adamw: added to the root of the mean square."),
+    .choice(
+      "training.schedule.name", \.training.schedule.name,
+      "How the learning rate goes on after the warm-up."),
+    .integer(
+      "training.schedule.warmup_steps", \.training.schedule.warmupSteps, 0...1_000_000_000,
+      "Steps over which the learning rate rises evenly from near zero."),
+    .number(
+      "training.schedule.minimum", \.training.schedule.minimum, 0...unbounded,
+      "For cosine: the learning rate at the end."),
+    .integer(
+      "training.schedule.every", \.training.schedule.every, 1...1_000_000_000,
+      "For step: after every so many steps the learning rate is multiplied by the factor."),
+    .number(
+      "training.schedule.factor", \.training.schedule.factor, positive...1,
+      "For step: see training.schedule.every."),
+    .choice(
+      "training.precision.attention", \.training.precision.attention,
+      "Type of activations and matrix products in the attention pass."),
+    .choice(
+      "training.precision.training", \.training.precision.training,
+      "Likewise in the update; weights, sums and statistics stay float32."),
+
+    .integer(
+      "evaluation.every_steps", \.evaluation.everySteps, 0...1_000_000_000, effect: .harmless,
+      "Steps between evaluations on the validation shards, which every checkpoint makes too; 0: never, "
+        + "and the newest checkpoint is the best."),
+    .integer(
+      "evaluation.batch", \.evaluation.batch, 1...65_536, effect: .harmless,
+      "Images that a rank evaluates at a time."),
+
+    .integer(
+      "checkpoint.every_steps", \.checkpoint.everySteps, 1...1_000_000_000, effect: .harmless,
+      "Steps between checkpoints; the last step always makes one."),
+    .integer(
+      "checkpoint.keep", \.checkpoint.keep, 1...1_000_000, effect: .harmless,
+      "How many of the newest checkpoints are kept, besides the best."),
+
+    .integer(
+      "prototypes.images_per_method", \.prototypes.imagesPerMethod, 0...1_000_000,
+      effect: .harmless,
+      "Validation images of each method that its prototype is the mean of; 0: none are computed."),
+
+    .number(
+      "communication.bucket_megabytes", \.communication.bucketMegabytes, 0.001...1024,
+      effect: .harmless,
+      "Size of the pieces in which gradients are summed over ranks while the backward pass goes "
+        + "on."),
+    .choice(
+      "communication.compression", \.communication.compression,
+      "Type in which gradients travel between ranks; bfloat16 halves the traffic and rounds."),
+    .boolean(
+      "communication.host_memory", \.communication.hostMemory, effect: .harmless,
+      "Ranks that are all on one host add up gradients in memory that they share; false: by messages, "
+        + "as between hosts."),
+    .integer(
+      "communication.digest_every_steps", \.communication.digestEverySteps, 0...1_000_000_000,
+      effect: .harmless,
+      "Steps between comparisons of the ranks' weights, which must be equal; 0: never."),
+    .number(
+      "communication.watchdog_seconds", \.communication.watchdogSeconds, 0...1_000_000,
+      effect: .harmless,
+      "A rank that has waited so long for one that does nothing says which, and ends the job; 0: it "
+        + "waits for ever."),
+  ]
+
+  package static let keysByPath = Dictionary(uniqueKeysWithValues: keys.map { ($0.path, $0) })
+
+  /// Sections and subsections, in the order of ``keys``.
+  static let sections: [String] = {
+    var sections: [String] = []
+    for key in keys {
+      var section = ""
+      for part in key.section.split(separator: ".") {
+        section += (section.isEmpty ? "" : ".") + part
+        if !sections.contains(section) { sections.append(section) }
+      }
+    }
+    return sections
+  }()
+}

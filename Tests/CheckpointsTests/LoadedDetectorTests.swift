@@ -1,0 +1,259 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Checkpoints
+@testable import Configuration
+@testable import FaceShards
+@testable import Images
+@testable import MessagePassing
+@testable import Networks
+@testable import Training
+
+@Suite(.serialized) struct LoadedDetectorTests {
+  private let folder = TemporaryFolder()
+
+  private static func detector(_ seed: UInt64 = 3) -> Detector {
+    let detector = Detector(.xceptionTiny)
+    detector.initialise(seed: seed)
+    return detector
+  }
+
+  private func write(
+    _ tensors: [NamedTensor], _ metadata: [String: String] = [:], _ name: String = "w.safetensors"
+  ) throws -> String {
+    try Safetensors.write(tensors, metadata: metadata, to: folder(name))
+    return folder(name)
+  }
+
+  private func load(
+    _ path: String, _ asked: WeightsUse = WeightsUse()
+  ) throws -> (loaded: LoadedDetector, remarks: [String]) {
+    var remarks: [String] = []
+    let loaded = try LoadedDetector(opening: path, asked: asked) { remarks.append("\($0)") }
+    return (loaded, remarks)
+  }
+
+  private func refusal(_ path: String, _ asked: WeightsUse = WeightsUse()) -> String {
+    do {
+      _ = try load(path, asked)
+      return "no error"
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  // MARK: What a checkpoint's weights say
+
+  private func checkpoint() throws -> Checkpoint {
+    let store = CheckpointStore(path: folder.path)
+    return try store.write(
+      CheckpointState(
+        step: 7, epoch: 0, position: 3, seed: 5, configurationDigest: "c", ranks: 1,
+        detector: .init(
+          name: "xception-tiny", crop: 72, mean: .init(red: 0.485, green: 0.456, blue: 0.406),
+          std: .init(red: 0.229, green: 0.224, blue: 0.225))),
+      model: Self.detector().weights(), optimizer: [], isBest: true)
+  }
+
+  @Test func aCheckpointsBareFileSaysItselfHowItIsUsed() throws {
+    let checkpoint = try checkpoint()
+    let whole = try load(checkpoint.path)
+    let bare = try load(checkpoint.modelPath)
+    for (loaded, remarks) in [whole, bare] {
+      #expect(remarks.isEmpty)
+      #expect(loaded.detector.name == .xceptionTiny && loaded.crop == 72)
+      #expect(loaded.mean.all == [0.485, 0.456, 0.406] && loaded.std.all == [0.229, 0.224, 0.225])
+      #expect(loaded.detector.weights() == Self.detector().weights())
+    }
+    #expect(whole.loaded.checkpoint == checkpoint && bare.loaded.checkpoint == nil)
+    #expect(
+      try SafetensorsFile(opening: checkpoint.modelPath).metadata == [
+        "format": "pt", "model": "xception-tiny", "crop": "72", "mean": "[0.485, 0.456, 0.406]",
+        "std": "[0.229, 0.224, 0.225]", "classes": "real,fake",
+      ])
+  }
+
+  @Test func optionsThatContradictACheckpointAreRefused() throws {
+    let path = try checkpoint().path
+    for (asked, words) in [
+      (WeightsUse(model: .xception), "--model xception contradicts"),
+      (WeightsUse(crop: 64), "--crop 64 contradicts"),
+      (WeightsUse(mean: 0.5), "--mean 0.5 contradicts"),
+      (WeightsUse(std: 0.25), "--std 0.25 contradicts"),
+      (WeightsUse(classes: .fakeReal), "--classes fake,real contradicts"),
+      (WeightsUse(head: .sigmoid), "--head sigmoid contradicts"),
+    ] {
+      #expect(refusal(path, asked).contains(words), "\(refusal(path, asked))")
+    }
+    let same = WeightsUse(model: .xceptionTiny, crop: 72, classes: .realFake, head: .softmax)
+    #expect(throws: Never.self) { try load(path, same) }
+  }
+
+  // MARK: Bare weights
+
+  @Test func optionsWinOverMetadataAndAreSaid() throws {
+    let path = try write(
+      Self.detector().weights(), ["crop": "96", "mean": "0.4", "std": "[0.5,0.5,0.5]"])
+    let (loaded, remarks) = try load(path, WeightsUse(crop: 64, std: 0.25, classes: .realFake))
+    #expect(loaded.crop == 64 && loaded.mean == 0.4 && loaded.std == 0.25)
+    #expect(
+      remarks == [
+        "note: \(path): --crop 64 wins over its metadata, which say 96",
+        "note: \(path): --std 0.25 wins over its metadata, which say 0.5",
+        "note: \(path): mean 0.4, as its metadata say",
+      ])
+  }
+
+  /// As other programs write them.
+  @Test func metadataOfOthersAreUnderstood() throws {
+    let path = try write(
+      Self.detector().weights(),
+      [
+        "format": "pt", "mean": "[0.5,0.5,0.5]", "std": "[0.5,0.5,0.5]",
+        "input_size": "[3, 96, 96]", "classes": "[\"fake\", \"real\"]",
+      ])
+    let (loaded, remarks) = try load(path)
+    #expect(loaded.crop == 96 && loaded.mean == 0.5 && loaded.std == 0.5)
+    #expect(remarks == ["note: \(path): mean 0.5 and std 0.5, as its metadata say"])
+    let head = Self.detector().weights().first { $0.name == "fc.weight" }!.values
+    #expect(
+      loaded.detector.weights().first { $0.name == "fc.weight" }!.values
+        == Array(head[384...] + head[..<384]))
+  }
+
+  @Test func whatNobodySaysIsAssumedAndSaid() throws {
+    let path = try write(Self.detector().weights())
+    let (loaded, remarks) = try load(path)
+    // Its shapes say which detector it is.
+    #expect(loaded.detector.name == .xceptionTiny)
+    #expect(loaded.crop == 224 && loaded.mean == 0.5 && loaded.std == 0.25)
+    #expect(
+      remarks == [
+        "note: \(path) does not say how it is used, assumed: --crop 224 --mean 0.5 --std 0.25 "
+          + "--classes real,fake"
+      ])
+    let asked = WeightsUse(crop: 64, mean: 0.5, std: 0.5, classes: .realFake)
+    #expect(try load(path, asked).remarks.isEmpty)
+  }
+
+  @Test(arguments: [
+    ("mean", "imagenet", "--mean"), ("mean", "[123.675, 116.28, 103.53]", "--mean"),
+    ("std", "[0.5, 0.5]", "--std"), ("std", "0", "--std"), ("std", "58.4", "--std"),
+    ("crop", "large", "--crop"), ("crop", "7", "--crop"), ("input_size", "[3, 299, 300]", "--crop"),
+    ("input_size", "[3, 1e300, 1e300]", "--crop"), ("classes", "cat,dog", "--classes"),
+  ])
+  func metadataThatCanNotBeUnderstoodAreRefusedUnlessAnOptionSays(
+    key: String, text: String, option: String
+  ) throws {
+    let path = try write(Self.detector().weights(), [key: text])
+    let message = refusal(path)
+    #expect(message.contains("say \(key) '\(text)'") && message.contains(option), "\(message)")
+    let all = WeightsUse(crop: 64, mean: 0.5, std: 0.5, classes: .realFake)
+    #expect(throws: Never.self) { try load(path, all) }
+  }
+
+  @Test func weightsOfAnotherDetectorSayWhichTheyFit() throws {
+    let path = try write(Self.detector().weights())
+    let message = refusal(path, WeightsUse(model: .xception))
+    #expect(message.hasSuffix("they fit --model xception-tiny"), "\(message)")
+  }
+
+  // MARK: Heads, and what training makes of them
+
+  private func weights(outputs: Int) throws -> String {
+    let tensors = Self.detector().weights().map { tensor in
+      guard tensor.name.hasPrefix("fc.") else { return tensor }
+      let shape = [outputs] + tensor.shape.dropFirst()
+      return NamedTensor(
+        name: tensor.name, shape: shape,
+        values: [Float](repeating: 0.5, count: shape.reduce(1, *)))
+    }
+    return try write(tensors, [:], "\(outputs).safetensors")
+  }
+
+  private func configuration(_ weights: String) throws -> Configuration {
+    let writer = try ShardWriter(
+      path: folder("train.h5"), height: 36, width: 36, methodNames: ["real", "swap"],
+      hasSources: false)
+    for method in [0, 1] {
+      try writer.append(image: [UInt8](repeating: 9, count: 36 * 36 * 3), method: method)
+    }
+    try writer.finish()
+    var configuration = Configuration()
+    configuration.data.train = [folder("train.h5")]
+    configuration.data.crop = 32
+    configuration.model.name = .xceptionTiny
+    configuration.model.weights = weights
+    return configuration
+  }
+
+  private func check(_ configuration: Configuration) throws -> [String] {
+    try TrainingCheck.describe(
+      configuration, communicator: Communicator.world(needing: .single))
+  }
+
+  @Test(arguments: [1, 1000]) func aRandomHeadIsNeverEvaluated(outputs: Int) throws {
+    let path = try weights(outputs: outputs)
+    #expect(refusal(path).contains(outputs == 1 ? "one logit" : "1000 classes, as ImageNet has"))
+    let said = try check(configuration(path))
+    #expect(said.contains("weights 128 tensors, safetensors file"), "\(said)")
+    #expect(
+      said.contains { $0.hasPrefix("warning: ") && $0.contains("replaced by a fresh one") },
+      "\(said)")
+  }
+
+  @Test func oneLogitIsTakenByAnOptionAndByASetting() throws {
+    let path = try weights(outputs: 1)
+    let (loaded, _) = try load(path, WeightsUse(head: .sigmoid))
+    #expect(loaded.detector.weights().first { $0.name == "fc.bias" }!.values == [0, 0.5])
+    var configuration = try configuration(path)
+    configuration.model.head = .sigmoid
+    configuration.model.classes = .fakeReal
+    let detector = Detector(.xceptionTiny)
+    let remarks = try InitialWeights.load(path, configuration, into: detector).remarks
+    #expect(remarks.isEmpty, "\(remarks)")
+    #expect(detector.weights().first { $0.name == "fc.bias" }!.values == [0.5, 0])
+  }
+
+  /// What `rfm train --check` says is what the training would.
+  @Test func aCheckFindsWhatTheTrainingFinds() throws {
+    let usual = Self.detector().weights()
+    func changed(_ change: (inout NamedTensor) -> Void) -> [NamedTensor] {
+      usual.map {
+        var tensor = $0
+        change(&tensor)
+        return tensor
+      }
+    }
+    let cases: [(tensors: [NamedTensor], words: String)] = [
+      (
+        changed { if $0.name == "block1.skip.weight" { $0.values[3] = .nan } }, "block1.skip.weight"
+      ),
+      (usual.filter { $0.name != "conv3.conv1.weight" }, "conv3.conv1.weight"),
+      (usual + [NamedTensor(name: "x.y", shape: [1], values: [0])], "x.y"),
+    ]
+    for (tensors, words) in cases {
+      let configuration = try configuration(write(tensors))
+      let error = #expect(throws: WeightsError.self) { try check(configuration) }
+      #expect(error?.description.contains(words) == true, "\(String(describing: error))")
+    }
+    let prefixed = changed { $0.name = "module." + $0.name }
+    let said = try check(configuration(write(prefixed)))
+    #expect(said.contains { $0.hasPrefix("note: ") && $0.contains("'module.'") }, "\(said)")
+  }
+
+  // MARK: Channels
+
+  /// Pixels and input are each other's inverse in each channel.
+  @Test func examplesHaveTheColoursOfTheirImages() {
+    let normalisation = PixelNormalisation(
+      mean: .init(red: 0.485, green: 0.456, blue: 0.406),
+      std: .init(red: 0.229, green: 0.224, blue: 0.225))
+    let pixels = (0..<16 * 16 * 3).map { UInt8($0 % 256) }
+    let image = normalisation.input(of: pixels).withUnsafeBufferPointer {
+      normalisation.image($0, side: 16)
+    }
+    #expect(image.pixels == pixels)
+  }
+}
