@@ -137,7 +137,7 @@ public struct Checkpoint: Sendable, Equatable {
         throw CheckpointError(
           path: file, problem: "is damaged: it does not have the digest noted in \(Self.stateName)")
       }
-      Whereabouts.progress()
+      RankStatus.progress()
     }
   }
 

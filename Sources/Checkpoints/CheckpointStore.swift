@@ -67,9 +67,9 @@ public struct CheckpointStore: Sendable {
     var files: [String: String] = [:]
     do {
       func note(_ file: String) throws {
-        Whereabouts.progress()
+        RankStatus.progress()
         files[file] = try SHA256.hexadecimal(ofFile: "\(beside)/\(file)")
-        Whereabouts.progress()
+        RankStatus.progress()
       }
       try Safetensors.write(
         model, metadata: WeightsUse(state.detector).metadata,

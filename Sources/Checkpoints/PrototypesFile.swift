@@ -130,16 +130,7 @@ public struct PrototypesFile: Equatable, Sendable {
   ///
   /// - Throws: `HDF5Error`, `FileError`. What stood at `path` before is then untouched.
   public func write(to path: String) throws {
-    let beside = "\(path).\(getpid()).partial"
-    do {
-      try writeContents(to: beside)
-      try DurableFile.synchroniseFile(beside)
-      guard rename(beside, path) == 0 else { throw FileError(operation: "rename to", path: path) }
-    } catch {
-      unlink(beside)
-      throw error
-    }
-    try DurableFile.synchroniseFolder(DurableFile.folder(of: path))
+    try DurableFile.write(through: path) { try writeContents(to: $0) }
   }
 
   private func writeContents(to path: String) throws {

@@ -97,7 +97,7 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
   /// `auc`, `ap`, `eer`, `tpr_at_fpr_1e-2` …; `pointing_accuracy`, `energy_share` ….
   public var figure: String
   /// By augmentation method; one is missing where the figure is not defined.
-  public var spreads: [String: Spread]
+  public var spreads: [String: MeanAndDeviation]
   /// SFE less each other augmentation method, paired by seed.
   public var differences: [String: PairedDifference]
 
@@ -135,7 +135,7 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
         table: table, row: name, method: subject, figure: figure, spreads: [:], differences: [:])
       for method in methods {
         let own = values[method] ?? [:]
-        row.spreads[method] = Spread(seeds.compactMap { own[$0] })
+        row.spreads[method] = MeanAndDeviation(seeds.compactMap { own[$0] })
         if method == Comparison.reference { continue }
         row.differences[method] = PairedDifference(
           seeds.compactMap { seed in

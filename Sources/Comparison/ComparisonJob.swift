@@ -184,7 +184,7 @@ public final class ComparisonJob {
         let remaining = Self.remaining(plan.variants[place...].map(\.method), measured: measured)
         say(
           "\(title): \(Self.describe(variant))"
-            + (remaining.map { "; about \(Progress.duration($0)) left" } ?? ""))
+            + (remaining.map { "; about \(ProgressLine.duration($0)) left" } ?? ""))
         guard try train(variant, title: title) else { return .stopped }
         do {
           try measure(variant)
@@ -220,8 +220,8 @@ public final class ComparisonJob {
   /// Seconds that the variants with these augmentation methods will take, by what variants took so
   /// far: those of the same method, or all where there are none. Nil before the first is done.
   static func remaining(_ methods: [String], measured: [String: [Double]]) -> Double? {
-    guard let all = Spread(measured.values.flatMap { $0 }) else { return nil }
-    return methods.map { Spread(measured[$0] ?? [])?.mean ?? all.mean }.reduce(0, +)
+    guard let all = MeanAndDeviation(measured.values.flatMap { $0 }) else { return nil }
+    return methods.map { MeanAndDeviation(measured[$0] ?? [])?.mean ?? all.mean }.reduce(0, +)
   }
 
   private static func describe(_ variant: ComparisonPlan.Variant) -> String {
@@ -304,7 +304,7 @@ public final class ComparisonJob {
   private func measure(_ variant: ComparisonPlan.Variant) throws {
     let checkForStop = { [communicator] in try StopRequest.check(communicator) }
     try checkForStop()
-    Whereabouts.enter(.scoring)
+    RankStatus.enter(.scoring)
     let loaded = try load(variant)
     let pass = DatasetPass(
       loaded, batch: configuration.evaluation.batch, communicator: communicator, workers: workers)
@@ -314,7 +314,7 @@ public final class ComparisonJob {
       [nil] + (isWhole ? ComparisonConditions.degradations.map { Optional($0) } : [])
     let progress =
       communicator.isRoot
-      ? Progress(
+      ? ProgressLine(
         "testing \(variant.name), image", total: conditions.count * test.count,
         items: ("images", 1)) : nil
     defer { progress?.finish() }

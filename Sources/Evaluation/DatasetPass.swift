@@ -109,7 +109,7 @@ public final class DatasetPass {
             logits: $0.baseAddress! + 2 * batch.position)
         }
         try progress(batch.position + batch.count)
-        Whereabouts.progress()
+        RankStatus.progress()
       }
     }
     return result
@@ -154,7 +154,7 @@ public final class DatasetPass {
             images: batch.images.baseAddress!, selected: $0, logits: logits.baseAddress!,
             gradients: gradients.floats())
         }
-        Whereabouts.progress()
+        RankStatus.progress()
         for i in 0..<batch.count {
           forgeryAttentionMap(
             inputGradient: UnsafeBufferPointer(
@@ -177,7 +177,7 @@ public final class DatasetPass {
         inference.run(
           images: batch.images.baseAddress!, count: batch.count, logits: logits.baseAddress!,
           activationMaps: activations.floats())
-        Whereabouts.progress()
+        RankStatus.progress()
         for i in 0..<batch.count {
           let cams = activations.floats() + i * 2 * size
           for p in 0..<size { difference[p] = cams[size + p] - cams[p] }

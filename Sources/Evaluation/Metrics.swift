@@ -1,13 +1,6 @@
 import Foundation
 import Foundations
 
-/// Probability of fake that two logits stand for, softmax(z)_fake = 1 / (1 + exp(z_real − z_fake)),
-/// in Double: float32 rounds every probability above 0.99999997 to 1, and low false positive rates
-/// are decided among exactly those images.
-public func probabilityOfFake(logitReal: Float, logitFake: Float) -> Double {
-  1 / (1 + exp(Double(logitReal) - Double(logitFake)))
-}
-
 /// How well scores tell fake images from real ones.
 ///
 /// A higher score means fake. At threshold t an image is called fake if its score is at least t.

@@ -69,18 +69,19 @@ public struct PrototypeSurvey {
     let centre = CropGeometry.centre(height: set.height, width: set.width, side: crop)
     var done = 0
     var unusable = 0
+    /// Normalises an image's map; false where one such image would be all of a mean.
+    func take(_ image: DatasetPass.Mapped) -> Bool {
+      normalised.withUnsafeMutableBufferPointer {
+        normaliseAttention(image.map, height: crop, width: crop, into: $0)
+      }
+      done += 1
+      progress(done, work)
+      if !image.isFinite { unusable += 1 }
+      return image.isFinite
+    }
     try ownWork {
       try pass.maps(.fam, set, mine, afterBatch: afterBatch) { image in
-        normalised.withUnsafeMutableBufferPointer {
-          normaliseAttention(image.map, height: crop, width: crop, into: $0)
-        }
-        done += 1
-        progress(done, work)
-        // One such image would be all of the mean.
-        guard image.isFinite else {
-          unusable += 1
-          return
-        }
+        guard take(image) else { return }
         let method = place[Int(set.methods[image.sample])]
         accumulator.add(normalised, method: method)
         try face.withUnsafeMutableBufferPointer { try set.readImage(image.sample, into: $0) }
@@ -105,15 +106,7 @@ public struct PrototypeSurvey {
     var trial = AttributionTrial(prototypes)
     try ownWork {
       try pass.maps(.fam, set, mineToo, afterBatch: afterBatch) { image in
-        normalised.withUnsafeMutableBufferPointer {
-          normaliseAttention(image.map, height: crop, width: crop, into: $0)
-        }
-        done += 1
-        progress(done, work)
-        guard image.isFinite else {
-          unusable += 1
-          return
-        }
+        guard take(image) else { return }
         trial.add(normalised, method: names[place[Int(set.methods[image.sample])]])
       }
       try pass.completeBatches(of: forCalibration, afterBatch)

@@ -30,7 +30,7 @@ public struct ScoredSet {
     methods = samples.map { $0.map { set.methods[$0] } } ?? set.methods
     methodNames = set.methodNames
     scores = (0..<count).map {
-      probabilityOfFake(logitReal: logits[2 * $0], logitFake: logits[2 * $0 + 1])
+      CrossEntropy.probabilityOfFake(real: logits[2 * $0], fake: logits[2 * $0 + 1])
     }
     metrics = try EvaluationMetrics(
       scores: scores, labels: labels, methods: methods.map { Int($0) }, methodNames: methodNames,

@@ -39,7 +39,7 @@ public enum ImageDecoder {
   public static func decode(path: BytePath, limits: DecodingLimits = DecodingLimits()) throws
     -> RGBImage
   {
-    try FileBytes.withContents(of: path) {
+    try ImageFile.withContents(of: path) {
       try decode(bytes: $0, name: path.description, limits: limits)
     }
   }

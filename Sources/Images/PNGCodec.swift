@@ -1,4 +1,5 @@
 import CPNG
+import Foundations
 
 /// PNG in memory, decoded and encoded by libpng.
 public enum PNGCodec {
@@ -61,8 +62,9 @@ public enum PNGCodec {
   }
 
   /// Writes an 8-bit RGB file, whole or not at all.
+  /// - Throws: `FileError`.
   public static func write(_ image: RGBImage, to path: String, level: Int = 6) throws {
-    try FileBytes.write(encode(image, level: level), to: path)
+    try DurableFile.write(encode(image, level: level), to: path)
   }
 
   private static func encode(

@@ -77,12 +77,12 @@ struct ExplainCommand: RankCommand {
     settings.size = size
     settings.batch = detector.workers.batch
     settings.threads = workers.count
-    var progress: Progress?
+    var progress: ProgressLine?
     let summary = try ExplanationJob.run(
       loaded, settings, communicator: communicator, workers: workers,
       progress: { done, total in
         guard communicator.isRoot, total > settings.batch else { return }
-        if progress == nil { progress = Progress("image", total: total) }
+        if progress == nil { progress = ProgressLine("image", total: total) }
         progress?.update(done)
       },
       emit: { print(try $0.line()) })

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Evaluation
-import FaceShards
 import Foundation
 import Foundations
 import MessagePassing
@@ -37,7 +36,7 @@ struct InspectCommand: RankCommand {
   @OptionGroup var watchdog: WatchdogOptions
 
   func run(_ world: Communicator) throws {
-    Whereabouts.enter(.verifying)
+    RankStatus.enter(.verifying)
     var status = ExitStatus.done
 
     for path in paths {
@@ -77,17 +76,19 @@ struct InspectCommand: RankCommand {
   /// Progress of verifying, begun when its extent is known.
   private final class Meter {
     private let isSpeaking: Bool
-    private var meter: ProgressMeter?
+    private var progress: ProgressLine?
 
     init(isSpeaking: Bool) { self.isSpeaking = isSpeaking }
 
     func advance(_ unit: String, _ done: Int, _ total: Int) {
-      Whereabouts.progress()
+      RankStatus.progress()
       guard isSpeaking else { return }
-      if meter == nil { meter = ProgressMeter(label: "verifying", unit: unit, total: total) }
-      meter?.advance(to: done)
+      if progress == nil {
+        progress = ProgressLine("verifying \(unit)", total: total, items: (unit, 1))
+      }
+      progress?.update(done)
     }
 
-    func finish() { meter?.finish() }
+    func finish() { progress?.finish() }
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FaceShards
 import Foundation
+import Foundations
 import MessagePassing
 import Synchronization
 
@@ -118,7 +119,7 @@ struct PackCommand: RankCommand {
   }
 
   func run(_ communicator: Communicator) throws {
-    Whereabouts.enter(.packing)
+    RankStatus.enter(.packing)
     var settings = PackSettings(input: input, output: output)
     settings.size = size
     settings.split = try split.map { try SplitShares(parsing: $0) }
@@ -131,45 +132,33 @@ struct PackCommand: RankCommand {
     settings.groups = group == .auto
     settings.threads = try ThreadShare.threads(threads, communicator)
 
-    let label = communicator.size > 1 ? "packing (1 of \(communicator.size) ranks)" : "packing"
-    var meter: ProgressMeter?
+    let label =
+      communicator.size > 1 ? "packing on 1 of \(communicator.size) ranks, image" : "packing image"
+    var progress: ProgressLine?
     func show(done: Int, total: Int) {
-      if meter == nil {
-        meter = ProgressMeter(
-          label: label, unit: "images", total: total,
-          style: communicator.isRoot ? .standard : .silent)
+      if progress == nil, communicator.isRoot {
+        progress = ProgressLine(label, total: total, items: ("images", 1))
       }
-      meter?.advance(to: done)
-      Whereabouts.progress()
+      progress?.update(done)
+      RankStatus.progress()
     }
     StopSignal.watch()
     let report: PackReport
     do {
       report = try Packer.pack(
-        settings, ranks: PackingCommunicator(communicator),
-        isCancelled: { StopSignal.isReceived }, found: Whereabouts.progress, progress: show)
+        settings, ranks: communicator,
+        isCancelled: { StopSignal.isReceived }, found: RankStatus.progress, progress: show)
     } catch {
-      meter?.interrupt()
-      if case PackError.cancelled = error { StopSignal.obey() }
+      progress?.interrupt()
+      if ExitStatus(ending: error) == .stopped { StopSignal.obey() }
       // All ranks fail together: rank 0 says so and ends the others.
-      if error is PackError, !communicator.isRoot { sleep(10) }
+      if !(error is MPIError), !communicator.isRoot { sleep(10) }
       throw error
     }
-    meter?.finish()
+    progress?.finish()
     for line in report.remarks { say("rfm: \(line)") }
     if communicator.isRoot { printLines(report.table) }
   }
-}
-
-private struct PackingCommunicator: PackingRanks {
-  let communicator: Communicator
-
-  init(_ communicator: Communicator) { self.communicator = communicator }
-
-  var rank: Int { communicator.rank }
-  var size: Int { communicator.size }
-  func broadcast(_ bytes: [UInt8]) throws -> [UInt8] { try communicator.broadcast(bytes) }
-  func gather(_ bytes: [UInt8]) throws -> [[UInt8]] { try communicator.allGatherUnequal(bytes) }
 }
 
 /// SIGINT and SIGTERM, noted instead of obeyed at once, so that there is time to tidy up.

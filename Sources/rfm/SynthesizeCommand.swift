@@ -1,5 +1,5 @@
 import ArgumentParser
-import FaceShards
+import Foundations
 import MessagePassing
 import Reports
 import SyntheticFaces
@@ -79,7 +79,7 @@ struct SynthesizeCommand: RankCommand {
   }
 
   func run(_ world: Communicator) throws {
-    Whereabouts.enter(.drawing)
+    RankStatus.enter(.drawing)
     let plan = SynthesisPlan(imagesPerClass: imagesPerClass, imagesPerShard: imagesPerShard)
     let synthesis = ShardSynthesis(
       output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: size))
@@ -91,17 +91,16 @@ struct SynthesizeCommand: RankCommand {
     try world.barrier()
     do {
       // Parts are of like size, so the first rank's progress stands for all.
-      let meter = ProgressMeter(
-        label: "synthesizing", unit: "images", total: plan.count,
-        style: world.isRoot ? .standard : .silent)
+      let progress =
+        world.isRoot ? ProgressLine("drawing image", total: plan.count, items: ("images", 1)) : nil
       try synthesis.write(part: world.rank, of: world.size, threads: threads) { done, total in
-        meter.advance(to: done * plan.count / max(total, 1))
-        Whereabouts.progress()
+        progress?.update(done * plan.count / max(total, 1))
+        RankStatus.progress()
       }
       try world.barrier()
       if let place {
-        meter.advance(to: plan.count)
-        meter.finish()
+        progress?.update(plan.count)
+        progress?.finish()
         try synthesis.publish(into: place)
       }
     } catch {

@@ -29,7 +29,7 @@ import Testing
 
   @Test func spreadAndPairedDifferencesAreThoseOfSciPy() throws {
     for expected in try golden().cases {
-      let spread = try #require(Spread(expected.first))
+      let spread = try #require(MeanAndDeviation(expected.first))
       #expect(spread.n == expected.first.count)
       #expect(abs(spread.mean - expected.mean) < 1e-12)
       #expect(abs(try #require(spread.standardDeviation) - expected.sd) < 1e-12)
@@ -52,8 +52,8 @@ import Testing
   }
 
   @Test func oneValueHasNoSpreadAndNoneNoMean() {
-    #expect(Spread([])?.mean == nil)
-    #expect(Spread([0.5])?.standardDeviation == nil)
+    #expect(MeanAndDeviation([])?.mean == nil)
+    #expect(MeanAndDeviation([0.5])?.standardDeviation == nil)
     let pair = PairedDifference([(0.5, 0.25)])
     #expect(pair?.spread.mean == 0.25 && pair?.interval == nil && pair?.isClear == false)
     // Equal at every seed: no doubt, but no difference either.
@@ -157,7 +157,7 @@ import Testing
     // Of eight pairs of a fake and a real image, three are the wrong way round in `half`.
     let auc = try row(.detection, "all", "auc")
     #expect(auc.spreads["none"]?.mean == (1 + 0.625) / 2 && auc.spreads["none"]?.n == 2)
-    #expect(auc.spreads["sfe"] == Spread([0.625, 0.625]))
+    #expect(auc.spreads["sfe"] == MeanAndDeviation([0.625, 0.625]))
     #expect(auc.differences["none"]?.spread.mean == -0.1875)
     #expect(auc.differences["none"]?.lower == 1 && auc.differences["none"]?.higher == 0)
     #expect(auc.differences["sfe"] == nil)
@@ -169,7 +169,7 @@ import Testing
     #expect(try row(.localisation, "fam", "intersection_over_union").spreads.isEmpty)
     // Left out: only what was trained without it counts, and only there.
     let unseen = try row(.leftOut, "grid", "auc")
-    #expect(unseen.spreads == ["none": Spread([0.5])!] && unseen.differences.isEmpty)
+    #expect(unseen.spreads == ["none": MeanAndDeviation([0.5])!] && unseen.differences.isEmpty)
     // What is written reads back.
     let data = try JSONEncoder().encode(comparison)
     #expect(try JSONDecoder().decode(Comparison.self, from: data) == comparison)

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Evaluation
+@testable import Networks
 
 /// What Tests/Oracle/metrics.py writes.
 private struct MetricsGolden: Decodable {
@@ -236,10 +237,11 @@ private func expectAgreement(
   }
 
   @Test func confidentLogitsStillRank() {
-    let probabilities = [20, 25, 30].map { probabilityOfFake(logitReal: -1, logitFake: $0) }
+    let probabilities = [20, 25, 30].map { CrossEntropy.probabilityOfFake(real: -1, fake: $0) }
     #expect(probabilities[0] < probabilities[1] && probabilities[1] < probabilities[2])
-    #expect(probabilityOfFake(logitReal: 2, logitFake: 2) == 0.5)
-    #expect(probabilityOfFake(logitReal: 1000, logitFake: -1000) == 0)
-    #expect((probabilityOfFake(logitReal: 0, logitFake: 1) - 0.7310585786300049).magnitude < 1e-15)
+    #expect(CrossEntropy.probabilityOfFake(real: 2, fake: 2) == 0.5)
+    #expect(CrossEntropy.probabilityOfFake(real: 1000, fake: -1000) == 0)
+    #expect(
+      (CrossEntropy.probabilityOfFake(real: 0, fake: 1) - 0.7310585786300049).magnitude < 1e-15)
   }
 }

@@ -158,28 +158,4 @@ import Testing
     }
     #expect(error.description == "/nowhere/faces: can't be opened: No such file or directory")
   }
-
-  @Test func progressTellsRateAndTimeLeft() {
-    var time = 100.0
-    var lines: [String] = []
-    let meter = ProgressMeter(
-      label: "packing", unit: "images", total: 1000, style: .plain, write: { lines.append($0) },
-      now: { time })
-    meter.advance(to: 1)
-    time += 10
-    meter.advance(to: 200)
-    time += 1
-    meter.advance(to: 210)
-    time += 39
-    meter.advance(to: 1000)
-    meter.finish()
-    #expect(
-      lines == [
-        "packing: 200 of 1000 images, 20.0 images/s, 40 s left\n",
-        "packing: 1000 of 1000 images, 20.0 images/s, 0 s left\n",
-        "packing: 1000 of 1000 images, 20.0 images/s, took 50 s\n",
-      ])
-    #expect(ProgressMeter.duration(185) == "3 min 05 s")
-    #expect(ProgressMeter.duration(7620) == "2 h 07 min")
-  }
 }

@@ -74,7 +74,8 @@ extension Jobs {
     @Test func aKeyOfTheConfigurationThatDiffersIsNamedOrHarmless() throws {
       let configuration = try Configuration.load(path: runs.arguments("x")[2])
       let page = try String(
-        contentsOf: repository.appending(path: "Sources/Configuration/Configuration.docc/Settings.md"),
+        contentsOf: repository.appending(
+          path: "Sources/Configuration/Configuration.docc/Settings.md"),
         encoding: .utf8)
       var refused = 0
       for key in Configuration.keys {

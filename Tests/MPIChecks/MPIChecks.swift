@@ -64,7 +64,7 @@ struct MPIChecks {
         if world.rank == numbers[0] {
           for _ in 0..<40 {
             usleep(100_000)
-            Whereabouts.progress()
+            RankStatus.progress()
           }
         }
         try world.barrier()

@@ -25,12 +25,12 @@ public struct AttentionJob {
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     let crop = loaded.crop
     let pixels = crop * crop
-    let beside = "\(output).\(getpid()).partial"
+    let beside = DurableFile.beside(output)
     var file: HDF5File?
     var maps: HDF5Dataset?
     var logits: HDF5Dataset?
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
-    Whereabouts.enter(.mapping)
+    RankStatus.enter(.mapping)
     do {
       if communicator.isRoot {
         let created = try HDF5File.create(beside)
@@ -42,19 +42,17 @@ public struct AttentionJob {
         try created.setAttribute("checkpoint", .string(loaded.source))
         file = consume created
       }
-      let progress = communicator.isRoot ? Progress("image", total: set.count) : nil
+      let progress = communicator.isRoot ? ProgressLine("image", total: set.count) : nil
       for start in stride(from: 0, to: set.count, by: round) {
         let range = start..<min(set.count, start + round)
         var mapValues: [Float] = []
         var logitValues: [Float] = []
         mapValues.reserveCapacity(round * pixels / communicator.size)
-        try CollectiveFailure.guarding(communicator) {
+        try communicator.agreed {
           try pass.maps(kind, set, pass.part(Array(range))) { image in
             mapValues.append(contentsOf: image.map)
             logitValues += [image.logits.real, image.logits.fake]
           }
-        } cleanUp: {
-          if communicator.isRoot { unlink(beside) }
         }
         let gatheredMaps = try communicator.gather(mapValues)
         let gatheredLogits = try communicator.gather(logitValues)
@@ -74,10 +72,7 @@ public struct AttentionJob {
         maps = nil
         logits = nil
         try file.close()
-        try DurableFile.synchroniseFile(beside)
-        guard rename(beside, output) == 0 else {
-          throw FileError(operation: "rename to", path: output)
-        }
+        try DurableFile.settle(beside, as: output)
       }
     } catch {
       if communicator.isRoot { unlink(beside) }

@@ -57,8 +57,8 @@ public struct AttributionJob {
     guard !fakes.isEmpty else { throw PrototypeSurvey.NoForgeries(file: set.shards[0].path) }
     try JobOutput.makeFolder(output, communicator)
     let mine = pass.part(fakes)
-    Whereabouts.enter(.attributing)
-    let progress = communicator.isRoot ? Progress("image", total: mine.count) : nil
+    RankStatus.enter(.attributing)
+    let progress = communicator.isRoot ? ProgressLine("image", total: mine.count) : nil
     var trial = AttributionTrial(prototypes)
     var normalised = [Float](repeating: 0, count: crop * crop)
     try pass.maps(.fam, set, mine) { image in

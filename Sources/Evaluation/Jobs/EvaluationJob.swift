@@ -62,8 +62,8 @@ public struct EvaluationJob {
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     pass.degradations = degradations
     let mine = pass.part(Array(0..<set.count)).count
-    Whereabouts.enter(.scoring)
-    var progress = communicator.isRoot ? Progress("image", total: mine) : nil
+    RankStatus.enter(.scoring)
+    var progress = communicator.isRoot ? ProgressLine("image", total: mine) : nil
     let logits = try pass.logits(set, Array(0..<set.count)) { progress?.update($0) }
     progress?.finish()
 
@@ -72,7 +72,7 @@ public struct EvaluationJob {
       for kind in AttentionKind.allCases {
         let fakes = (0..<set.count).filter { set.labels[$0] != 0 }
         progress =
-          communicator.isRoot ? Progress(kind.rawValue, total: pass.part(fakes).count) : nil
+          communicator.isRoot ? ProgressLine(kind.rawValue, total: pass.part(fakes).count) : nil
         localisation[kind.rawValue] = try localise(
           kind, pass, set, fakes, communicator: communicator
         ) { progress?.update($0) }
@@ -109,7 +109,7 @@ public struct EvaluationJob {
     communicator: Communicator, progress: (Int) -> Void = { _ in },
     afterBatch: () throws -> Void = {}
   ) throws -> Localisation {
-    Whereabouts.enter(.mapping)
+    RankStatus.enter(.mapping)
     var summaries = [LocalisationSummary](
       repeating: LocalisationSummary(), count: set.methodNames.count)
     let crop = pass.crop

@@ -17,13 +17,13 @@ public struct PrototypesJob {
     let set = try SharedShards.open(data, communicator: communicator)
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
-    var progress: Progress?
-    Whereabouts.enter(.mapping)
+    var progress: ProgressLine?
+    RankStatus.enter(.mapping)
     let survey = try PrototypeSurvey(
       pass, set, imagesPerMethod: imagesPerMethod, communicator: communicator
     ) { done, total in
       if communicator.isRoot {
-        if progress == nil { progress = Progress("image", total: total) }
+        if progress == nil { progress = ProgressLine("image", total: total) }
         progress?.update(done)
       }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Foundations
 import HierarchicalData
 
 /// Writes one shard, image by image.
@@ -152,31 +153,12 @@ public final class ShardWriter {
       images = nil
       masks = nil
       try file.close()
-      try flushToDisk(partialPath)
-      guard rename(partialPath, path) == 0 else { throw refusal("cannot be named so", path) }
+      try DurableFile.settle(partialPath, as: path)
     } catch {
       images = nil
       masks = nil
       unlink(partialPath)
       throw error
     }
-    let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
-    let folder = slash.map { String(path[..<path.utf8.index(after: $0)]) } ?? "."
-    try flushToDisk(folder)
-  }
-
-  private func flushToDisk(_ path: String) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw refusal("cannot be opened to flush it", path) }
-    defer { close(descriptor) }
-    // Some file systems can't flush a folder and say so with EINVAL.
-    guard fsync(descriptor) == 0 || errno == EINVAL else {
-      throw refusal("cannot be flushed to disk", path)
-    }
-  }
-
-  private func refusal(_ what: String, _ path: String) -> ShardError {
-    ShardError(
-      file: path, reason: "\(what): \(String(cString: strerror(errno)))", isInputOutput: true)
   }
 }

@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import Foundations
 import Images
+import MessagePassing
 
 /// Images in folders to shards: every image is decoded, turned upright, cut to the largest square
 /// around its centre and resized with antialiasing.
@@ -18,9 +19,10 @@ public enum Packer {
   ///     ``PackError/cancelled`` and leaves nothing.
   ///   - found: called on rank 0 for every file while the input is listed, before everything else.
   ///   - progress: called with this rank's images done and in all.
-  /// - Throws: ``PackError``, or whatever `ranks` throws; on all ranks if on one.
+  /// - Throws: ``PackError``, `ShardError` and what `ranks` throws; on all ranks if on one, as
+  ///   `RankFailure` where another has failed.
   public static func pack(
-    _ settings: PackSettings, ranks: any PackingRanks = SingleRank(),
+    _ settings: PackSettings, ranks: some RankGroup = SingleRank(),
     isCancelled: () -> Bool = { false }, found: () -> Void = {},
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> PackReport {
@@ -28,7 +30,7 @@ public enum Packer {
     // Rank 0's, held to the end.
     var output: ShardOutput?
     defer { withExtendedLifetime(output) {} }
-    let bytes = try onRoot(ranks) {
+    let bytes = try ranks.fromRoot {
       let opened = try ShardOutput(opening: settings.output)
       do {
         let plan = try prepare(settings, opened, found)
@@ -41,30 +43,31 @@ public enum Packer {
       }
     }
     let plan = PackPlan(decoding: bytes)
-    var own = PackOutcome()
     do {
-      try work(
-        settings, plan: plan, staging: staging, ranks: ranks, own: &own, isCancelled: isCancelled,
-        progress: progress)
-    } catch {
-      // Rank 0 will say it, so only another's number is news.
-      own.failure = PackFailure(error, rank: ranks.rank > 0 ? ranks.rank : nil)
-      // The other ranks look for this between images and stop too.
-      _ = FileManager.default.createFile(atPath: stopMark(staging), contents: nil)
-    }
-    var all = PackOutcome()
-    for part in try ranks.gather(own.encoded) { all.merge(PackOutcome(decoding: part)) }
-    let report = try onRoot(ranks) {
-      do {
-        if let failure = all.failure { throw failure.error }
+      let own = try ranks.agreed {
+        do {
+          return try work(
+            settings, plan: plan, staging: staging, ranks: ranks, isCancelled: isCancelled,
+            progress: progress)
+        } catch {
+          // The other ranks look for this between images and stop too.
+          _ = FileManager.default.createFile(atPath: stopMark(staging), contents: nil)
+          throw error
+        }
+      }
+      var all = PackOutcome()
+      for part in try ranks.allGatherUnequal(own.encoded) {
+        all.merge(PackOutcome(decoding: part))
+      }
+      let shards = try ranks.fromRoot {
         try requireBothClasses(plan, all)
         return joined(try settle(plan, done: all, output: output!))
-      } catch {
-        output?.abandon()
-        throw error
       }
+      return summary(plan, all, shards: separated(shards), settings)
+    } catch {
+      output?.abandon()
+      throw error
     }
-    return summary(plan, all, shards: separated(report), settings)
   }
 
   // MARK: Before
@@ -126,9 +129,10 @@ public enum Packer {
   // MARK: The work
 
   private static func work(
-    _ settings: PackSettings, plan: PackPlan, staging: String, ranks: any PackingRanks,
-    own: inout PackOutcome, isCancelled: () -> Bool, progress: (Int, Int) -> Void
-  ) throws {
+    _ settings: PackSettings, plan: PackPlan, staging: String, ranks: some RankGroup,
+    isCancelled: () -> Bool, progress: (Int, Int) -> Void
+  ) throws -> PackOutcome {
+    var own = PackOutcome()
     let mine = plan.shards.indices.filter { $0 % ranks.size == ranks.rank }
     let total = mine.reduce(0) { $0 + plan.shards[$1].range.count }
     let root = BytePath(settings.input)
@@ -164,13 +168,14 @@ public enum Packer {
         done += items.count
         progress(done, total)
         if isCancelled() { throw PackError.cancelled }
-        if FileManager.default.fileExists(atPath: stopMark(staging)) { return }
+        if FileManager.default.fileExists(atPath: stopMark(staging)) { return own }
       }
       if writer.count > 0 {
         try writer.finish()
         own.counts.append((index, counts))
       }
     }
+    return own
   }
 
   /// Decodes, crops and resizes in parallel; results in the order of `paths`.
@@ -274,23 +279,6 @@ public enum Packer {
   }
 
   // MARK: Between ranks
-
-  /// Runs `body` on rank 0 and gives its bytes to all; what it throws, all ranks throw.
-  private static func onRoot(_ ranks: any PackingRanks, _ body: () throws -> [UInt8]) throws
-    -> [UInt8]
-  {
-    var message = PackOutcome()
-    if ranks.rank == 0 {
-      do {
-        message.payload = try body()
-      } catch {
-        message.failure = PackFailure(error, rank: nil)
-      }
-    }
-    message = PackOutcome(decoding: try ranks.broadcast(message.encoded))
-    if let failure = message.failure { throw failure.error }
-    return message.payload
-  }
 
   private static func joined(_ texts: [String]) -> [UInt8] {
     Array(texts.joined(separator: "\0").utf8)

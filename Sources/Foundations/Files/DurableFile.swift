@@ -32,21 +32,38 @@ public enum DurableFile {
   public static func write(
     to path: String, permissions: mode_t = 0o644, _ body: (borrowing FileWriter) throws -> Void
   ) throws {
-    let beside = "\(path).\(getpid()).partial"
+    try write(through: path) { beside in
+      try body(try FileWriter(creating: beside, permissions: permissions))
+    }
+  }
+
+  /// The same for a file that a library writes by its name: `body` writes the file whose path it is
+  /// given.
+  public static func write(through path: String, _ body: (String) throws -> Void) throws {
+    let beside = self.beside(path)
     do {
-      let writer = try FileWriter(creating: beside, permissions: permissions)
-      try body(writer)
-      try writer.synchronise()
+      try body(beside)
+      try settle(beside, as: path)
     } catch {
       _ = unlink(beside)
       throw error
     }
-    guard rename(beside, path) == 0 else {
-      let failure = FileError(operation: "rename to", path: path)
-      _ = unlink(beside)
-      throw failure
-    }
+  }
+
+  /// Where a file grows until it is complete: beside its final name, apart from other processes'.
+  public static func beside(_ path: String) -> String { "\(path).\(getpid()).partial" }
+
+  /// Flushes a complete file to the disk and gives it its final name, in place of what stood there;
+  /// then the folder's entry is flushed as well.
+  public static func settle(_ beside: String, as path: String) throws {
+    try synchroniseFile(beside)
+    guard rename(beside, path) == 0 else { throw FileError(operation: "rename to", path: path) }
     try synchroniseFolder(folder(of: path))
+  }
+
+  /// Writes `bytes`, as ``write(to:permissions:_:)`` does.
+  public static func write(_ bytes: [UInt8], to path: String) throws {
+    try write(to: path) { file in try bytes.withUnsafeBytes { try file.write($0) } }
   }
 
   /// Writes `text` in UTF-8, as ``write(to:permissions:_:)`` does.

@@ -23,14 +23,14 @@ public final class Communicator: Sendable {
   /// The most elements handed to MPI in one call.
   let pieceLimit: Int
   /// The collectives that this rank has come to.
-  let arrivals: Arrivals
+  let counter: CollectiveCounter
 
   /// Whether this is rank 0, the one that speaks.
   public var isRoot: Bool { rank == 0 }
 
   private init(
     handle: Int64, rank: Int, size: Int, nodeRank: Int, nodeSize: Int, hostName: String,
-    pieceLimit: Int, arrivals: Arrivals
+    pieceLimit: Int, counter: CollectiveCounter
   ) {
     self.handle = handle
     self.rank = rank
@@ -39,12 +39,12 @@ public final class Communicator: Sendable {
     self.nodeSize = nodeSize
     self.hostName = hostName
     self.pieceLimit = pieceLimit
-    self.arrivals = arrivals
+    self.counter = counter
   }
 
   /// Learns the place of this rank in the group behind `handle`. Collective over the group.
   private convenience init(
-    describing handle: Int64, pieceLimit: Int, arrivals: Arrivals = Arrivals()
+    describing handle: Int64, pieceLimit: Int, counter: CollectiveCounter = CollectiveCounter()
   ) throws(MPIError) {
     var rank: Int32 = 0
     var size: Int32 = 0
@@ -57,7 +57,7 @@ public final class Communicator: Sendable {
     let hostName = string(capacity: 512) { _ = rfm_mpi_host_name($0, $1) }
     self.init(
       handle: handle, rank: Int(rank), size: Int(size), nodeRank: Int(nodeRank),
-      nodeSize: Int(nodeSize), hostName: hostName, pieceLimit: pieceLimit, arrivals: arrivals)
+      nodeSize: Int(nodeSize), hostName: hostName, pieceLimit: pieceLimit, counter: counter)
   }
 
   // MARK: Groups
@@ -88,20 +88,20 @@ public final class Communicator: Sendable {
       rfm_mpi_duplicate(rfm_mpi_world(), &handle), "MPI_Comm_dup",
       rank: MessagePassing.rank)
     return try Communicator(
-      describing: handle, pieceLimit: Int(Int32.max), arrivals: .world)
+      describing: handle, pieceLimit: Int(Int32.max), counter: .world)
   }
 
   /// The same group with messages of its own, for use by another thread.
   public func duplicate() throws(MPIError) -> Communicator {
-    try duplicate(arrivals: .duplicates)
+    try duplicate(counter: .duplicates)
   }
 
-  func duplicate(arrivals: Arrivals) throws(MPIError) -> Communicator {
+  func duplicate(counter: CollectiveCounter) throws(MPIError) -> Communicator {
     var copy: Int64 = 0
     try collective("MPI_Comm_dup") { rfm_mpi_duplicate(handle, &copy) }
     return Communicator(
       handle: copy, rank: rank, size: size, nodeRank: nodeRank, nodeSize: nodeSize,
-      hostName: hostName, pieceLimit: pieceLimit, arrivals: arrivals)
+      hostName: hostName, pieceLimit: pieceLimit, counter: counter)
   }
 
   /// The part of the group whose ranks gave the same `color`, ordered by `key`, then by rank.
@@ -132,7 +132,7 @@ public final class Communicator: Sendable {
     precondition(limit > 0 && limit <= Int(Int32.max), "a piece holds 1 to 2^31 - 1 elements")
     return Communicator(
       handle: handle, rank: rank, size: size, nodeRank: nodeRank, nodeSize: nodeSize,
-      hostName: hostName, pieceLimit: limit, arrivals: arrivals)
+      hostName: hostName, pieceLimit: limit, counter: counter)
   }
 
   // MARK: Reductions
@@ -178,7 +178,7 @@ public final class Communicator: Sendable {
   public func startAllReduce<T: MPIScalar>(
     _ buffer: UnsafeMutableBufferPointer<T>, _ operation: ReduceOperation = .sum
   ) throws(MPIError) -> Request {
-    var request = Request("MPI_Iallreduce", rank: rank, arrivals)
+    var request = Request("MPI_Iallreduce", rank: rank, counter)
     try pieces(of: buffer) { (address, count) throws(MPIError) in
       try request.add {
         rfm_mpi_iallreduce(handle, address, count, T.mpiType, operation.code, $0)
@@ -327,7 +327,7 @@ public final class Communicator: Sendable {
     precondition(
       whole.count == part.count * size && part.count <= Int(Int32.max),
       "room for \(size) parts of \(part.count) was expected, got \(whole.count)")
-    var request = Request("MPI_Iallgather", rank: rank, arrivals)
+    var request = Request("MPI_Iallgather", rank: rank, counter)
     try request.add {
       rfm_mpi_iallgather(
         handle, part.baseAddress, Int32(part.count), T.mpiType, whole.baseAddress, $0)
@@ -345,7 +345,7 @@ public final class Communicator: Sendable {
     precondition(
       parts.count == count * size && received.count == parts.count && count <= Int(Int32.max),
       "\(size) equal parts were expected, got \(parts.count) elements for \(received.count)")
-    var request = Request("MPI_Ialltoall", rank: rank, arrivals)
+    var request = Request("MPI_Ialltoall", rank: rank, counter)
     try request.add {
       rfm_mpi_ialltoall(
         handle, parts.baseAddress, Int32(count), T.mpiType, received.baseAddress, $0)
@@ -417,7 +417,7 @@ public final class Communicator: Sendable {
 
   /// Tells the others that this rank has come here; the request is done when every rank has.
   public func startBarrier() throws(MPIError) -> Request {
-    var request = Request("MPI_Ibarrier", rank: rank, arrivals)
+    var request = Request("MPI_Ibarrier", rank: rank, counter)
     try request.add { rfm_mpi_ibarrier(handle, $0) }
     return request
   }
@@ -437,9 +437,9 @@ public final class Communicator: Sendable {
   private func collective(
     _ operation: StaticString, _ call: () -> Int32
   ) throws(MPIError) {
-    arrivals.arrive(at: operation)
+    counter.arrive(at: operation)
     let code = call()
-    arrivals.leave()
+    counter.leave()
     try check(code, operation)
   }
 

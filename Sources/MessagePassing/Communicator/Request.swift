@@ -18,12 +18,12 @@ public struct Request: ~Copyable, @unchecked Sendable {
   private var first: Int64
   /// The pieces after the first, if the buffer was longer than MPI can count.
   private var others: [Int64]
-  private let arrivals: Arrivals
+  private let counter: CollectiveCounter
 
-  init(_ operation: StaticString, rank: Int, _ arrivals: Arrivals) {
+  init(_ operation: StaticString, rank: Int, _ counter: CollectiveCounter) {
     self.operation = operation
     self.rank = rank
-    self.arrivals = arrivals
+    self.counter = counter
     first = rfm_mpi_null_request()
     others = []
   }
@@ -31,7 +31,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
   /// Adds a piece that `start` begins; pieces begun before stay owned if this one fails.
   mutating func add(_ start: (UnsafeMutablePointer<Int64>) -> Int32) throws(MPIError) {
     var piece = rfm_mpi_null_request()
-    arrivals.arrive(at: operation)
+    counter.arrive(at: operation)
     try MPIError.check(start(&piece), "\(operation)", rank: rank)
     if first == rfm_mpi_null_request() { first = piece } else { others.append(piece) }
   }
@@ -46,7 +46,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
         rfm_mpi_test(&others[index], &done), "\(operation) (test)", rank: rank)
       all = all && done != 0
     }
-    if all { arrivals.leave() }
+    if all { counter.leave() }
     return all
   }
 
@@ -62,7 +62,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
   /// Gives up an operation that another rank may never come to, before this process ends: it is not
   /// waited for, so what was handed to it must stay allocated until then.
   public mutating func abandon() {
-    arrivals.leave()
+    counter.leave()
     first = rfm_mpi_null_request()
     others = []
   }
@@ -75,7 +75,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
       if code == 0 { code = pieceCode }
     }
     others = []
-    arrivals.leave()
+    counter.leave()
     try MPIError.check(code, "\(operation) (wait)", rank: rank)
   }
 

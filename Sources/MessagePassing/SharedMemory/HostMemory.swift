@@ -13,7 +13,7 @@ public final class HostMemory: @unchecked Sendable {
   public let size: Int
 
   private let pages: [UnsafeMutableRawPointer]
-  private let arrivals: Arrivals
+  private let counter: CollectiveCounter
 
   /// Before each part, a page for what keeps the ranks together: a line for the token, then one for
   /// each count.
@@ -23,11 +23,11 @@ public final class HostMemory: @unchecked Sendable {
   /// Counts of a rank that are free for use.
   public static let counts = 8
 
-  fileprivate init(pages: [UnsafeMutableRawPointer], size: Int, arrivals: Arrivals) {
+  fileprivate init(pages: [UnsafeMutableRawPointer], size: Int, counter: CollectiveCounter) {
     self.pages = pages
     parts = pages.map { $0 + Self.headerSize }
     self.size = size
-    self.arrivals = arrivals
+    self.counter = counter
   }
 
   deinit { for page in pages { munmap(page, Self.headerSize + size) } }
@@ -41,9 +41,9 @@ public final class HostMemory: @unchecked Sendable {
 
   /// Does work in which this rank waits for others, who do the same: to a watchdog one collective.
   public func together(_ name: StaticString, _ work: () -> Void) {
-    arrivals.arrive(at: name)
+    counter.arrive(at: name)
     work()
-    arrivals.leave()
+    counter.leave()
   }
 }
 
@@ -98,7 +98,7 @@ extension Communicator {
       else { break }
       pages.append(page)
     }
-    let memory = HostMemory(pages: pages, size: bytes, arrivals: arrivals)
+    let memory = HostMemory(pages: pages, size: bytes, counter: counter)
     // Descriptors stay open until every rank has mapped them.
     let isWhole = try all(pages.count == size)
     _ = consume own

@@ -8,12 +8,12 @@ import Synchronization
 /// on with nothing, wherever it waits, and another was not heard of for so long.
 ///
 /// Two threads, which sleep nearly all of the time, make up a watchdog. One tells the other ranks
-/// where this one is, and listens (``Gossip``); it may hang with MPI. The other measures, speaks and
+/// where this one is, and listens (``StatusExchange``); it may hang with MPI. The other measures, speaks and
 /// ends the job; it asks nothing of MPI before the end, and if MPI can't end the job ends the process.
 ///
 /// A rank that is stopped (SIGSTOP), whose link is cut, or that waits for ever, for a disk say, is
 /// noticed. One that works long without a collective is left alone as long as it notes its
-/// ``Whereabouts/progress()``. Time in which the process itself was stopped is not counted.
+/// ``RankStatus/progress()``. Time in which the process itself was stopped is not counted.
 ///
 /// Watched are the collectives of ``Communicator/world(needing:)`` and those of all its duplicates
 /// together, of which one thread at a time should use one. ``watching(limit:setting:exitStatus:_:)``
@@ -24,10 +24,10 @@ public final class Watchdog: @unchecked Sendable {
   private let limit: Double
   private let exitStatus: Int32
   private let setting: String
-  private var gossip: Gossip
+  private var statuses: StatusExchange
 
   private struct Known {
-    var word = Gossip.Word()
+    var status = StatusExchange.Status()
     /// When the rank was last heard of, and when it had last done something.
     var heard: Double
     var advanced: Double
@@ -55,8 +55,8 @@ public final class Watchdog: @unchecked Sendable {
     self.setting = setting
     self.exitStatus = exitStatus
     hosts = try communicator.allGather(communicator.hostName)
-    gossip = Gossip(try communicator.duplicate(arrivals: Arrivals()))
-    try gossip.open()
+    statuses = StatusExchange(try communicator.duplicate(counter: CollectiveCounter()))
+    try statuses.open()
     let now = monotonicSeconds
     known = Mutex(hosts.map { _ in Known(heard: now, advanced: now) })
     mutex = .allocate(capacity: 1)
@@ -86,7 +86,7 @@ public final class Watchdog: @unchecked Sendable {
     pthread_mutex_unlock(mutex)
     for thread in threads { thread.join() }
     threads = []
-    gossip.close()
+    statuses.close()
   }
 
   // MARK: Telling and listening
@@ -96,14 +96,14 @@ public final class Watchdog: @unchecked Sendable {
     var round: Int64 = 0
     while sleep(pause) {
       round += 1
-      let word = ownWord(round)
+      let status = ownStatus(round)
       let now = monotonicSeconds
       let table = known.withLock { known in
-        Self.take(word, into: &known[rank], now)
-        return known.map(\.word)
+        Self.take(status, into: &known[rank], now)
+        return known.map(\.status)
       }
       do throws(MPIError) {
-        try gossip.exchange(table) { heard in
+        try statuses.exchange(table) { heard in
           known.withLock { known in
             for place in known.indices where place != rank {
               Self.take(heard[place], into: &known[place], now)
@@ -117,48 +117,49 @@ public final class Watchdog: @unchecked Sendable {
     }
   }
 
-  private func ownWord(_ round: Int64) -> Gossip.Word {
-    let current = Whereabouts.current
-    return Gossip.Word(
+  private func ownStatus(_ round: Int64) -> StatusExchange.Status {
+    let current = RankStatus.current
+    return StatusExchange.Status(
       round: round, step: Int64(current.step), phase: Int64(current.phase),
       beats: Int64(current.beats),
       counts: (
-        Int64(Arrivals.world.count.load(ordering: .relaxed)),
-        Int64(Arrivals.duplicates.count.load(ordering: .relaxed))
+        Int64(CollectiveCounter.world.count.load(ordering: .relaxed)),
+        Int64(CollectiveCounter.duplicates.count.load(ordering: .relaxed))
       ))
   }
 
-  private static func take(_ word: Gossip.Word, into known: inout Known, _ now: Double) {
-    guard word.round > known.word.round else { return }
+  private static func take(_ status: StatusExchange.Status, into known: inout Known, _ now: Double)
+  {
+    guard status.round > known.status.round else { return }
     known.heard = now
-    if word.isFurther(than: known.word) { known.advanced = now }
-    known.word = word
+    if status.isFurther(than: known.status) { known.advanced = now }
+    known.status = status
   }
 
   // MARK: Measuring
 
   private func watch() {
     let pause = min(max(limit / 20, 0.02), 1)
-    var waited = Arrivals.watched.map { _ in (count: 0, seconds: 0.0) }
-    var idle = (word: ownWord(0), seconds: 0.0)
+    var waited = CollectiveCounter.watched.map { _ in (count: 0, seconds: 0.0) }
+    var idle = (status: ownStatus(0), seconds: 0.0)
     var last = monotonicSeconds
     while sleep(pause) {
       let now = monotonicSeconds
       // What is more than two pauses is time in which the whole process did not run.
       let passed = min(now - last, 2 * pause)
       last = now
-      for (place, arrivals) in Arrivals.watched.enumerated() {
-        let count = arrivals.count.load(ordering: .relaxed)
-        guard arrivals.isInside.load(ordering: .acquiring), count == waited[place].count else {
+      for (place, counter) in CollectiveCounter.watched.enumerated() {
+        let count = counter.count.load(ordering: .relaxed)
+        guard counter.isInside.load(ordering: .acquiring), count == waited[place].count else {
           waited[place] = (count, 0)
           continue
         }
         waited[place].seconds += passed
-        if waited[place].seconds >= limit { judge(arrivals, place, waited[place].seconds) }
+        if waited[place].seconds >= limit { judge(counter, place, waited[place].seconds) }
       }
-      let word = ownWord(0)
-      idle = word.isFurther(than: idle.word) ? (word, 0) : (word, idle.seconds + passed)
-      if idle.seconds >= limit { judgeSilence(word, idle.seconds) }
+      let status = ownStatus(0)
+      idle = status.isFurther(than: idle.status) ? (status, 0) : (status, idle.seconds + passed)
+      if idle.seconds >= limit { judgeSilence(status, idle.seconds) }
     }
   }
 
@@ -189,9 +190,9 @@ public final class Watchdog: @unchecked Sendable {
 
   /// Ends the job if those who have not come to a collective do nothing, or if all have come and none
   /// gets on.
-  private func judge(_ arrivals: Arrivals, _ place: Int, _ waited: Double) {
-    let count = arrivals.count.load(ordering: .relaxed)
-    func isBehind(_ known: Known) -> Bool { known.word.count(place) < Int64(count) }
+  private func judge(_ counter: CollectiveCounter, _ place: Int, _ waited: Double) {
+    let count = counter.count.load(ordering: .relaxed)
+    func isBehind(_ known: Known) -> Bool { known.status.count(place) < Int64(count) }
     func isHopeless(_ findings: Findings) -> Bool {
       if findings.missing.isEmpty {
         return findings.known.indices.allSatisfy { $0 == rank || findings.idle($0) >= limit }
@@ -200,19 +201,19 @@ public final class Watchdog: @unchecked Sendable {
     }
     guard isHopeless(look(isBehind)), takeTurn() else { return }
     let findings = look(isBehind)
-    guard arrivals.isInside.load(ordering: .acquiring),
-      arrivals.count.load(ordering: .relaxed) == count, isHopeless(findings)
+    guard counter.isInside.load(ordering: .acquiring),
+      counter.count.load(ordering: .relaxed) == count, isHopeless(findings)
     else { return }
-    report(findings, waited, place: "in \(arrivals.operationName)")
+    report(findings, waited, place: "in \(counter.operationName)")
     endJob()
   }
 
-  /// Ends the job if a rank is not heard of any more. This one, which has done nothing since `word`, may
+  /// Ends the job if a rank is not heard of any more. This one, which has done nothing since `status`, may
   /// wait for it outside of the collectives that are counted.
-  private func judgeSilence(_ word: Gossip.Word, _ waited: Double) {
+  private func judgeSilence(_ status: StatusExchange.Status, _ waited: Double) {
     guard !look().missing.isEmpty, takeTurn() else { return }
     let findings = look()
-    guard !findings.missing.isEmpty, !ownWord(0).isFurther(than: word) else { return }
+    guard !findings.missing.isEmpty, !ownStatus(0).isFurther(than: status) else { return }
     report(findings, waited, place: "without getting on")
     endJob()
   }
@@ -222,9 +223,9 @@ public final class Watchdog: @unchecked Sendable {
 
   private func report(_ findings: Findings, _ waited: Double, place: String) {
     func describe(_ rank: Int) -> String {
-      let word = findings.known[rank].word
-      let phase = Whereabouts.Phase(rawValue: Int(word.phase)).map { "\($0)" } ?? "?"
-      let step = word.step > 0 ? "step \(word.step), " : ""
+      let status = findings.known[rank].status
+      let phase = RankStatus.Phase(rawValue: Int(status.phase)).map { "\($0)" } ?? "?"
+      let step = status.step > 0 ? "step \(status.step), " : ""
       return "rank \(rank) on \(hosts[rank]): \(step)\(phase)"
     }
     // Who speaks but has not come may be held up in an earlier collective by those who are silent.

@@ -62,10 +62,10 @@ public struct ReportJob {
   }
 
   private mutating func run(warn: (String) -> Void) throws -> String {
-    Whereabouts.enter(.reporting)
+    RankStatus.enter(.reporting)
     let settings = settings
     let isRoot = communicator.isRoot
-    let reading = try SharedOutcome.agreed(communicator) {
+    let reading = try communicator.agreed {
       isRoot
         ? try RunReading(settings.run, checkpoint: settings.checkpoint, warn: warn) : nil
     }
@@ -80,7 +80,7 @@ public struct ReportJob {
 
     let output = settings.output ?? "\(settings.run)/report.html"
     let contents = contents
-    try SharedOutcome.agreed(communicator) {
+    try communicator.agreed {
       guard let contents else { return }
       try DurableFile.makeFolder(DurableFile.folder(of: output))
       try DurableFile.write(try ReportPage(contents).html(), to: output)
@@ -93,7 +93,7 @@ public struct ReportJob {
   private mutating func evaluate(_ subject: EvaluationSubject, _ reading: RunReading?) throws {
     let opened: ShardSet
     do {
-      let seen = try SharedOutcome.agreed(communicator) {
+      let seen = try communicator.agreed {
         let set = try ShardSet(patterns: subject.data)
         return (set: set, fingerprint: try set.fingerprint())
       }
@@ -114,7 +114,7 @@ public struct ReportJob {
     }
     let mine = pass.part(samples)
     let progress = progress("scoring", mine.count)
-    let part = try SharedOutcome.agreed(communicator) {
+    let part = try communicator.agreed {
       try pass.logits(ofThisRank: mine, set) {
         progress?.update($0)
         try checkForStop()
@@ -124,7 +124,7 @@ public struct ReportJob {
     let scores = try communicator.gather(part).map {
       SampleScores(samples, logits: $0.flatMap { $0 })
     }
-    try SharedOutcome.agreed(communicator) {
+    try communicator.agreed {
       guard let scores else { return }
       do {
         contents?.evaluation = try scores.evaluation(
@@ -155,7 +155,7 @@ public struct ReportJob {
       let survey = try PrototypeSurvey(
         pass, set, imagesPerMethod: subject.imagesPerMethod, communicator: communicator,
         afterBatch: checkForStop,
-        ownWork: { [communicator] work in try SharedOutcome.agreed(communicator) { try work() } })
+        ownWork: { [communicator] work in try communicator.agreed { try work() } })
       file = PrototypesFile(
         survey.prototypes,
         origin: .init(
@@ -163,7 +163,7 @@ public struct ReportJob {
         calibration: survey.calibration, meanFaces: survey.meanFaces)
     }
     // Rank 0's; nil where it can't be told.
-    let taken = try SharedOutcome.agreed(communicator) {
+    let taken = try communicator.agreed {
       communicator.isRoot ? file.map { PrototypeImages.knownSamples(of: $0, in: set) } ?? [] : []
     }
     let excluded = Set(try communicator.broadcast(taken ?? []))
@@ -172,7 +172,7 @@ public struct ReportJob {
     let mine = pass.part(fakes)
     for kind in AttentionKind.allCases where kind == .fam || set.hasMasks {
       let progress = progress(kind.rawValue, mine.count)
-      try SharedOutcome.agreed(communicator) {
+      try communicator.agreed {
         try pass.maps(kind, set, mine) { image in
           try maps.add(image, kind: kind, isAttributed: !excluded.contains(image.sample))
           progress?.update(image.place + 1)
@@ -183,14 +183,14 @@ public struct ReportJob {
     }
     try maps.collect(communicator)
 
-    let examples = try SharedOutcome.agreed(communicator) { () throws -> [Example] in
+    let examples = try communicator.agreed { () throws -> [Example] in
       guard let scores else { return [] }
       return try ExampleGallery(
         pass: pass, set: set, loaded: subject.loaded, prototypes: file,
         configuration: reading?.contents.configuration
       ).examples(scores)
     }
-    let gallery = try SharedOutcome.agreed(communicator) { () throws -> PrototypeGallery? in
+    let gallery = try communicator.agreed { () throws -> PrototypeGallery? in
       guard communicator.isRoot, let file else { return nil }
       return PrototypeGallery(
         prototypes: file.prototypes,
@@ -262,12 +262,12 @@ public struct ReportJob {
     }
   }
 
-  // MARK: Progress
+  // MARK: ProgressLine
 
   /// Only where there is something to wait for.
-  private func progress(_ label: String, _ total: Int) -> Progress? {
+  private func progress(_ label: String, _ total: Int) -> ProgressLine? {
     communicator.isRoot && total > 8 * settings.batch
-      ? Progress("\(label): image", total: total, items: ("images", 1)) : nil
+      ? ProgressLine("\(label): image", total: total, items: ("images", 1)) : nil
   }
 
   private func checkForStop() throws {

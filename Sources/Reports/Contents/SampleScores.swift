@@ -16,7 +16,7 @@ struct SampleScores {
     self.samples = samples
     self.logits = logits
     probabilities = samples.indices.map {
-      probabilityOfFake(logitReal: logits[2 * $0], logitFake: logits[2 * $0 + 1])
+      CrossEntropy.probabilityOfFake(real: logits[2 * $0], fake: logits[2 * $0 + 1])
     }
   }
 

@@ -150,7 +150,7 @@ public struct ExplanationJob {
     let standardInput =
       settings.inputs.contains("-")
       ? try communicator.broadcast(
-        communicator.isRoot ? StandardInput.read(waiting: Whereabouts.progress) : []) : []
+        communicator.isRoot ? StandardInput.read(waiting: RankStatus.progress) : []) : []
     let stream = try ImageStream(
       inputs: settings.inputs, standardInput: standardInput, rank: communicator.rank,
       rankCount: communicator.size)
@@ -169,12 +169,12 @@ public struct ExplanationJob {
       try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     }
     let names = settings.output == nil ? nil : PictureNames(stream.paths)
-    try SharedOutcome.agreed(communicator) {
+    try communicator.agreed {
       guard communicator.isRoot, let names, let output = settings.output else { return }
       try checkNothingIsReplaced(stream.paths, names, output)
     }
     // Ranks go in step: rank 0 has the most images, so all take part in as many rounds as it has.
-    Whereabouts.enter(.explaining)
+    RankStatus.enter(.explaining)
     let rounds =
       (stream.paths.count + communicator.size * settings.batch - 1)
       / (communicator.size * settings.batch)
@@ -347,7 +347,7 @@ public struct ExplanationJob {
   private func describe(
     _ item: ImageStream.Item, _ image: RGBImage, _ place: Int, _ names: PictureNames?
   ) throws -> Line {
-    Whereabouts.progress()
+    RankStatus.progress()
     let crop = loaded.crop
     let size = crop * crop * 3
     let map = forgeryAttentionMap(
@@ -358,7 +358,7 @@ public struct ExplanationJob {
     guard real.isFinite, fake.isFinite, map.allSatisfy(\.isFinite) else {
       throw NotFinite(image: item.path, weights: loaded.source)
     }
-    let probability = 1 / (1 + exp(Double(real) - Double(fake)))
+    let probability = CrossEntropy.probabilityOfFake(real: real, fake: fake)
     let isFake = probability >= settings.threshold
     var members: [JSON.Member] = [
       .init("path", .text(item.path)),

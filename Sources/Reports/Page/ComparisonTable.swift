@@ -251,7 +251,7 @@ public enum ComparisonTable {
     }
   }
 
-  static func spread(_ spread: Spread?) -> String {
+  static func spread(_ spread: MeanAndDeviation?) -> String {
     guard let spread else { return "-" }
     let mean = fixed(spread.mean, 4)
     return spread.standardDeviation.map { "\(mean) ± \(fixed($0, 4))" } ?? mean

@@ -1,3 +1,4 @@
+import ForgeryMining
 import Images
 
 /// Maps of numbers, float32 `[height, width]` in rows, as pictures.
@@ -67,26 +68,11 @@ public enum Heatmap {
     precondition(
       map.count == width * height, "expected \(width)×\(height) values, found \(map.count)")
     if width == newWidth && height == newHeight { return map }
-    func taps(_ size: Int, _ target: Int) -> [(low: Int, high: Int, part: Float)] {
-      (0..<target).map { index in
-        let position = max(
-          0, (Float(index) + 0.5) * Float(size) / Float(target) - 0.5)
-        let low = min(Int(position), size - 1)
-        return (low, min(low + 1, size - 1), position - Float(low))
-      }
-    }
-    let (columns, rows) = (taps(width, newWidth), taps(height, newHeight))
-    var out: [Float] = []
-    out.reserveCapacity(newWidth * newHeight)
-    for row in rows {
-      for column in columns {
-        let top = map[row.low * width + column.low]
-        let topRight = map[row.low * width + column.high]
-        let bottom = map[row.high * width + column.low]
-        let bottomRight = map[row.high * width + column.high]
-        let upper = top + (topRight - top) * column.part
-        let lower = bottom + (bottomRight - bottom) * column.part
-        out.append(upper + (lower - upper) * row.part)
+    var out = [Float](repeating: 0, count: newWidth * newHeight)
+    map.withUnsafeBufferPointer { map in
+      out.withUnsafeMutableBufferPointer {
+        resizeBilinear(
+          map, height: height, width: width, into: $0, height: newHeight, width: newWidth)
       }
     }
     return out

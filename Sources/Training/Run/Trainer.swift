@@ -198,7 +198,7 @@ public final class Trainer {
   public func run() throws -> Outcome {
     let progress =
       communicator.isRoot
-      ? Progress(
+      ? ProgressLine(
         label, total: totalSteps, start: steps, items: ("images", Double(data.globalBatch)))
       : nil
     defer { progress?.finish() }
@@ -212,11 +212,11 @@ public final class Trainer {
     }
   }
 
-  private func train(_ progress: Progress?) throws -> Outcome {
+  private func train(_ progress: ProgressLine?) throws -> Outcome {
     let loader = try data.loader(position: position)
     let digestEvery = configuration.communication.digestEverySteps
     if hasWorkPending {
-      Whereabouts.enter(.validating, step: steps)
+      RankStatus.enter(.validating, step: steps)
       if try !doDueWork(progress) { return try stopped(progress) }
     }
     if steps < totalSteps, try communicator.any(StopRequest.isMade) {
@@ -271,7 +271,7 @@ public final class Trainer {
     return .finished
   }
 
-  private func stopped(_ progress: Progress?) throws -> Outcome {
+  private func stopped(_ progress: ProgressLine?) throws -> Outcome {
     try writer?.wait()
     progress?.message(
       steps == 0
@@ -293,13 +293,13 @@ public final class Trainer {
   ///
   /// - Returns: false, on all ranks, if any was asked to stop meanwhile. Then nothing of it was
   ///   written down, and all of it is to be done again.
-  private func doDueWork(_ progress: Progress?) throws -> Bool {
+  private func doDueWork(_ progress: ProgressLine?) throws -> Bool {
     let due = dueWork
     let validation: Validation?
     let prototypes: PrototypesFile?
     do {
       validation = due.evaluates ? try validate(progress) : nil
-      if due.saves { Whereabouts.enter(.saving) }
+      if due.saves { RankStatus.enter(.saving) }
       prototypes = due.saves ? try prototypesFile() : nil
     } catch is StopRequest.Interruption {
       return false
@@ -312,8 +312,8 @@ public final class Trainer {
 
   /// Saves what a training needs to go on, and that the rest of what is due is still to be done.
   /// Collective.
-  private func saveAtOnce(_ progress: Progress?) throws {
-    Whereabouts.enter(.saving)
+  private func saveAtOnce(_ progress: ProgressLine?) throws {
+    RankStatus.enter(.saving)
     hasWorkPending = true
     try save(prototypesFile(exact: false), nil, progress)
   }
@@ -328,14 +328,14 @@ public final class Trainer {
 
   /// Waits until the last checkpoint is on the disk, then for the other ranks. Collective.
   private func end() throws {
-    Whereabouts.enter(.ending)
+    RankStatus.enter(.ending)
     try writer?.wait()
     for observer in observers { try observer.finish() }
     try communicator.barrier()
   }
 
   /// Goes on without an update where a step was not finite, or ends the training. Collective.
-  private func skip(_ result: TrainingStep.Result, _ progress: Progress?) throws {
+  private func skip(_ result: TrainingStep.Result, _ progress: ProgressLine?) throws {
     let origin = try step.findNonFinite(data.loader(position: position))
     let problem = "\(origin); the loss is \(result.loss)"
     skipped.inAll += 1
@@ -392,9 +392,9 @@ public final class Trainer {
   }
 
   /// - Throws: `StopRequest.Interruption` on all ranks if one was asked to stop.
-  private func validate(_ progress: Progress?) throws -> Validation? {
+  private func validate(_ progress: ProgressLine?) throws -> Validation? {
     guard let set = data.validation else { return nil }
-    Whereabouts.enter(.validating)
+    RankStatus.enter(.validating)
     let watch = Stopwatch()
     guard
       let logits = try validationPass.logits(

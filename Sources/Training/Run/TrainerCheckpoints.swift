@@ -11,7 +11,7 @@ extension Trainer {
   ///
   /// - Parameter validation: what was found on the validation images at this step, on rank 0.
   func save(
-    _ prototypes: PrototypesFile?, _ validation: EvaluationMetrics?, _ progress: Progress?
+    _ prototypes: PrototypesFile?, _ validation: EvaluationMetrics?, _ progress: ProgressLine?
   ) throws {
     savedStep = steps
     guard let writer else { return }

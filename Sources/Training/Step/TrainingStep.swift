@@ -158,24 +158,24 @@ public final class TrainingStep {
     _ = earlierStatistics.update(fromContentsOf: detector.runningStatistics)
     for part in 0..<accumulate {
       var watch = Stopwatch()
-      Whereabouts.enter(.loading, step: step)
+      RankStatus.enter(.loading, step: step)
       guard let batch = try loader.next() else {
         preconditionFailure("a training loader is endless")
       }
       result.phases.load += watch.seconds
-      Whereabouts.enter(.attention)
+      RankStatus.enter(.attention)
       erasing.erase(batch, gathers: true)
       result.phases.attention += erasing.timing.attention
       result.phases.erase += erasing.timing.erasing
 
       watch = Stopwatch()
-      Whereabouts.enter(.forward)
+      RankStatus.enter(.forward)
       loss += try program.forward(
         images: batch.images.baseAddress!, labels: batch.labels.baseAddress!)
       result.phases.forward += watch.seconds
 
       watch = Stopwatch()
-      Whereabouts.enter(.backward)
+      RankStatus.enter(.backward)
       if part == accumulate - 1, !program.reducesGradients {
         reducer.begin()
         program.finished = reportFinished
@@ -187,7 +187,7 @@ public final class TrainingStep {
     }
 
     var watch = Stopwatch()
-    Whereabouts.enter(.reducing)
+    RankStatus.enter(.reducing)
     if program.reducesGradients { try program.finishGradients() } else { try reducer.finish() }
     exchange[0] = loss / Double(accumulate)
     exchange[1] = stop ? 1 : 0
@@ -199,7 +199,7 @@ public final class TrainingStep {
     result.phases.reduce = watch.seconds
 
     watch = Stopwatch()
-    Whereabouts.enter(.updating)
+    RankStatus.enter(.updating)
     result.isFinite = result.loss.isFinite && exchange[2] == 0 && sumsAreFinite
     guard result.isFinite else {
       _ = detector.runningStatistics.update(fromContentsOf: earlierStatistics)

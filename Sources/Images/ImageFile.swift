@@ -4,7 +4,7 @@ import Foundations
 /// The content of a file. Small files are read, large ones mapped, so that an image of hundreds of
 /// megabytes costs only the pages being decoded. (A mapped file that something else cuts short while
 /// it is read ends the process, as it would any reader.)
-enum FileBytes {
+enum ImageFile {
   static let mappedFrom = 32 << 20
 
   static func withContents<Result>(
@@ -44,37 +44,5 @@ enum FileBytes {
       filled += count
     }
     return try body(UnsafeRawBufferPointer(rebasing: buffer[..<filled]))
-  }
-
-  /// Writes a whole file beside its final name, flushes it and renames: a reader never sees half.
-  static func write(_ bytes: [UInt8], to path: String) throws {
-    func failure(_ code: Int32) -> ImageError {
-      ImageError(
-        name: path, reason: .inputOutput,
-        detail: "can't be written: \(String(cString: strerror(code)))")
-    }
-    let partial = "\(path).partial-\(getpid())"
-    let descriptor = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw failure(errno) }
-    var written = 0
-    var code: Int32 = 0
-    bytes.withUnsafeBytes { raw in
-      while written < raw.count {
-        let count = Foundation.write(descriptor, raw.baseAddress! + written, raw.count - written)
-        if count < 0 && errno == EINTR { continue }
-        guard count > 0 else {
-          code = count < 0 ? errno : ENOSPC
-          break
-        }
-        written += count
-      }
-    }
-    if code == 0 && fsync(descriptor) != 0 && errno != EINVAL { code = errno }
-    if close(descriptor) != 0 && code == 0 { code = errno }
-    if code == 0 && rename(partial, path) != 0 { code = errno }
-    if code != 0 {
-      unlink(partial)
-      throw failure(code)
-    }
   }
 }

@@ -4,7 +4,7 @@ import Synchronization
 /// behind, since all ranks call the same collectives in the same order.
 ///
 /// Noting an arrival is a few stores; whoever measures time looks at them from outside.
-final class Arrivals: Sendable {
+final class CollectiveCounter: Sendable {
   /// Collectives that this rank has come to.
   let count = Atomic<Int>(0)
   /// It has not come out of the last one yet.
@@ -29,10 +29,10 @@ final class Arrivals: Sendable {
   }
 
   /// Those of the communicator over all ranks.
-  static let world = Arrivals()
+  static let world = CollectiveCounter()
   /// Those of its duplicates, of however many there were: a job that trains several times makes some
   /// for each training.
-  static let duplicates = Arrivals()
+  static let duplicates = CollectiveCounter()
   /// What watchdogs look at.
   static let watched = [world, duplicates]
 }

@@ -1,5 +1,5 @@
 /// Mean and spread of a figure over repetitions.
-public struct Spread: Codable, Equatable, Sendable {
+public struct MeanAndDeviation: Codable, Equatable, Sendable {
   /// Repetitions.
   public var n: Int
   public var mean: Double
@@ -28,7 +28,7 @@ public struct Spread: Codable, Equatable, Sendable {
 /// the start, images, order, crops) cancels out.
 public struct PairedDifference: Codable, Equatable, Sendable {
   /// Of the differences, first method less second.
-  public var spread: Spread
+  public var spread: MeanAndDeviation
   /// In how many pairs the first is higher, and in how many lower.
   public var higher: Int
   public var lower: Int
@@ -39,7 +39,7 @@ public struct PairedDifference: Codable, Equatable, Sendable {
   /// - Returns: nil without pairs.
   public init?(_ pairs: [(first: Double, second: Double)]) {
     let differences = pairs.map { $0.first - $0.second }
-    guard let spread = Spread(differences) else { return nil }
+    guard let spread = MeanAndDeviation(differences) else { return nil }
     self.spread = spread
     higher = differences.count { $0 > 0 }
     lower = differences.count { $0 < 0 }

@@ -10,7 +10,7 @@ import Synchronization
 /// Under `mpirun` that is so where RFM_TERMINAL has the terminal's columns (`launch/local` sets it).
 /// Elsewhere (a file, a pipe) it is a plain line every few seconds. Both are limited in
 /// rate, so ``update(_:_:)`` may be called as often as one likes. Only one rank should have one.
-public final class Progress: Sendable {
+public final class ProgressLine: Sendable {
   /// What writes the text, what tells the time in seconds, and how.
   struct Output: Sendable {
     var isTerminal: Bool
@@ -125,6 +125,9 @@ public final class Progress: Sendable {
       }
     }
   }
+
+  /// Gives the terminal's line free, so that something else can be written.
+  public func interrupt() { state.withLock { erase(&$0) } }
 
   /// Writes the last state, once, and ends the line.
   public func finish() {

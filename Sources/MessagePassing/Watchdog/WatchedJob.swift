@@ -16,7 +16,7 @@ extension Watchdog {
     limit: Double, setting: String, exitStatus: Int32,
     agree: (Communicator) throws -> Void = { _ in }, _ work: (Communicator) throws -> Outcome
   ) throws -> Outcome {
-    let beginning = CallLimit(
+    let beginning = CallTimeout(
       "MPI_Init_thread", limit: limit, setting: setting, exitStatus: exitStatus)
     let communicator = try Communicator.world()
     try MessagePassing.checkJoined()
@@ -26,10 +26,10 @@ extension Watchdog {
     beginning?.lift()
     let outcome = try work(communicator)
     // The last time that the watchdog is there to see who does not come.
-    Whereabouts.enter(.ending)
+    RankStatus.enter(.ending)
     try communicator.barrier()
     watchdog?.stop()
-    _ = CallLimit("MPI_Finalize", limit: limit, setting: setting, exitStatus: exitStatus)
+    _ = CallTimeout("MPI_Finalize", limit: limit, setting: setting, exitStatus: exitStatus)
     return outcome
   }
 }

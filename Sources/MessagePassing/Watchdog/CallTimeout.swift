@@ -6,7 +6,7 @@ import Synchronization
 /// waits.
 ///
 /// Time in which the process itself was stopped is not counted.
-final class CallLimit: Sendable {
+final class CallTimeout: Sendable {
   private let isLifted = Atomic<Bool>(false)
 
   /// Begins to count.

@@ -3,14 +3,14 @@ import Testing
 
 @testable import Foundations
 
-@Suite struct ProgressTests {
+@Suite struct ProgressLineTests {
   /// A terminal, or none, with a clock that is set by hand.
   private final class Screen: Sendable {
     let text = Mutex("")
     let time = Mutex(0.0)
 
-    func output(isTerminal: Bool, width: Int = 80, interval: Double) -> Progress.Output {
-      Progress.Output(
+    func output(isTerminal: Bool, width: Int = 80, interval: Double) -> ProgressLine.Output {
+      ProgressLine.Output(
         isTerminal: isTerminal, width: { width },
         write: { part in self.text.withLock { $0 += part } },
         now: { self.time.withLock { $0 } }, interval: interval)
@@ -35,7 +35,7 @@ import Testing
 
   @Test func withoutATerminalThereArePlainLinesNowAndThen() {
     let screen = Screen()
-    let progress = Progress(
+    let progress = ProgressLine(
       "step", total: 100, start: 10, items: ("images", 4),
       output: screen.output(isTerminal: false, interval: 10))
     for step in 11...100 {
@@ -59,7 +59,7 @@ import Testing
 
   @Test func onATerminalThereIsOneLineThatChanges() {
     let screen = Screen()
-    let progress = Progress(
+    let progress = ProgressLine(
       "image", total: nil, output: screen.output(isTerminal: true, interval: 0.125))
     for image in 1...50 {
       screen.wait(0.0625)
@@ -74,7 +74,7 @@ import Testing
 
   @Test func aNarrowTerminalGetsAShorterLine() {
     let screen = Screen()
-    let progress = Progress(
+    let progress = ProgressLine(
       "step", total: 10, output: screen.output(isTerminal: true, width: 10, interval: 0))
     screen.wait(1)
     progress.update(1, "loss 0.5")
@@ -83,7 +83,7 @@ import Testing
 
   @Test func theRateIsThatOfTheLastMoments() {
     let screen = Screen()
-    let progress = Progress(
+    let progress = ProgressLine(
       "step", total: 1000, output: screen.output(isTerminal: false, interval: 1))
     var done = 0
     for _ in 0..<60 {
@@ -101,7 +101,8 @@ import Testing
 
   @Test func aDetailThatIsNotShownIsNotMade() {
     let screen = Screen()
-    let progress = Progress("step", total: 6, output: screen.output(isTerminal: false, interval: 9))
+    let progress = ProgressLine(
+      "step", total: 6, output: screen.output(isTerminal: false, interval: 9))
     var made = 0
     for step in 1...5 {
       progress.update(
@@ -119,7 +120,7 @@ import Testing
       (3, "step 3/3  d3  3.00 steps/s"), (2, "step 2/3  2.00 steps/s  1 s left"),
     ] {
       let screen = Screen()
-      let progress = Progress(
+      let progress = ProgressLine(
         "step", total: 3, output: screen.output(isTerminal: false, interval: 9))
       for step in 1...last {
         if step == last { screen.wait(1) }
@@ -132,7 +133,7 @@ import Testing
 
   @Test func durationsAndNumbersReadWell() {
     #expect(
-      [0.2, 59, 60, 3599.5, 3600, 90_000, .infinity].map { Progress.duration($0) } == [
+      [0.2, 59, 60, 3599.5, 3600, 90_000, .infinity].map { ProgressLine.duration($0) } == [
         "1 s", "59 s", "1 min 0 s", "1 h 0 min", "1 h 0 min", "1 d 1 h", "for ever",
       ])
     #expect(

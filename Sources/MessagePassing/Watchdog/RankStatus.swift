@@ -3,7 +3,7 @@ import Synchronization
 /// What this rank is at, so that others can be told if it does not come to a collective.
 ///
 /// Each call is one or two stores.
-public enum Whereabouts {
+public enum RankStatus {
   public enum Phase: Int, Sendable, CaseIterable {
     case starting, loading, attention, forward, backward, reducing, updating, validating, saving
     /// Of other commands than a training.

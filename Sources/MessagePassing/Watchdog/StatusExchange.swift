@@ -3,26 +3,26 @@ import Glibc
 
 /// What ranks last said of themselves, spread among all by small messages on a communicator of its
 /// own: every rank sends its whole table to one other at a time, 1, 2, 4, … places further round. So a
-/// word is everywhere after log₂(ranks) rounds, whoever does not answer.
+/// status is everywhere after log₂(ranks) rounds, whoever does not answer.
 ///
 /// Nothing here waits: messages are begun and looked at later.
-struct Gossip {
+struct StatusExchange {
   /// What a rank says of itself, as it travels.
-  struct Word: BitwiseCopyable {
+  struct Status: BitwiseCopyable {
     /// Grows with every round of the rank that speaks.
     var round: Int64 = 0
     var step: Int64 = 0
     var phase: Int64 = 0
     var beats: Int64 = 0
-    /// Of ``Arrivals/watched``.
+    /// Of ``CollectiveCounter/watched``.
     var counts: (Int64, Int64) = (0, 0)
 
-    static let width = MemoryLayout<Word>.stride / MemoryLayout<Int64>.stride
+    static let width = MemoryLayout<Status>.stride / MemoryLayout<Int64>.stride
 
     func count(_ place: Int) -> Int64 { place == 0 ? counts.0 : counts.1 }
 
     /// Whether the rank has done anything since `earlier`.
-    func isFurther(than earlier: Word) -> Bool {
+    func isFurther(than earlier: Status) -> Bool {
       step != earlier.step || phase != earlier.phase || beats != earlier.beats
         || counts != earlier.counts
     }
@@ -31,8 +31,8 @@ struct Gossip {
   private let communicator: Communicator
   private let distances: [Int]
   private let rows: Int
-  private let outgoing: [UnsafeMutablePointer<Word>]
-  private let incoming: [UnsafeMutablePointer<Word>]
+  private let outgoing: [UnsafeMutablePointer<Status>]
+  private let incoming: [UnsafeMutablePointer<Status>]
   private var sends: [Int64]
   private var receipts: [Int64]
   private var round = 0
@@ -42,10 +42,10 @@ struct Gossip {
     self.communicator = communicator
     let rows = communicator.size
     let distances = Array(sequence(first: 1) { $0 * 2 }.prefix { $0 < rows })
-    func tables() -> [UnsafeMutablePointer<Word>] {
+    func tables() -> [UnsafeMutablePointer<Status>] {
       distances.map { _ in
-        let table = UnsafeMutablePointer<Word>.allocate(capacity: rows)
-        table.initialize(repeating: Word(), count: rows)
+        let table = UnsafeMutablePointer<Status>.allocate(capacity: rows)
+        table.initialize(repeating: Status(), count: rows)
         return table
       }
     }
@@ -64,7 +64,7 @@ struct Gossip {
 
   /// Takes in what has come, and sends the table to one other rank.
   mutating func exchange(
-    _ table: [Word], hear: (UnsafeBufferPointer<Word>) -> Void
+    _ table: [Status], hear: (UnsafeBufferPointer<Status>) -> Void
   ) throws(MPIError) {
     for place in distances.indices {
       var done: Int32 = 0
@@ -82,7 +82,7 @@ struct Gossip {
     for row in 0..<rows { outgoing[place][row] = table[row] }
     try check(
       rfm_mpi_isend(
-        communicator.handle, outgoing[place], Int32(rows * Word.width), Int64.mpiType,
+        communicator.handle, outgoing[place], Int32(rows * Status.width), Int64.mpiType,
         Int32((communicator.rank + distances[place]) % rows), Int32(place), &sends[place]),
       "MPI_Isend")
   }
@@ -102,7 +102,7 @@ struct Gossip {
     let source = (communicator.rank + rows - distances[place]) % rows
     try check(
       rfm_mpi_ireceive(
-        communicator.handle, incoming[place], Int32(rows * Word.width), Int64.mpiType,
+        communicator.handle, incoming[place], Int32(rows * Status.width), Int64.mpiType,
         Int32(source), Int32(place), &receipts[place]), "MPI_Irecv")
   }
 
