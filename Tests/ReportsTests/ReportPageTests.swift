@@ -5,47 +5,7 @@ import Testing
 @testable import Foundations
 @testable import Reports
 
-#if canImport(FoundationXML)
-  import FoundationXML
-#endif
-
 @Suite struct ReportPageTests {
-  /// The elements of a piece of XML, in their order.
-  private final class Elements: NSObject, XMLParserDelegate {
-    struct Element {
-      var name: String
-      var attributes: [String: String]
-      var text = ""
-    }
-    private(set) var all: [Element] = []
-    private var open: [Int] = []
-    private(set) var isWhole = false
-
-    init(_ xml: String) {
-      super.init()
-      let parser = XMLParser(data: Data(xml.utf8))
-      parser.delegate = self
-      isWhole = parser.parse()
-    }
-
-    func parser(
-      _ parser: XMLParser, didStartElement name: String, namespaceURI: String?,
-      qualifiedName: String?, attributes: [String: String]
-    ) {
-      open.append(all.count)
-      all.append(Element(name: name, attributes: attributes))
-    }
-
-    func parser(_ parser: XMLParser, foundCharacters text: String) {
-      for index in open { all[index].text += text }
-    }
-
-    func parser(
-      _ parser: XMLParser, didEndElement name: String, namespaceURI: String?,
-      qualifiedName: String?
-    ) { open.removeLast() }
-  }
-
   private func pieces(_ page: String, _ element: String) -> [String] {
     page.matches(of: try! Regex("(?s)<\(element)[ >].*?</\(element)>")).map {
       String(page[$0.range])
@@ -112,12 +72,7 @@ import Testing
       #expect(plot.all.filter { $0.attributes["class"] == "axis-title" }.count == 2, "\(name)")
     }
     // Everything else is well-formed as well, once void elements are closed.
-    let body = try #require(page.firstRange(of: "<body>")?.lowerBound)
-    let end = try #require(page.firstRange(of: "</body>")?.upperBound)
-    let markup = page[body..<end].replacing(/<script>(?s).*?<\/script>/, with: "")
-      .replacing(/(<img [^>]*)>/) { "\($0.1)/>" }
-      .replacing(" hidden>", with: " hidden=\"\">")
-    #expect(Elements(String(markup)).isWhole)
+    #expect(try Elements(bodyOf: page).isWhole)
   }
 
   @Test func curvesTellTheValuesOfTheMetricsFile() throws {

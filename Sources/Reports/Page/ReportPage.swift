@@ -25,37 +25,11 @@ public struct ReportPage: Sendable {
 
       """
     }
-    let page: HTML = """
-      <!DOCTYPE html>
-      <html lang="en">
-      <head>
-      <meta charset="utf-8">
-      <meta name="viewport" content="width=device-width, initial-scale=1">
-      <meta http-equiv="Content-Security-Policy" content="\(PageScript.policy)">
-      <meta name="color-scheme" content="light dark">
-      <meta name="generator" content="rfm \(RunVersions.rfm)">
-      <title>\(contents.name) · rfm report</title>
-      <style>\(HTML(markup: StyleSheet.css))</style>
-      </head>
-      <body>
-      <a class="skip" href="#content">Skip to the content</a>
-      <header>
-      <p class="kicker"><span>rfm report</span><button type="button" id="theme" hidden>Dark</button></p>
-      <h1>\(HTML.name(contents.name))</h1>
-      \(lead)
-      <nav aria-label="Sections"><ul>\(links)</ul></nav>
-      </header>
-      <main id="content">
-      \(summary)
-      \(bodies)</main>
-      <footer><p>Written by rfm \(RunVersions.rfm). The page is complete in itself: it fetches \
-      nothing.</p></footer>
-      <script>\(HTML(markup: PageScript.source))</script>
-      </body>
-      </html>
-
-      """
-    return page.markup
+    return PageFrame(
+      kind: .report, title: contents.name, pictures: .inside,
+      header: "\(lead)\n<nav aria-label=\"Sections\"><ul>\(links)</ul></nav>",
+      content: "\(summary)\n\(bodies)"
+    ).html
   }
 
   /// A section of the page.
