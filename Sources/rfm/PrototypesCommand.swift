@@ -12,9 +12,9 @@ struct PrototypesCommand: RankCommand {
     abstract: "Average the attention maps of each manipulation method.",
     discussion: """
       The prototype of a method is the mean normalised Forgery Attention Map of its fake images: \
-      its representative forgery. Writes an HDF5 file and, beside it, a heatmap of each method and \
-      a sheet of all. The next images of each method say whether plain or centred attribution is \
-      more accurate.
+      its representative forgery. Writes an HDF5 file and, beside it, a heatmap of each method, a \
+      picture of all, and a page that names them. The next images of each method say whether plain \
+      or centred attribution is more accurate.
 
       Example:
         rfm prototypes --checkpoint runs/demo/checkpoints/best --data 'd/validation-*.h5' \\

@@ -43,99 +43,30 @@ import Testing
     #expect(Array(over.pixels[3...]) == [last.x, last.y, last.z])
   }
 
-  @Test func prototypesAreWrittenOneAMethodAndOnASheet() throws {
-    let folder = NSTemporaryDirectory() + "rfm-pictures-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let side = 28
-    var maps: [Float] = []
-    for method in 0..<3 {
-      for y in 0..<side {
-        for x in 0..<side {
-          let (dx, dy) = (Float(x - 8 - 5 * method), Float(y - 14))
-          maps.append(exp(-(dx * dx + dy * dy) / 40))
-        }
+  @Test func aGridHasItsPicturesInRowsOnPaper() {
+    func plain(_ level: UInt8) -> RGBImage {
+      RGBImage(width: 3, height: 2, pixels: [UInt8](repeating: level, count: 18))
+    }
+    let grid = PictureGrid.render([plain(1), plain(2), plain(3)], columns: 2, gap: 4)
+    #expect(grid.width == 3 + 4 + 3 && grid.height == 2 + 4 + 2)
+    var counts: [UInt8: Int] = [:]
+    for y in 0..<grid.height {
+      for x in 0..<grid.width {
+        let offset = (y * grid.width + x) * 3
+        let pixel = SIMD3(grid.pixels[offset], grid.pixels[offset + 1], grid.pixels[offset + 2])
+        let cell: UInt8? =
+          switch (x, y) {
+          case (0..<3, 0..<2): 1
+          case (7..., 0..<2): 2
+          case (0..<3, 6...): 3
+          default: nil
+          }
+        #expect(pixel == cell.map { SIMD3(repeating: $0) } ?? PictureGrid.paper)
+        counts[cell ?? 0, default: 0] += 1
       }
     }
-    let paths = try PrototypePictures.write(
-      prototypes: maps, methods: ["swap", "a/b", "never"], counts: [100, 7, 0], width: side,
-      height: side, beside: folder + "/prototypes.h5")
-    #expect(
-      paths.map { ($0 as NSString).lastPathComponent } == [
-        "prototypes.png", "prototypes-swap.png", "prototypes-a_b.png",
-      ])
-    let single = try ImageDecoder.decode(path: paths[1])
-    #expect(single.width == 224 && single.height == 224)
-    // The brightest spot is where the map is highest.
-    let brightest = (0..<224 * 224).max {
-      single.pixels[$0 * 3 + 1] < single.pixels[$1 * 3 + 1]
-    }!
-    #expect(abs(brightest % 224 - 68) < 8 && abs(brightest / 224 - 116) < 8)
-    let sheet = try ImageDecoder.decode(path: paths[0])
-    #expect(sheet.width == 16 + 2 * 240 && sheet.height > 224 + 50)
-    if let keep = ProcessInfo.processInfo.environment["RFM_KEEP_PICTURES"] {
-      try PNGCodec.write(sheet, to: keep + "/prototypes.png")
-    }
-  }
-
-  @Test func writingDarkensThePaperWithinTheTextsWidth() {
-    var sheet = Sheet(width: 300, height: 40)
-    let text = "Blended-swap 0.87 (n=100)"
-    sheet.write(text, x: 10, y: 25)
-    let width = Sheet.width(of: text)
-    var dark = 0
-    for y in 0..<40 {
-      for x in 0..<300 where sheet.image.pixels[(y * 300 + x) * 3] < 120 {
-        dark += 1
-        #expect(x >= 9 && x <= 10 + width + 1 && y >= 10 && y <= 30)
-      }
-    }
-    #expect(dark > 200)
-    #expect(Sheet.width(of: Sheet.fitting(text, width: 80)) <= 80)
-    #expect(Sheet.fitting("short", width: 80) == "short")
-  }
-
-  @Test func whatHangsOverTheEdgeIsCutOff() {
-    var sheet = Sheet(width: 10, height: 10)
-    let red = RGBImage(
-      width: 6, height: 6, pixels: (0..<36).flatMap { _ in [255, 0, 0] as [UInt8] })
-    for (x, y) in [(-3, -3), (7, 7), (-20, 0), (0, 40)] { sheet.put(red, x: x, y: y) }
-    let count = (0..<100).filter { sheet.image.pixels[$0 * 3 + 1] == 0 }.count
-    #expect(count == 18)
-    sheet.write("edge", x: -5, y: 3)
-    sheet.write("edge", x: 8, y: 14)
-  }
-
-  @Test func anExplanationShowsFourPicturesOfTheSameSize() throws {
-    let (width, height) = (64, 64)
-    var face: [UInt8] = []
-    for y in 0..<height { for x in 0..<width { face += [UInt8(x * 4), UInt8(y * 4), 90] } }
-    let image = RGBImage(width: width, height: height, pixels: face)
-    var erased = image
-    for y in 20..<40 { for x in 10..<30 { erased.pixels[(y * width + x) * 3] = 255 } }
-    let map = (0..<16 * 16).map { Float($0 % 16) }
-    let sheet = ExplanationSheet.render(
-      image: image, attention: map, attentionSize: (16, 16), activation: map.reversed(),
-      activationSize: (16, 16),
-      erased: erased, title: "faces/real/0001.jpg",
-      verdict: ["probability of fake 0.93 (threshold 0.50)", "likeliest method: swap (0.81)"],
-      side: 100)
-    #expect(sheet.width == 16 + 4 * 116)
-    let top = sheet.height - 16 - 100
-    func pixel(_ x: Int, _ y: Int) -> ArraySlice<UInt8> {
-      let offset = (y * sheet.width + x) * 3
-      return sheet.pixels[offset..<offset + 3]
-    }
-    let face100 = ImageResize.bilinear(image, width: 100, height: 100)
-    #expect(
-      pixel(16 + 50, top + 60).elementsEqual(
-        face100.pixels[(60 * 100 + 50) * 3..<(60 * 100 + 51) * 3]))
-    // FAM grows to the right, CAM to the left, and the block is erased in the last picture only.
-    #expect(pixel(16 + 116 + 97, top + 50).first! > pixel(16 + 116 + 3, top + 50).first!)
-    #expect(pixel(16 + 232 + 97, top + 50).first! < pixel(16 + 232 + 3, top + 50).first!)
-    #expect(pixel(16 + 348 + 30, top + 45).first! == 255)
-    if let keep = ProcessInfo.processInfo.environment["RFM_KEEP_PICTURES"] {
-      try PNGCodec.write(sheet, to: keep + "/explanation.png")
-    }
+    #expect(counts == [0: 80 - 18, 1: 6, 2: 6, 3: 6])
+    // A row that is not full is as long as it needs to be.
+    #expect(PictureGrid.render([plain(1)], columns: 4, gap: 16) == plain(1))
   }
 }

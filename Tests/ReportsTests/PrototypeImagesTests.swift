@@ -77,20 +77,4 @@ import Testing
       prototypes: folder + "/prototypes", data: [folder + "/v.h5"])
     #expect(warning?.hasPrefix("1 of 2 fake images went into the prototypes in ") == true)
   }
-
-  @Test func methodsThatAFileSystemTakesForTheSameGetPicturesOfTheirOwn() throws {
-    let folder = NSTemporaryDirectory() + "rfm-\u{301}-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let methods = ["Swap", "swap", "s/wap", "s wap", "\u{301}x", "swap_"]
-    let written = try PrototypePictures.write(
-      prototypes: (0..<6 * 4).map { Float($0) }, methods: methods, counts: methods.map { _ in 1 },
-      width: 2, height: 2, beside: folder + "/\u{301}p.h5")
-    #expect(
-      written.map { String($0.dropFirst(folder.utf8.count)) }.count == 7
-        && Set(written.map { $0.lowercased() }).count == 7)
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-    #expect(Set(names.map { $0.lowercased() }).count == 7)
-    #expect(names.allSatisfy { $0.unicodeScalars.first == "\u{301}" })
-  }
 }

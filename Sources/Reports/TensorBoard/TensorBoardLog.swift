@@ -112,11 +112,6 @@ public final class TensorBoardLog: TrainingObserver {
         image,
         Heatmap.overlay(example.attention, width: image.width, height: image.height, on: image),
       ] + (example.erased.map { [$0] } ?? [])
-    let gap = 4
-    var sheet = Sheet(width: cells.count * (image.width + gap) - gap, height: image.height)
-    for (column, cell) in cells.enumerated() {
-      sheet.put(cell, x: column * (image.width + gap), y: 0)
-    }
-    return sheet.image
+    return PictureGrid.render(cells, columns: cells.count, gap: 4)
   }
 }
