@@ -11,8 +11,9 @@ struct ExplainCommand: RankCommand {
     discussion: """
       Prints a JSON object an image to standard output: probability of fake, the likeliest method \
       with its similarity (if there are prototypes), and the thresholds used. With --output it also \
-      draws the Forgery Attention Map and the class activation map over each image, and a sheet that \
-      shows the image, both maps, and what SFE would erase.
+      draws each image, the Forgery Attention Map and the class activation map over it, what SFE \
+      would erase, and all four side by side, and writes a page that shows them with what was said: \
+      index.html in that folder, which opens without a network.
 
       Images are JPEG, PNG or PNM of any size; folders are searched with everything below them, and \
       - is standard input: an image, or a list of files and folders, one a line (or separated by zero \
@@ -34,7 +35,8 @@ struct ExplainCommand: RankCommand {
   var images: [String]
 
   @Option(
-    help: "Folder for the pictures; made if it isn't there. Without it none are drawn.",
+    help:
+      "Folder for the pictures and their page; made if it isn't there. Without it none are drawn.",
     transform: pathToWrite)
   var output: String?
 
@@ -95,5 +97,6 @@ struct ExplainCommand: RankCommand {
         "rfm: \(summary.skipped.count) of \(summary.skipped.count + summary.explained) files "
           + "are not images that can be read: \(summary.kindsInWords)")
     }
+    if let page = summary.page { say("rfm: the pictures are on \(page)") }
   }
 }

@@ -131,13 +131,116 @@ extension Jobs {
       #expect(
         told.map { $0["path"]?.textValue.map { Array($0.utf8) } } == names.map { Array($0.utf8) })
       let pictures = told.flatMap { ($0["pictures"]?.members ?? []).compactMap(\.value.textValue) }
-      #expect(Set(pictures).count == 15)
-      #expect(folder.names("out").count == 15)
-      for text in [outcome.standardOutput, outcome.standardError] {
+      #expect(Set(pictures).count == 25)
+      #expect(folder.names("out").count == 25 + ["index.html", "prototypes"].count)
+      #expect(outcome.standardError.contains("rfm: the pictures are on out/index.html"))
+      let page = String(decoding: try bytes(folder.file("out/index.html")), as: UTF8.self)
+      let sources = page.matches(of: /<img src="([^"]*)"/).map { String($0.1) }
+      #expect(sources.count == 5 * 5 + folder.names("out/prototypes").count)
+      for source in sources {
+        let name = try #require(source.removingPercentEncoding)
+        #expect(FileManager.default.fileExists(atPath: folder.file("out/" + name)), "\(source)")
+      }
+      for text in [outcome.standardOutput, outcome.standardError, page] {
         #expect(
           !text.unicodeScalars.contains { ["\u{202E}", "\u{200B}", "\u{2066}"].contains($0) })
       }
       #expect(outcome.standardError.contains("\\u{2066}.txt: not an image"), "\(outcome)")
+    }
+
+    /// Of many images the pages are the same on any number of ranks, every picture and page that they
+    /// lead to is there, and they are read in the order of the inputs.
+    @Test func pagesOfManyImagesAreTheSameOnAnyNumberOfRanks() throws {
+      let paths = try pictures(450)
+      try folder.write("not an image", to: "faces/0/10010-note.txt")
+      var pages: [[String: String]] = []
+      for ranks in [nil, 3] {
+        let out = "out-\(ranks ?? 1)"
+        let outcome = try explain(
+          [folder.file("faces"), "--output", folder.file(out)], ranks: ranks, timeLimit: 300)
+        #expect(outcome.succeeded, "\(outcome)")
+        let names = folder.names(out)
+        #expect(names.count == 5 * 450 + 1 + 3)
+        var texts: [String: String] = [:]
+        for name in names where name.hasSuffix(".html") {
+          let text = String(decoding: try bytes(folder.file("\(out)/\(name)")), as: UTF8.self)
+          expectClaimsAreKept(by: text, in: out)
+          // The last digit may differ with the images that are run together.
+          texts[name] = text.replacing(/(0\.[0-9]{2})[0-9]+/) { String($0.1) }
+        }
+        #expect(Set(texts.keys) == ["index.html", "page-2.html", "page-3.html"])
+        pages.append(texts)
+      }
+      #expect(pages[0] == pages[1])
+      let all = ["index.html", "page-2.html", "page-3.html"].compactMap { pages[0][$0] }.joined()
+      let shown = all.matches(of: /id="image-([0-9]+)"><figcaption><h3><bdi>([^<]*)</)
+      #expect(shown.compactMap { Int($0.1) } == Array(1...450))
+      #expect(shown.map { String($0.2) } == paths)
+      #expect(pages[0]["index.html"]?.contains("10010-note.txt: not an image") == true)
+    }
+
+    /// A page never claims what is not there, however the job ends; the next job begins anew.
+    @Test(arguments: [nil, 2]) func aKilledJobLeavesNoPageThatClaimsMoreThanIsThere(
+      ranks: Int?
+    ) throws {
+      _ = try pictures(450)
+      let arguments = [
+        "explain", "--checkpoint", checkpoint, "--threads", "1", "--batch", "4",
+        folder.file("faces"), "--output", folder.file("out"),
+      ]
+      let index = folder.file("out/index.html")
+      let job = try Job("rfm", arguments, ranks: ranks)
+      #expect(job.wait(until: { _ in access(index, F_OK) == 0 }), "\(job.wait())")
+      if ranks == nil {
+        job.signal(SIGKILL)
+      } else {
+        kill(try #require(job.ranks()[0]), SIGKILL)
+      }
+      let outcome = job.wait()
+      #expect(outcome.status != 0 && !outcome.timedOut, "\(outcome)")
+      let page = String(decoding: try bytes(index), as: UTF8.self)
+      #expect(page.contains("Not complete"))
+      #expect(page.matches(of: /<figure class="explained"/).count == 200)
+      for name in folder.names("out") where name.hasSuffix(".html") {
+        expectClaimsAreKept(
+          by: String(decoding: try bytes(folder.file("out/" + name)), as: UTF8.self), in: "out")
+      }
+      // Killed before its first page is full, a job leaves none, not the one of the job before.
+      let next = try Job("rfm", arguments)
+      #expect(next.wait(until: { _ in access(index, F_OK) != 0 }), "\(next.wait())")
+      next.signal(SIGKILL)
+      _ = next.wait()
+      #expect(!folder.names("out").contains { $0.hasSuffix(".html") })
+    }
+
+    /// Every link and picture of a page leads to a file.
+    private func expectClaimsAreKept(by page: String, in out: String) {
+      for match in page.matches(of: /(?:src|href)="([^"#]+)"/) {
+        let name = String(match.1).removingPercentEncoding ?? ""
+        #expect(FileManager.default.fileExists(atPath: folder.file("\(out)/\(name)")), "\(name)")
+      }
+    }
+
+    /// Ranks on hosts that share no folder draw onto their own disks; the page is rank 0's.
+    @Test func picturesOnAnotherHostAreToldAndNotClaimed() throws {
+      let paths = try pictures(4)
+      for rank in ["rank0", "rank1"] {
+        try FileManager.default.createDirectory(
+          atPath: folder.file(rank), withIntermediateDirectories: true)
+      }
+      let outcome = try RankFolders.run(
+        folder.path,
+        ["explain", "--checkpoint", checkpoint, "--threads", "1", "--output", "out"] + paths)
+      #expect(outcome.succeeded, "\(outcome)")
+      #expect(
+        outcome.standardError.contains(
+          "rfm: out: of 2 images the pictures were drawn on other hosts and are not here"),
+        "\(outcome)")
+      let page = String(decoding: try bytes(folder.file("rank0/out/index.html")), as: UTF8.self)
+      expectClaimsAreKept(by: page, in: "rank0/out")
+      #expect(page.matches(of: /<figure class="explained"/).count == 4)
+      #expect(page.ranges(of: "drawn on another host").count == 2)
+      #expect(!folder.names("rank1/out").contains("index.html"))
     }
 
     /// One copy of 108 million pixels takes 324 MB; both are decoded at half their size instead.

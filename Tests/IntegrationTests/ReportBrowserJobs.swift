@@ -68,6 +68,27 @@ enum Browser {
       fetched: try requests(in: log))
   }
 
+  /// Prints `page`, and counts what is on the paper.
+  static func print(
+    _ page: String, in folder: TestFolder
+  ) throws -> (job: Job.Outcome, pictures: Int, pages: Int) {
+    let job = try Job.run(
+      path!,
+      [
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update",
+        "--user-data-dir=\(folder.file("profile"))", "--no-pdf-header-footer",
+        // Dark on the screen, never on paper.
+        "--blink-settings=preferredColorScheme=0",
+        "--print-to-pdf=\(folder.file("page.pdf"))", "file://\(page)",
+      ])
+    let document = String(decoding: try bytes(folder.file("page.pdf")), as: UTF8.self)
+    return (
+      job, document.ranges(of: "/Subtype /Image").count,
+      document.matches(of: /\/Type \/Page\b/).count
+    )
+  }
+
   /// The addresses that pages asked for, not the browser for itself, in a log of its network: one
   /// event a line.
   static func requests(in log: String) throws -> [String] {
@@ -179,23 +200,71 @@ extension Jobs {
         ])
       #expect(made.succeeded, "\(made)")
       let page = String(decoding: try bytes(folder.file("report.html")), as: UTF8.self)
-      let printing = try Job.run(
-        Browser.path!,
-        [
-          "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-          "--no-first-run", "--disable-background-networking", "--disable-component-update",
-          "--user-data-dir=\(folder.file("profile"))", "--no-pdf-header-footer",
-          // Dark on the screen, never on paper.
-          "--blink-settings=preferredColorScheme=0",
-          "--print-to-pdf=\(folder.file("report.pdf"))", "file://\(folder.file("report.html"))",
-        ])
-      #expect(printing.status == 0 && !printing.timedOut, "\(printing)")
-      let document = String(decoding: try bytes(folder.file("report.pdf")), as: UTF8.self)
+      let printing = try Browser.print(folder.file("report.html"), in: folder)
+      #expect(printing.job.status == 0 && !printing.job.timedOut, "\(printing.job)")
       let pictures = page.ranges(of: "<img ").count
       #expect(pictures > 20)
-      #expect(document.ranges(of: "/Subtype /Image").count >= pictures)
-      let pages = document.matches(of: /\/Type \/Page\b/).count
-      #expect((5...14).contains(pages), "\(pages) pages")
+      #expect(printing.pictures >= pictures)
+      #expect((5...14).contains(printing.pages), "\(printing.pages) pages")
+    }
+
+    /// What a page of explanations shows, with names as file systems allow them.
+    @Test(.enabled(if: Browser.path != nil, Browser.absence))
+    func explanationsReadWellAtEveryWidthInBothThemesAndOnPaper() throws {
+      let folder = try TestFolder()
+      try explain(in: folder)
+      let page = String(decoding: try bytes(folder.file("out/index.html")), as: UTF8.self)
+      // Of every image its own pictures and that of its likeliest method, and those of all methods.
+      let pictures = 4 * 5 + folder.names("out/prototypes").count
+      #expect(page.ranges(of: "<img ").count == pictures && pictures > 20)
+      // Beside its pictures.
+      try folder.write(Browser.probed(page), to: "out/probed.html")
+      let kept = ProcessInfo.processInfo.environment["RFM_KEEP_PICTURES"] ?? folder.path
+      for (width, height) in [(1280, 3000), (390, 5200)] {
+        for isDark in [false, true] {
+          let name = "explanations-\(width)-\(isDark ? "dark" : "light")"
+          let showing = try Browser.show(
+            folder.file("out/probed.html"), width: width, height: height, isDark: isDark,
+            picture: "\(kept)/\(name).png", in: folder)
+          #expect(showing.job.status == 0 && !showing.job.timedOut, "\(name): \(showing.job)")
+          #expect(showing.console.isEmpty, "\(name): \(showing.console)")
+          #expect(showing.fetched.isEmpty, "\(name): \(showing.fetched)")
+          let probe = showing.probe
+          #expect(probe["scroll"]?.integerValue == width, "\(name): \(probe)")
+          #expect(probe["outside"]?.arrayValue == [], "\(name): \(probe)")
+          #expect(probe["images"]?.integerValue == pictures, "\(name)")
+          #expect(probe["broken"]?.integerValue == 0, "\(name)")
+          #expect(probe["skips"]?.integerValue == 0, "\(name)")
+          #expect(probe["unlabelled"]?.integerValue == 0, "\(name)")
+          #expect(probe["theme"]?.textValue == (isDark ? "Light" : "Dark"), "\(name)")
+        }
+      }
+      // On paper every file is there, in view or not.
+      let files = Set(page.matches(of: /<img src="([^"]*)"/).map { String($0.1) })
+      let printing = try Browser.print(folder.file("out/index.html"), in: folder)
+      #expect(printing.job.status == 0 && !printing.job.timedOut, "\(printing.job)")
+      #expect(printing.pictures >= files.count, "\(printing.pictures) pictures")
+      #expect((1...4).contains(printing.pages), "\(printing.pages) pages")
+    }
+
+    /// Four images with hostile names and one file that is none.
+    private func explain(in folder: TestFolder) throws {
+      let names = [
+        "plain.png", "<img src=x onerror=alert(1)>.png", "%2e#?\u{202E}é\"'.png",
+        String(repeating: "long-name_", count: 20) + ".png",
+      ]
+      for (number, name) in names.enumerated() {
+        let pixels = (0..<60 * 50 * 3).map { UInt8(truncatingIfNeeded: $0 * (number + 3)) }
+        try PNGCodec.write(RGBImage(width: 60, height: 50, pixels: pixels), to: folder.file(name))
+      }
+      try folder.write("hello", to: "<b>.txt")
+      let made = try Job.run(
+        "rfm",
+        [
+          "explain", "--checkpoint", TinyRuns.checkpoint.get().path, "--threads", "1", "--output",
+          folder.file("out"),
+        ] + (names + ["<b>.txt"]).map(folder.file))
+      #expect(made.succeeded, "\(made)")
     }
 
     /// The check above would see what it looks for.

@@ -132,25 +132,98 @@ import Testing
     }
   }
 
-  @Test func picturesAreDrawnBesideOneAnother() throws {
+  @Test func picturesAreDrawnAndShownOnAPage() throws {
     let folder = try Folder()
     let output = folder.path + "-out"
     defer { try? FileManager.default.removeItem(atPath: output) }
     try folder.write("one/face.png", PNGCodec.encode(picture(90, 90)))
     try folder.write("two/face.png", PNGCodec.encode(picture(90, 90, shift: 50)))
     try folder.write("other.png", PNGCodec.encode(picture(90, 90, shift: 90)))
-    let (_, lines) = try run([folder.path], output: output)
-    let names = try FileManager.default.contentsOfDirectory(atPath: output).sorted()
+    let (summary, lines) = try run([folder.path], output: output)
+    let names: [String] = try FileManager.default.contentsOfDirectory(atPath: output).sorted()
+    let kinds = ["cam", "erased", "fam", "image", "sheet"]
+    func drawings(_ name: String) -> [String] { kinds.map { "\(name)-\($0).png" } }
     #expect(
-      names
-        == ["face-0", "face-2", "other"].flatMap { name in
-          ["cam", "fam", "sheet"].map { "\(name)-\($0).png" }
-        })
+      names == drawings("face-0") + drawings("face-2") + ["index.html"] + drawings("other"))
+    #expect(summary.page == output + "/index.html")
     // Of equal names each gets its place among the images.
-    #expect(lines[1]["pictures"]?["fam"]?.textValue == output + "/other-fam.png")
-    let overlay = try ImageDecoder.decode(path: output + "/other-fam.png")
-    #expect(overlay.width == 64 && overlay.height == 64)
-    #expect(try ImageDecoder.decode(path: output + "/other-sheet.png").width == 16 + 4 * 240)
+    let pictures = try #require(lines[1]["pictures"]?.members)
+    #expect(pictures.map(\.name) == ["fam", "cam", "sheet", "image", "erased"])
+    #expect(
+      pictures.map(\.value.textValue)
+        == pictures.map { "\(output)/other-\($0.name).png" })
+    var drawn: [String: RGBImage] = [:]
+    for kind in kinds {
+      drawn[kind] = try ImageDecoder.decode(path: "\(output)/other-\(kind).png")
+      if kind != "sheet" { #expect(drawn[kind]?.width == 64 && drawn[kind]?.height == 64) }
+    }
+    let original = try ImageDecoder.decode(path: folder.path + "/other.png")
+    #expect(drawn["image"] == Preparation(crop: 64, size: nil).apply(original))
+    // The four side by side, and nothing else.
+    let sheet = try #require(drawn["sheet"])
+    #expect(sheet.width == 4 * 64 + 3 * 4 && sheet.height == 64)
+    for (column, kind) in ["image", "fam", "cam", "erased"].enumerated() {
+      #expect(sheet.cropped(left: column * 68, top: 0, width: 64, height: 64) == drawn[kind])
+    }
+
+    let page = try String(contentsOfFile: output + "/index.html", encoding: .utf8)
+    let elements = try Elements(bodyOf: page)
+    #expect(elements.isWhole)
+    var shown: [String] = []
+    for name in ["face-0", "other", "face-2"] {
+      for kind in ["image", "fam", "cam", "erased"] { shown.append("\(name)-\(kind).png") }
+    }
+    #expect(elements.attributes("src") == shown)
+    for line in lines {
+      let probability = try #require(line["probability_fake"]?.doubleValue)
+      #expect(page.contains("<strong>\(FigureText.rate(probability))</strong>"))
+      #expect(page.contains(HTML.escaped(try #require(line["path"]?.textValue))))
+    }
+  }
+
+  /// With prototypes the page shows each, and with every image the one of its likeliest method and all
+  /// cosines.
+  @Test func thePageShowsPrototypesAndCosines() throws {
+    let folder = try Folder()
+    let output = folder.path + "-out"
+    defer { try? FileManager.default.removeItem(atPath: output) }
+    for index in 0..<3 {
+      try folder.write("\(index).png", PNGCodec.encode(picture(80, 70, shift: 31 * index)))
+    }
+    let methods = ["a/b", "A_B", "swap"]
+    var maps: [Float] = []
+    for method in methods.indices {
+      maps += (0..<64 * 64).map { Float(($0 * (method + 3) + $0 / 64 * 5) % 97) / 97 }
+    }
+    let file = NSTemporaryDirectory() + "rfm-prototypes-" + UUID().uuidString + ".h5"
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    try PrototypesFile(
+      Prototypes(methods: methods, height: 64, width: 64, maps: maps, counts: [4, 1, 4]),
+      calibration: PrototypesFile.Calibration(plainAccuracy: 1, plainThreshold: 1)
+    ).write(to: file)
+    let (_, lines) = try run([folder.path], output: output, prototypes: file)
+    let pictures = ["a_b.png", "A_B_.png", "swap.png"]
+    #expect(
+      try Set(FileManager.default.contentsOfDirectory(atPath: output + "/prototypes"))
+        == Set(pictures))
+    let page = try String(contentsOfFile: output + "/index.html", encoding: .utf8)
+    let figures = page.matches(of: /(?s)<figure class="explained".*?<\/figure>/).map {
+      Elements(String($0.0).replacing(/(<img [^>]*)>/) { "\($0.1)/>" })
+    }
+    #expect(figures.count == 3)
+    for (line, figure) in zip(lines, figures) {
+      let method = try #require(line["method"]?.textValue)
+      let place = try #require(methods.firstIndex(of: method))
+      #expect(figure.attributes("src").last == "prototypes/\(pictures[place])")
+      let items = figure.all.filter { $0.name == "li" }.map(\.text)
+      let cosines = try #require(line["similarities"]?.members)
+      #expect(items == cosines.map { "\($0.name) \(FigureText.ratio($0.value.doubleValue))" })
+      let text = try #require(figure.all.first).text
+      #expect(text.contains("most like \(method)") && text.contains("perhaps an unknown method"))
+    }
+    let gallery = page.matches(of: /<figure class="prototype"><figcaption><h3><bdi>([^<]*)</)
+    #expect(gallery.map { String($0.1) } == methods)
+    #expect(page.contains("mean of 4 images") && page.contains("mean of 1 image,"))
   }
 
   /// The numbers that make names different may be part of a real one: no picture may take the place of
@@ -170,9 +243,11 @@ import Testing
     let told = lines.flatMap { line in
       (line["pictures"]?.members ?? []).compactMap(\.value.textValue)
     }
-    let written = try FileManager.default.contentsOfDirectory(atPath: output)
-    #expect(written.count == 3 * names.count)
-    #expect(Set(told.map { $0.lowercased() }).count == 3 * names.count)
+    let written = try FileManager.default.contentsOfDirectory(atPath: output).filter {
+      $0 != "index.html"
+    }
+    #expect(written.count == 5 * names.count)
+    #expect(Set(told.map { $0.lowercased() }).count == 5 * names.count)
     #expect(Set(told) == Set(written.map { output + "/" + $0 }))
     // Each is that of its own image.
     for line in lines {
@@ -200,6 +275,43 @@ import Testing
         + "which is to be explained; choose another folder with --output")
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 2)
     #expect(try [UInt8](Data(contentsOf: URL(filePath: folder.path + "/a-fam.png"))) == image)
+  }
+
+  /// A page that something else has made stays, and so does an earlier one as long as there is nothing
+  /// to take its place.
+  @Test func aPageIsReplacedByOneOfItsKindOnly() throws {
+    let folder = try Folder()
+    let output = folder.path + "-out"
+    defer { try? FileManager.default.removeItem(atPath: output) }
+    try folder.write("a.png", PNGCodec.encode(picture(64, 64)))
+    try folder.write("none/a.txt", Array("hello".utf8))
+    try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    let page = output + "/index.html"
+    try Data("<title>My site</title>".utf8).write(to: URL(filePath: page))
+    let error = try #require(throws: PageFrame.InTheWay.self) {
+      try run([folder.path + "/a.png"], output: output)
+    }
+    #expect(
+      error.description
+        == "\(page): is no page of rfm explain, which would replace it; give another --output")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: output) == ["index.html"])
+    #expect(try String(contentsOfFile: page, encoding: .utf8) == "<title>My site</title>")
+
+    try FileManager.default.removeItem(atPath: page)
+    _ = try run([folder.path + "/a.png"], output: output)
+    let made = try Data(contentsOf: URL(filePath: page))
+    #expect(throws: ExplanationJob.NothingToExplain.self) {
+      try run([folder.path + "/none"], output: output)
+    }
+    #expect(try Data(contentsOf: URL(filePath: page)) == made)
+    // One that can't say anything of its image has taken the earlier page away: its pictures are not
+    // those of the page any more.
+    #expect(throws: ExplanationJob.NotFinite.self) {
+      try run([folder.path + "/a.png"], output: output) { $0.values[0] = .nan }
+    }
+    #expect(!FileManager.default.fileExists(atPath: page))
+    _ = try run([folder.path + "/a.png"], output: output)
+    #expect(try Data(contentsOf: URL(filePath: page)) == made)
   }
 
   @Test func aDetectorThatMakesNoNumberIsRefusedWithTheImage() throws {

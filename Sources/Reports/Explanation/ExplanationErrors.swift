@@ -1,0 +1,68 @@
+import Training
+
+extension ExplanationJob {
+  /// None of the inputs is an image.
+  public struct NothingToExplain: ReportableError {
+    public let detail: String
+    public var description: String { "no image to explain: \(detail)" }
+    public var exitStatus: ExitStatus { .badData }
+
+    init(detail: String) { self.detail = detail }
+
+    /// Of a few files it says what is wrong with each, of many how many of each kind there are too.
+    init(_ summary: Summary) {
+      let skipped = summary.skipped
+      if skipped.count == 1 {
+        detail = skipped[0]
+      } else {
+        let rest = skipped.count - 3
+        detail =
+          "none of \(skipped.count) files is an image that can be read (\(summary.kindsInWords)): "
+          + skipped.prefix(3).joined(separator: "; ") + (rest > 0 ? "; and \(rest) more" : "")
+      }
+    }
+  }
+
+  /// A picture would take the place of an image that is to be explained.
+  public struct PictureInTheWay: ReportableError {
+    let picture: String
+    let image: String
+    public var description: String {
+      "\(picture): a picture of this name would replace \(image), which is to be explained; choose "
+        + "another folder with --output"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+
+  /// The detector makes no number of an image.
+  public struct NotFinite: ReportableError {
+    let image: String
+    let weights: String
+    public var description: String {
+      "\(image): what the detector says of it is not a finite number, so its weights (\(weights)) are "
+        + "damaged or too large; rfm inspect --verify looks at them"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+
+  /// The prototypes' maps have another size than the detector's input.
+  public struct WrongSize: ReportableError {
+    let path: String
+    let size: String
+    let crop: Int
+    public var description: String {
+      "\(path): the prototypes have \(size) pixels, the detector takes \(crop)x\(crop); compute "
+        + "them with this detector (rfm prototypes)"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+
+  /// Other ranks find prototypes where this one finds none.
+  public struct PrototypesElsewhere: ReportableError {
+    let checkpoint: String
+    public var description: String {
+      "\(checkpoint): has no prototypes here, but on other ranks; share the checkpoint, or copy it to every host"
+    }
+    public var exitStatus: ExitStatus { .badData }
+  }
+}
