@@ -108,6 +108,7 @@ import Testing
   @Test(arguments: [
     "Sources/Training/Training.docc/Faults.md", "Sources/Training/Training.docc/Reproducibility.md",
     "Sources/FaceShards/FaceShards.docc/BadInput.md",
+    "Sources/Reports/Reports.docc/Explanations.md",
   ]) func everyTestThatIsQuotedExists(path: String) throws {
     var tests: Set<String> = []
     for file in Self.files(below: "Tests", endingWith: ".swift") {

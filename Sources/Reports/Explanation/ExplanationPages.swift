@@ -54,12 +54,21 @@ final class ExplanationPages {
     explained += 1
     if explanation.isFake { fakes += 1 }
     var explanation = explanation
-    if !explanation.pictures.allSatisfy({ access($0.path, F_OK) == 0 }) {
+    if !arePicturesThere(explanation) {
       explanation.pictures = []
       withoutPictures += 1
     }
     waiting.append(ExplanationCard(explanation, number: explained, subject: subject).html)
     if waiting.count == perPage { try writeWaiting(ending: nil) }
+  }
+
+  private func arePicturesThere(_ explanation: Explanation) -> Bool {
+    func look() -> Bool { explanation.pictures.allSatisfy { access($0.path, F_OK) == 0 } }
+    if look() { return true }
+    // A network file system may still remember that there was no such file; opening the folder makes it
+    // ask again.
+    if let opened = opendir(folder) { closedir(opened) }
+    return look()
   }
 
   /// Writes what is left, and that this is all.
