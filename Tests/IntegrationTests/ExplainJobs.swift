@@ -191,11 +191,7 @@ extension Jobs {
       let index = folder.file("out/index.html")
       let job = try Job("rfm", arguments, ranks: ranks)
       #expect(job.wait(until: { _ in access(index, F_OK) == 0 }), "\(job.wait())")
-      if ranks == nil {
-        job.signal(SIGKILL)
-      } else {
-        kill(try #require(job.ranks()[0]), SIGKILL)
-      }
+      kill(ranks == nil ? job.pid : try #require(job.ranks()[0]), SIGKILL)
       let outcome = job.wait()
       #expect(outcome.status != 0 && !outcome.timedOut, "\(outcome)")
       let page = String(decoding: try bytes(index), as: UTF8.self)
@@ -205,12 +201,16 @@ extension Jobs {
         expectClaimsAreKept(
           by: String(decoding: try bytes(folder.file("out/" + name)), as: UTF8.self), in: "out")
       }
-      // Killed before its first page is full, a job leaves none, not the one of the job before.
-      let next = try Job("rfm", arguments)
-      #expect(next.wait(until: { _ in access(index, F_OK) != 0 }), "\(next.wait())")
-      next.signal(SIGKILL)
+      // The pages of a job are gone before the next one draws, however soon that is killed.
+      let next = try Job("rfm", arguments + ["--threshold", "0.875"], ranks: ranks)
+      #expect(next.wait(until: { $0.standardOutput.contains("\n") }), "\(next.wait())")
+      kill(ranks == nil ? next.pid : try #require(next.ranks()[0]), SIGKILL)
       _ = next.wait()
-      #expect(!folder.names("out").contains { $0.hasSuffix(".html") })
+      for name in folder.names("out") where name.hasSuffix(".html") {
+        let page = String(decoding: try bytes(folder.file("out/" + name)), as: UTF8.self)
+        #expect(page.contains("from a probability of 0.875 on"), "\(name)")
+        expectClaimsAreKept(by: page, in: "out")
+      }
     }
 
     /// Every link and picture of a page leads to a file.
