@@ -1,4 +1,4 @@
-// What report.html does for those who allow scripts; the plots' data- attributes say where the axes lie
+// What a page does for those who allow scripts; the data- attributes of plots say where the axes lie
 // and what the points are. Nothing may stand here that would end the element: see PageScript.swift.
 'use strict';
 (() => {
