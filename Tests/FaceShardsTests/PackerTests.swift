@@ -269,10 +269,9 @@ import Testing
         for _ in 0..<3 {
           do {
             _ = try Packer.pack(settings)
-          } catch PackError.usage(let text) {
-            if text.contains("another rfm pack") { refusals += 1 }
           } catch {
-            Issue.record("\(error)")
+            #expect(ExitStatus(ending: error) == .usage)
+            if "\(error)".contains("another rfm pack") { refusals += 1 }
           }
         }
       })

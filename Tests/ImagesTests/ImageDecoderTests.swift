@@ -293,7 +293,7 @@ import Testing
     try PNGCodec.write(image, to: folder.path + "/out.png")
     #expect(try ImageDecoder.decode(path: folder.path + "/out.png") == image)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["out.png"])
-    #expect(throws: ImageError.self) {
+    #expect(throws: FileError.self) {
       try PNGCodec.write(image, to: folder.path + "/missing/out.png")
     }
   }

@@ -1,8 +1,7 @@
-import FaceShards
-import ForgeryMining
 import Foundation
 import Testing
 
+@testable import ForgeryMining
 @testable import Reports
 
 @Suite struct ExplanationPagesTests {

@@ -1,7 +1,7 @@
-import FaceShards
 import Foundation
 import Testing
 
+@testable import Images
 @testable import Reports
 
 @Suite struct PrototypePicturesTests {

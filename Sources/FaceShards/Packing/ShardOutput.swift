@@ -12,11 +12,12 @@ import Foundations
 /// (``requireSettled(_:)``). So never are shards of two data sets read as one.
 public final class ShardOutput {
   /// Another job writes into the folder.
-  public struct InUse: Error, CustomStringConvertible {
+  public struct InUse: ReportableError {
     public let folder: String
     public var description: String {
       "\(folder): another rfm pack or rfm synthesize is writing here; wait for its end"
     }
+    public var exitStatus: ExitStatus { .usage }
   }
 
   public let folder: String

@@ -184,145 +184,96 @@ extension JSON {
     public var exitStatus: ExitStatus { .badData }
   }
 
-  /// Values may be nested this deep.
-  static let maximumDepth = 64
-
   /// Reads one value, which must be all of the text. A name used twice in an object, a number
   /// beyond the range of Double and deep nesting are refused.
   /// - Throws: ``Malformed``.
   public init(parsing text: some Collection<UInt8>) throws {
     let bytes = Array(text)
     self = try bytes.withUnsafeBufferPointer { bytes in
-      var reader = Reader(bytes: bytes)
-      let value = try reader.value(depth: 0)
-      reader.skipSpace()
-      guard reader.position == bytes.count else { throw reader.malformed("the end") }
-      return value
+      var cursor = JSONCursor(bytes)
+      do {
+        let value = try cursor.value(depth: 0)
+        guard cursor.isAtEnd() else { throw cursor.unexpected("the end") }
+        return value
+      } catch let problem as JSONCursor.Problem {
+        throw Malformed(offset: problem.offset, expected: problem.expected ?? problem.text)
+      }
+    }
+  }
+}
+
+extension JSONCursor {
+  fileprivate mutating func value(depth: Int) throws -> JSON {
+    guard depth < Self.maximumDepth else { throw unexpected("less nesting") }
+    skipSpace()
+    guard position < bytes.count else { throw unexpected("a value") }
+    switch bytes[position] {
+    case UInt8(ascii: "{"): return try object(depth: depth)
+    case UInt8(ascii: "["):
+      position += 1
+      var values: [JSON] = []
+      if take(UInt8(ascii: "]")) { return .array(values) }
+      repeat { values.append(try value(depth: depth + 1)) } while take(UInt8(ascii: ","))
+      try expect(UInt8(ascii: "]"))
+      return .array(values)
+    case UInt8(ascii: "\""): return .text(try string())
+    case UInt8(ascii: "t") where take(word: "true"): return .boolean(true)
+    case UInt8(ascii: "f") where take(word: "false"): return .boolean(false)
+    case UInt8(ascii: "n") where take(word: "null"): return .null
+    default: return try number()
     }
   }
 
-  private struct Reader {
-    let bytes: UnsafeBufferPointer<UInt8>
-    var position = 0
-
-    func malformed(_ expected: String) -> Malformed {
-      Malformed(offset: position, expected: expected)
-    }
-
-    mutating func skipSpace() {
-      while position < bytes.count, [0x20, 0x09, 0x0a, 0x0d].contains(bytes[position]) {
-        position += 1
-      }
-    }
-
-    mutating func take(_ byte: UInt8) -> Bool {
+  private mutating func object(depth: Int) throws -> JSON {
+    position += 1
+    var members: [JSON.Member] = []
+    // By bytes: strings that look the same may be different names.
+    var names: Set<[UInt8]> = []
+    if take(UInt8(ascii: "}")) { return .object(members) }
+    repeat {
       skipSpace()
-      guard position < bytes.count, bytes[position] == byte else { return false }
-      position += 1
-      return true
-    }
-
-    mutating func word(_ word: StaticString) -> Bool {
-      let length = word.utf8CodeUnitCount
-      guard position + length <= bytes.count else { return false }
-      for index in 0..<length where bytes[position + index] != word.utf8Start[index] {
-        return false
-      }
-      position += length
-      return true
-    }
-
-    mutating func value(depth: Int) throws -> JSON {
-      guard depth < JSON.maximumDepth else { throw malformed("less nesting") }
-      skipSpace()
-      guard position < bytes.count else { throw malformed("a value") }
-      switch bytes[position] {
-      case UInt8(ascii: "{"): return try object(depth: depth)
-      case UInt8(ascii: "["):
-        position += 1
-        var values: [JSON] = []
-        if take(UInt8(ascii: "]")) { return .array(values) }
-        repeat { values.append(try value(depth: depth + 1)) } while take(UInt8(ascii: ","))
-        guard take(UInt8(ascii: "]")) else { throw malformed("']'") }
-        return .array(values)
-      case UInt8(ascii: "\""): return .text(try string())
-      case UInt8(ascii: "t") where word("true"): return .boolean(true)
-      case UInt8(ascii: "f") where word("false"): return .boolean(false)
-      case UInt8(ascii: "n") where word("null"): return .null
-      default: return try number()
-      }
-    }
-
-    mutating func object(depth: Int) throws -> JSON {
-      position += 1
-      var members: [Member] = []
-      // By bytes: strings that look the same may be different names.
-      var names: Set<[UInt8]> = []
-      if take(UInt8(ascii: "}")) { return .object(members) }
-      repeat {
-        skipSpace()
-        let start = position
-        let name = try string()
-        guard names.insert(Array(name.utf8)).inserted else {
-          throw Malformed(offset: start, expected: "a name that was not used before")
-        }
-        guard take(UInt8(ascii: ":")) else { throw malformed("':'") }
-        members.append(Member(name, try value(depth: depth + 1)))
-      } while take(UInt8(ascii: ","))
-      guard take(UInt8(ascii: "}")) else { throw malformed("'}'") }
-      return .object(members)
-    }
-
-    mutating func digits() throws {
       let start = position
-      while position < bytes.count, bytes[position] >= 0x30, bytes[position] <= 0x39 {
-        position += 1
+      let name = try string()
+      guard names.insert(Array(name.utf8)).inserted else {
+        throw Problem("a name that was not used before", at: start)
       }
-      guard position > start else { throw malformed("a value") }
-    }
+      try expect(UInt8(ascii: ":"))
+      members.append(JSON.Member(name, try value(depth: depth + 1)))
+    } while take(UInt8(ascii: ","))
+    try expect(UInt8(ascii: "}"))
+    return .object(members)
+  }
 
-    mutating func number() throws -> JSON {
-      let start = position
-      func next(_ byte: UInt8) -> Bool { position < bytes.count && bytes[position] == byte }
-      if next(UInt8(ascii: "-")) { position += 1 }
-      if next(UInt8(ascii: "0")) { position += 1 } else { try digits() }
-      var isWhole = true
-      if next(UInt8(ascii: ".")) {
-        isWhole = false
-        position += 1
-        try digits()
-      }
-      if next(UInt8(ascii: "e")) || next(UInt8(ascii: "E")) {
-        isWhole = false
-        position += 1
-        if next(UInt8(ascii: "+")) || next(UInt8(ascii: "-")) { position += 1 }
-        try digits()
-      }
-      let text = String(decoding: bytes[start..<position], as: UTF8.self)
-      if isWhole, let value = Int(text) { return .integer(value) }
-      guard let value = Double(text), value.isFinite else {
-        throw Malformed(offset: start, expected: "a number in the range of a double")
-      }
-      return .number(value)
-    }
-
-    mutating func string() throws -> String {
-      guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else {
-        throw malformed("'\"'")
-      }
+  private mutating func digits() throws {
+    let start = position
+    while position < bytes.count, bytes[position] >= 0x30, bytes[position] <= 0x39 {
       position += 1
-      do throws(JSONText.Problem) {
-        return try JSONText.read(bytes, at: &position)
-      } catch {
-        switch error {
-        case .unended, .controlCharacter: throw malformed("the end of a text")
-        case .unknownEscape: throw malformed("an escaped character")
-        case .missingDigit: throw malformed("a hexadecimal digit")
-        case .missingSurrogate: throw malformed("the second half of a surrogate pair")
-        case .brokenPair: throw malformed("a whole surrogate pair")
-        case .notUTF8: throw malformed("UTF-8")
-        }
-      }
     }
+    guard position > start else { throw unexpected("a value") }
+  }
+
+  private mutating func number() throws -> JSON {
+    let start = position
+    func next(_ byte: UInt8) -> Bool { position < bytes.count && bytes[position] == byte }
+    if next(UInt8(ascii: "-")) { position += 1 }
+    if next(UInt8(ascii: "0")) { position += 1 } else { try digits() }
+    var isWhole = true
+    if next(UInt8(ascii: ".")) {
+      isWhole = false
+      position += 1
+      try digits()
+    }
+    if next(UInt8(ascii: "e")) || next(UInt8(ascii: "E")) {
+      isWhole = false
+      position += 1
+      if next(UInt8(ascii: "+")) || next(UInt8(ascii: "-")) { position += 1 }
+      try digits()
+    }
+    let text = String(decoding: bytes[start..<position], as: UTF8.self)
+    if isWhole, let value = Int(text) { return .integer(value) }
+    guard let value = Double(text), value.isFinite else {
+      throw Problem("a number in the range of a double", at: start)
+    }
+    return .number(value)
   }
 }

@@ -4,14 +4,22 @@ package struct JSONCursor {
   package struct Problem: Error {
     /// What is wrong, to be put behind the name of the file or of the part of it.
     package var text: String
+    /// What would be right at ``offset``, where there is such a thing.
+    package var expected: String?
+    package var offset = 0
 
-    package init(text: String) {
-      self.text = text
+    package init(text: String) { self.text = text }
+
+    init(_ expected: String, at offset: Int, text: String? = nil) {
+      self.text =
+        text ?? "is not as the format demands: \(expected) expected at byte \(offset)"
+      self.expected = expected
+      self.offset = offset
     }
   }
 
-  private let bytes: UnsafeBufferPointer<UInt8>
-  private(set) var position = 0
+  let bytes: UnsafeBufferPointer<UInt8>
+  var position = 0
 
   package init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
@@ -21,11 +29,9 @@ package struct JSONCursor {
     return position == bytes.count
   }
 
-  func unexpected(_ wanted: String) -> Problem {
-    Problem(text: "is not as the format demands: \(wanted) expected at byte \(position)")
-  }
+  func unexpected(_ wanted: String) -> Problem { Problem(wanted, at: position) }
 
-  private mutating func skipSpace() {
+  mutating func skipSpace() {
     while position < bytes.count {
       switch bytes[position] {
       case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n"), UInt8(ascii: "\r"):
@@ -50,8 +56,16 @@ package struct JSONCursor {
   /// Takes `null` if it comes next.
   package mutating func takeNull() -> Bool {
     skipSpace()
-    guard bytes[position...].starts(with: "null".utf8) else { return false }
-    position += 4
+    return take(word: "null")
+  }
+
+  /// Takes a word if it stands here.
+  mutating func take(word: StaticString) -> Bool {
+    let length = word.utf8CodeUnitCount
+    guard position + length <= bytes.count,
+      (0..<length).allSatisfy({ bytes[position + $0] == word.utf8Start[$0] })
+    else { return false }
+    position += length
     return true
   }
 
@@ -66,8 +80,10 @@ package struct JSONCursor {
       case .unknownEscape: throw unexpected("an escaped character")
       case .missingDigit: throw unexpected("four hexadecimal digits")
       case .missingSurrogate: throw unexpected("the second half of a surrogate pair")
-      case .brokenPair: throw Problem(text: "holds a text with half a surrogate pair")
-      case .notUTF8: throw Problem(text: "holds a text that is not UTF-8")
+      case .brokenPair:
+        throw Problem(
+          "a whole surrogate pair", at: position, text: "holds a text with half a surrogate pair")
+      case .notUTF8: throw Problem("UTF-8", at: position, text: "holds a text that is not UTF-8")
       }
     }
   }
@@ -89,8 +105,8 @@ package struct JSONCursor {
     return value
   }
 
-  /// What `skipValue` finds nested deeper is refused.
-  private static let maximumDepth = 64
+  /// What is nested deeper is refused.
+  static let maximumDepth = 64
 
   /// Passes over a value of any kind.
   package mutating func skipValue(depth: Int = 0) throws {

@@ -1,7 +1,6 @@
+import Checkpoints
 import ForgeryMining
 import MessagePassing
-import Networks
-import Training
 
 /// The prototypes that images are compared with, if there are any.
 struct ComparedPrototypes: Sendable {

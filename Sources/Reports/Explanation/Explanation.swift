@@ -1,6 +1,6 @@
 import ForgeryMining
+import Foundations
 import Networks
-import Training
 
 /// What a detector says about one image.
 struct Explanation: Sendable, Equatable {
@@ -49,7 +49,7 @@ struct Explanation: Sendable, Equatable {
     }
   }
 
-  var probability: Double { probabilityOfFake(logitReal: logitReal, logitFake: logitFake) }
+  var probability: Double { CrossEntropy.probabilityOfFake(real: logitReal, fake: logitFake) }
   var isFake: Bool { probability >= threshold }
 
   /// As a line of output.

@@ -1,5 +1,3 @@
-import Training
-
 /// An explained image on a page: verdict, likeliest method, cosines, pictures.
 struct ExplanationCard {
   private let explanation: Explanation

@@ -1,4 +1,4 @@
-import Training
+import Foundations
 
 extension ExplanationJob {
   /// None of the inputs is an image.

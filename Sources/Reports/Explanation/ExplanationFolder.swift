@@ -1,8 +1,7 @@
-import FaceShards
 import Foundation
 import Foundations
+import Images
 import MessagePassing
-import Training
 
 /// The folder that the pictures and pages of explanations go to.
 ///
@@ -33,7 +32,7 @@ final class ExplanationFolder {
     try DurableFile.makeFolder(path)
     let names = PictureNames(paths)
     self.names = names
-    try SharedOutcome.agreed(communicator) {
+    try communicator.agreed {
       guard communicator.isRoot, !Self.isEmpty(path) else { return }
       for number in 1...ExplanationPages.count(ofImages: paths.count) {
         try PageFrame.check(
@@ -57,7 +56,7 @@ final class ExplanationFolder {
   func begin(hasImages: Bool, _ communicator: Communicator) throws {
     guard !isBegun, try communicator.any(hasImages) else { return }
     isBegun = true
-    try SharedOutcome.agreed(communicator) {
+    try communicator.agreed {
       guard communicator.isRoot else { return }
       try ExplanationPages.removeAll(in: path)
       var subject = subject

@@ -1,8 +1,9 @@
+import Checkpoints
 import FaceShards
+import Foundations
+import Images
 import MessagePassing
-import Networks
 import Tensors
-import Training
 
 /// What a detector says about single images: how likely each is fake, which method made it, and
 /// where that is seen.
@@ -84,7 +85,7 @@ public struct ExplanationJob {
           attribution: prototypes.map { ($0.kind, $0.threshold, $0.path) }),
         prototypes: prototypes, communicator: communicator)
     }
-    Whereabouts.enter(.explaining)
+    RankStatus.enter(.explaining)
     // Ranks go in step: rank 0 has the most images, so all take part in as many rounds as it has.
     let rounds =
       (stream.paths.count + communicator.size * settings.batch - 1)
@@ -132,7 +133,7 @@ public struct ExplanationJob {
     let standardInput =
       settings.inputs.contains("-")
       ? try communicator.broadcast(
-        communicator.isRoot ? StandardInput.read(waiting: Whereabouts.progress) : []) : []
+        communicator.isRoot ? StandardInput.read(waiting: RankStatus.progress) : []) : []
     let stream = try ImageStream(
       inputs: settings.inputs, standardInput: standardInput, rank: communicator.rank,
       rankCount: communicator.size)

@@ -1,5 +1,5 @@
+import Foundations
 import MessagePassing
-import Training
 
 /// What is said about an image, on its way to rank 0.
 struct ExplanationLine: Sendable {

@@ -1,5 +1,5 @@
 import ForgeryMining
-import Training
+import Networks
 
 /// One page of explanations, with some of the images; the first also tells of all.
 ///

@@ -1,6 +1,5 @@
 import Foundation
 import Foundations
-import Training
 
 /// Writes the pages of explanations while images come: `index.html` and, of many images, `page-2.html`
 /// and so on.

@@ -1,6 +1,5 @@
-import FaceShards
 import ForgeryMining
-import Networks
+import Images
 
 /// What is drawn of an image that is explained; the end of the picture's name.
 enum PictureKind: String, Sendable, CaseIterable {

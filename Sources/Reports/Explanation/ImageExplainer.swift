@@ -1,11 +1,12 @@
+import Checkpoints
 import Dispatch
 import FaceShards
 import ForgeryMining
 import Foundation
+import Images
 import MessagePassing
 import Networks
 import Tensors
-import Training
 
 /// Applies a detector to images, a batch at a time.
 struct ImageExplainer {
@@ -115,7 +116,7 @@ struct ImageExplainer {
   private func describe(
     _ image: RGBImage, path: String, index: Int, place: Int, base: String?
   ) throws -> Explanation {
-    Whereabouts.progress()
+    RankStatus.progress()
     let crop = loaded.crop
     let size = crop * crop * 3
     let map = forgeryAttentionMap(

@@ -1,4 +1,4 @@
-import FaceShards
+import Images
 
 /// What is done to an image before the detector sees it.
 struct Preparation: Sendable {

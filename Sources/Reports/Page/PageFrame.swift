@@ -1,6 +1,6 @@
+import Configuration
 import Foundation
 import Foundations
-import Training
 
 /// What every page has around its content: head, style sheet, heading, footer and the one script.
 struct PageFrame: Sendable {

@@ -1,3 +1,5 @@
+import ForgeryMining
+
 /// The pictures of prototypes with what they are, as a page beside them.
 enum PrototypesPage {
   static func html(_ cards: [PrototypeCard], title: String, colors: ColorMap) -> String {

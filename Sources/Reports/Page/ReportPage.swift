@@ -1,5 +1,3 @@
-import Configuration
-
 /// The report of a run as one HTML page that needs nothing else: no other file, no network.
 ///
 /// A pure function of ``ReportContents``: the same contents give the same bytes.

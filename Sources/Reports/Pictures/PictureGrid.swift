@@ -1,4 +1,4 @@
-import FaceShards
+import Images
 
 /// Pictures of one size side by side in rows, with nothing but paper between them.
 public enum PictureGrid {

@@ -1,4 +1,3 @@
-import FaceShards
 import Foundations
 import Images
 
