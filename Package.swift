@@ -72,12 +72,12 @@ let package = Package(
       name: "Configuration",
       dependencies: [
         "Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Networks", "ForgeryMining",
-        "Images", "FaceShards", .product(name: "Yams", package: "Yams"),
+        "Images", .product(name: "Yams", package: "Yams"),
       ]),
     .target(
       name: "Checkpoints",
       dependencies: [
-        "Foundations", "MessagePassing", "HierarchicalData", "Tensors", "CKernels", "Networks",
+        "Foundations", "MessagePassing", "HierarchicalData", "CKernels", "Networks",
         "ForgeryMining", "Images", "FaceShards", "Configuration",
       ]),
     .target(
