@@ -123,4 +123,10 @@ import Testing
     #expect(names.count >= (path.hasSuffix("Faults.md") ? 20 : 0))
     for name in names { #expect(tests.contains(name), "\(path): \(name)") }
   }
+
+  /// The picture of the rooms is that of the package's targets, which name what their files import.
+  @Test func theRoomsAreDrawnAsTheyAre() throws {
+    let outcome = try Job.run(repository.path + "/launch/rooms", ["--check"])
+    #expect(outcome.succeeded, "\(outcome)")
+  }
 }

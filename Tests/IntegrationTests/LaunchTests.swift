@@ -133,8 +133,7 @@ import Testing
 
   @Test(arguments: [
     "cluster", "compare", "container", "fuzz", "install-dependencies", "local", "quickstart",
-    "smoke",
-    "test",
+    "rooms", "smoke", "test",
   ])
   func everyScriptExplainsItself(name: String) throws {
     let outcome = try Job.run(repository.path + "/launch/" + name, ["--help"], directory: "/")
