@@ -5,10 +5,13 @@ import Testing
 
 /// What the pages and comments quote is there: commands with their options, settings, tests.
 @Suite struct DocumentationTests {
-  /// README and the pages beside the sources, by their path in the repository.
+  /// What stands at the top level.
+  private static let topPages = ["README.md"]
+
+  /// These and the pages beside the sources, by their path in the repository.
   private static let pages: [String: String] = {
     var pages: [String: String] = [:]
-    for path in files(below: "Sources", endingWith: ".md") + ["README.md"] {
+    for path in files(below: "Sources", endingWith: ".md") + topPages {
       pages[path] = try? String(contentsOf: repository.appending(path: path), encoding: .utf8)
     }
     return pages
@@ -122,6 +125,58 @@ import Testing
     let names = page.matches(of: /`([a-z]+(?:[A-Z][a-z0-9]*){3,})`/).map { String($0.1) }
     #expect(names.count >= (path.hasSuffix("Faults.md") ? 20 : 0))
     for name in names { #expect(tests.contains(name), "\(path): \(name)") }
+  }
+
+  /// A room's page lists what the room has: what was renamed or has moved to another room is found.
+  @Test func everyRoomHasAPageThatListsWhatIsThere() throws {
+    let rooms = try FileManager.default.contentsOfDirectory(
+      atPath: repository.appending(path: "Sources").path
+    ).filter { $0 != "Libraries" && !$0.hasPrefix(".") }
+    #expect(rooms.count > 15)
+    let declaration =
+      /public (?:[a-z]+ )*(?:struct|class|enum|protocol|actor|typealias|func) (\w+)/
+    var listed = 0
+    for room in rooms.sorted() {
+      let root = Self.pages["Sources/\(room)/\(room).docc/\(room).md"]
+      #expect(root?.hasPrefix("# ``\(room)``\n") == true, "\(room) has no page of its own")
+      var declared: Set = [room]
+      for file in Self.files(below: "Sources/\(room)", endingWith: ".swift") {
+        let text = try String(contentsOf: repository.appending(path: file), encoding: .utf8)
+        declared.formUnion(text.matches(of: declaration).map { String($0.1) })
+      }
+      for (path, text) in Self.pages where path.hasPrefix("Sources/\(room)/") {
+        for symbol in text.matches(of: /``(\w+)[^`\n]*``/).map({ String($0.1) }) {
+          listed += 1
+          #expect(declared.contains(symbol), "\(path): \(symbol) is not in \(room)")
+        }
+      }
+    }
+    #expect(listed > 200)
+  }
+
+  /// Pages, pictures and files that pages lead to.
+  @Test func everyLinkLeadsSomewhere() {
+    let articles = Set(Self.pages.keys.map { $0.split(separator: "/").last!.dropLast(3) })
+    var found = 0
+    for (path, text) in Self.pages {
+      for article in text.matches(of: /<doc:(\w+)>/).map({ $0.1 }) {
+        found += 1
+        #expect(articles.contains(article), "\(path): \(article)")
+      }
+      // Beside a page of DocC lie its pictures; other pages name files by their place.
+      let folder =
+        Self.topPages.contains(path)
+        ? repository
+        : repository.appending(path: path).deletingLastPathComponent()
+          .appending(path: "Resources")
+      for place in text.matches(of: /\]\(([^)\s:#]+)\)/).map({ String($0.1) }) {
+        found += 1
+        #expect(
+          FileManager.default.fileExists(atPath: folder.appending(path: place).path),
+          "\(path): \(place)")
+      }
+    }
+    #expect(found > 50)
   }
 
   /// The picture of the rooms is that of the package's targets, which name what their files import.
