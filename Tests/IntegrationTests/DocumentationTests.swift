@@ -6,7 +6,7 @@ import Testing
 /// What the pages and comments quote is there: commands with their options, settings, tests.
 @Suite struct DocumentationTests {
   /// What stands at the top level.
-  private static let topPages = ["README.md"]
+  private static let topPages = ["README.md", "CONTRIBUTING.md"]
 
   /// These and the pages beside the sources, by their path in the repository.
   private static let pages: [String: String] = {
@@ -107,11 +107,11 @@ import Testing
     #expect(quoted > 20)
   }
 
-  /// The tables of promises name a test for each.
+  /// The tables of promises name a test for each, CONTRIBUTING those that a new thing touches.
   @Test(arguments: [
     "Sources/Training/Training.docc/Faults.md", "Sources/Training/Training.docc/Reproducibility.md",
     "Sources/FaceShards/FaceShards.docc/BadInput.md",
-    "Sources/Reports/Reports.docc/Explanations.md",
+    "Sources/Reports/Reports.docc/Explanations.md", "CONTRIBUTING.md",
   ]) func everyTestThatIsQuotedExists(path: String) throws {
     var tests: Set<String> = []
     for file in Self.files(below: "Tests", endingWith: ".swift") {
