@@ -38,8 +38,8 @@ public struct WeightsFile: Sendable {
   /// - Parameters:
   ///   - path: a file; or a folder that has `model.safetensors`, or an index, in it.
   ///   - maximumBytes: refuses what would need more memory than this.
-  /// - Throws: ``WeightsError`` for what holds no weights, saying what it is; ``TensorFileError``,
-  ///   `TensorFileError` for what is damaged; ``FileError``.
+  /// - Throws: ``WeightsError`` for what holds no weights, saying what it is; ``TensorFileError`` for
+  ///   what is damaged; `FileError`.
   public static func read(_ path: String, maximumBytes: Int = 4 << 30) throws -> WeightsFile {
     try read(path, isPart: false, maximumBytes: maximumBytes)
   }

@@ -13,7 +13,7 @@ enum InitialWeights {
   /// Loads `model.weights` into a detector. A head of another size is replaced by a fresh one, drawn
   /// from `run.seed`.
   ///
-  /// - Throws: `WeightsError`, `TensorFileError`, `TensorFileError`, `FileError`, for what does not fit.
+  /// - Throws: `WeightsError`, `TensorFileError`, `FileError`, for what does not fit.
   static func load(
     _ path: String, _ configuration: Configuration, into detector: Detector
   ) throws -> Loaded {
