@@ -63,7 +63,7 @@ public struct BenchmarkJob {
     /// Heap allocations a step of the threads that compute, after the warm-up; nil for inference and
     /// where they can't be counted.
     public var allocationsPerStep: Double?
-    /// How gradients were summed over ranks, see ``GradientReducer/Means``; nil for inference.
+    /// How gradients were summed over ranks, see `GradientReducer.Means`; nil for inference.
     public var gradientSums: String?
     /// Standard deviation of a step's seconds; nil for inference, as are the next three.
     public var secondsDeviation: Double?

@@ -6,7 +6,7 @@ import Training
 
 /// Measures what it costs to sum gradients over ranks, by size: `rfm benchmark --allreduce`.
 ///
-/// Through the same ``GradientReducer`` as in training, thread and pauses included, one bucket at a
+/// Through the same `GradientReducer` as in training, thread and pauses included, one bucket at a
 /// time. Whatever else a step does is left out.
 public enum ReductionBenchmark {
   /// One size.

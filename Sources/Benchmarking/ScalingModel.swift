@@ -5,7 +5,7 @@ import Glibc
 ///
 /// A pure function of its inputs: what a step's phases take on one rank, how its gradients become
 /// ready, what a reduction costs, how unevenly ranks work, and what checkpoints hold up. It follows
-/// the step as ``TrainingStep`` runs it: buckets are reduced one after the other as backward finishes
+/// the step as `TrainingStep` runs it: buckets are reduced one after the other as backward finishes
 /// them, and what is left when backward ends is waited for.
 ///
 /// The page <doc:Scaling> derives it and shows it beside measurements.

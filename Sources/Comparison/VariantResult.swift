@@ -47,7 +47,7 @@ public struct VariantResult: Codable, Equatable, Sendable {
     }
   }
 
-  /// Means over images, as ``LocalisationSummary`` tells them; nil without images.
+  /// Means over images, as `LocalisationSummary` tells them; nil without images.
   public struct Scores: Codable, Equatable, Sendable {
     public var images: Int
     public var areaShare: Double?

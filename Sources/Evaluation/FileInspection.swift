@@ -15,7 +15,7 @@ public struct FileInspection: Sendable {
   public private(set) var lines: [String] = []
   /// What is wrong, a line each, naming the file.
   public private(set) var problems: [String] = []
-  /// The status of the first problem; ``ExitStatus/done`` if there is none.
+  /// The status of the first problem; `ExitStatus.done` if there is none.
   public private(set) var status = ExitStatus.done
 
   /// How much is looked at.

@@ -6,7 +6,7 @@ import Synchronization
 /// Writes a synthetic data set as shards: all of it, or this process's part.
 ///
 /// The shards grow in a hidden folder inside the output folder and move to their names together at
-/// the end (see ``ShardOutput``): the output folder never holds half a data set. The pictures depend
+/// the end (see `ShardOutput`): the output folder never holds half a data set. The pictures depend
 /// on the seed and their numbers only, so neither threads nor the number of parts change a byte.
 ///
 /// ```swift

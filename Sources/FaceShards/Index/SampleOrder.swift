@@ -14,7 +14,7 @@ public struct SampleDraw: Hashable, Sendable {
   /// Number of the sample in its ``ShardSet``.
   public var sample: Int
   /// How many times this sample was drawn before. (visit, sample) never repeats, so random draws
-  /// for augmentation are keyed by it: it takes the place of the epoch in ``CounterGenerator``.
+  /// for augmentation are keyed by it: it takes the place of the epoch in `CounterGenerator`.
   /// It equals the epoch except for the smaller class of a balanced order.
   public var visit: Int
 }

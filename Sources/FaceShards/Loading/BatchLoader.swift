@@ -74,7 +74,7 @@ public final class Batch {
     UnsafeBufferPointer(rebasing: identifierStorage[..<count])
   }
   /// How many times each sample was drawn before (``SampleDraw/visit``): the `epoch` of
-  /// ``CounterGenerator``; [count], zeros when evaluating.
+  /// `CounterGenerator`; [count], zeros when evaluating.
   public var visits: UnsafeBufferPointer<Int> {
     UnsafeBufferPointer(rebasing: visitStorage[..<count])
   }
@@ -154,7 +154,7 @@ public final class BatchLoader {
   ///   - ranks: how many ranks share the order.
   ///   - position: where in the order the first global batch begins.
   ///   - epochLength: positions in an epoch of the job; nil for the order's own.
-  ///   - normalisation: see ``PixelNormalisation``.
+  ///   - normalisation: see `PixelNormalisation`.
   ///   - depth: batches that are read ahead, 1 or more.
   public convenience init(
     training set: ShardSet, order: SampleOrder, batchSize: Int, crop: Int, flips: Bool = true,

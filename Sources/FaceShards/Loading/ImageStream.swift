@@ -36,7 +36,7 @@ public struct ImageStream: Sendable {
   ///   - inputs: files, folders (with everything below them but hidden files) and `-`.
   ///   - standardInput: what `-` stands for: the bytes of standard input.
   ///   - rank: this rank; it gets every `rankCount`-th image.
-  /// - Throws: ``ImageError`` if an input doesn't exist, ``PackError`` if a folder can't be listed.
+  /// - Throws: `ImageError` if an input doesn't exist, ``PackError`` if a folder can't be listed.
   ///   What a file holds is seen later, and whether one of a list on standard input exists.
   public init(
     inputs: [String], standardInput: [UInt8] = [], rank: Int = 0, rankCount: Int = 1

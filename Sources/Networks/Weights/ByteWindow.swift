@@ -11,14 +11,14 @@ final class OpenFile {
   /// Bytes in the file when it was opened.
   var size: Int { reader.size }
 
-  /// - Throws: ``FileError``.
+  /// - Throws: `FileError`.
   init(opening path: String) throws {
     self.path = path
     reader = try FileReader(opening: path)
   }
 
   /// Fills `bytes` from `offset` on.
-  /// - Throws: ``TensorFileError`` where the file ends before, ``FileError``.
+  /// - Throws: ``TensorFileError`` where the file ends before, `FileError`.
   func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws {
     guard try reader.read(into: bytes, at: offset) == bytes.count else {
       throw TensorFileError(path: path, tensor: nil, problem: "became shorter while it was read")

@@ -40,7 +40,7 @@ public enum PyTorchFile {
   /// - Parameter maximumBytes: refuses a file whose tensors would need more memory than this.
   /// - Returns: the tensors, and what was left aside, one line each.
   /// - Throws: ``TensorFileError`` for a file that is damaged or none of PyTorch's, or whose tensors
-  ///   can't be had without running code; ``FileError`` for one that can't be read.
+  ///   can't be had without running code; `FileError` for one that can't be read.
   public static func read(
     _ path: String, maximumBytes: Int = 4 << 30
   ) throws -> (tensors: [NamedTensor], notes: [String]) {

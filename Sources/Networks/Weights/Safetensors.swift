@@ -28,17 +28,17 @@ public enum Safetensors {
   /// sorted by name. Tensors of other types (the counter `num_batches_tracked`) are left out.
   ///
   /// - Parameter maximumBytes: refuses a file whose tensors would need more memory than this.
-  /// - Throws: ``TensorFileError`` for a file that is damaged, ``FileError`` for one that can't
+  /// - Throws: ``TensorFileError`` for a file that is damaged, `FileError` for one that can't
   ///   be read.
   public static func read(_ path: String, maximumBytes: Int = 4 << 30) throws -> [NamedTensor] {
     try SafetensorsFile(opening: path).readAll(maximumBytes: maximumBytes)
   }
 
   /// Writes `tensors` as F32, sorted by name: the same tensors always give the same bytes, which
-  /// are also those that the Python package writes. See ``DurableFile`` for what a failure leaves.
+  /// are also those that the Python package writes. See `DurableFile` for what a failure leaves.
   ///
   /// - Parameter metadata: texts to keep with the tensors.
-  /// - Throws: ``TensorFileError`` for a name used twice, ``FileError``.
+  /// - Throws: ``TensorFileError`` for a name used twice, `FileError`.
   public static func write(
     _ tensors: [NamedTensor], metadata: [String: String] = [:], to path: String
   ) throws {
@@ -173,7 +173,7 @@ public struct SafetensorsFile: ~Copyable {
   private let dataStart: Int
 
   /// Opens the file and checks its header.
-  /// - Throws: ``TensorFileError``, ``FileError``.
+  /// - Throws: ``TensorFileError``, `FileError`.
   public init(opening path: String) throws {
     func failure(_ problem: String, tensor: String? = nil) -> TensorFileError {
       TensorFileError(path: path, tensor: tensor, problem: problem)
@@ -272,7 +272,7 @@ public struct SafetensorsFile: ~Copyable {
   }
 
   /// Reads one tensor of a floating-point type.
-  /// - Throws: ``TensorFileError`` for another type, ``FileError``.
+  /// - Throws: ``TensorFileError`` for another type, `FileError`.
   public borrowing func read(_ entry: Entry) throws -> NamedTensor {
     let values: [Float]
     switch entry.type {
@@ -297,7 +297,7 @@ public struct SafetensorsFile: ~Copyable {
   }
 
   /// Reads one tensor of an integer type; U64 must fit Int64.
-  /// - Throws: ``TensorFileError`` for another type or a number too large, ``FileError``.
+  /// - Throws: ``TensorFileError`` for another type or a number too large, `FileError`.
   public borrowing func readIntegers(_ entry: Entry) throws -> [Int64] {
     switch entry.type {
     case .bool, .u8: return try elements(entry, as: UInt8.self) { Int64($0) }

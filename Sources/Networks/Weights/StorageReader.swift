@@ -17,7 +17,7 @@ struct StoredBytes {
     check = nil
   }
 
-  /// - Throws: `ZipArchive.Problem`, ``FileError``.
+  /// - Throws: `ZipArchive.Problem`, `FileError`.
   init(_ entry: ZipArchive.Entry, of archive: ZipArchive) throws {
     count = entry.size
     start = entry.stored.lowerBound
@@ -52,7 +52,7 @@ final class StorageReader {
   deinit { piece.deallocate() }
 
   /// The values of a tensor of a floating-point type, in row-major order.
-  /// - Throws: `ZipArchive.Problem`, `PickleMachine.Problem`, ``TensorFileError``, ``FileError``.
+  /// - Throws: `ZipArchive.Problem`, `PickleMachine.Problem`, ``TensorFileError``, `FileError`.
   func values(of tensor: PickledTensor) throws -> [Float] {
     let storage = storages[tensor.storage]
     let key = Array(storage.key.utf8)

@@ -190,7 +190,7 @@ public struct FileContent: Sendable {
   /// For messages; nil where it is not known.
   public let kind: FileKind?
 
-  /// - Throws: ``FileError``.
+  /// - Throws: `FileError`.
   public init(of path: String) throws {
     let reader = try FileReader(opening: path)
     let beginning = try FileKind.beginning(of: reader)
@@ -211,7 +211,7 @@ public struct FileContent: Sendable {
 }
 
 extension WeightsIndex {
-  /// - Throws: ``WeightsError``, ``FileError``.
+  /// - Throws: ``WeightsError``, `FileError`.
   init(reading path: String) throws {
     let reader = try FileReader(opening: path)
     let name = printable(path, limit: 400)

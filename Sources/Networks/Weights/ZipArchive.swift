@@ -45,7 +45,7 @@ struct ZipArchive {
 
   subscript(name: String) -> Entry? { places[Array(name.utf8)].map { entries[$0] } }
 
-  /// - Throws: ``Problem``, ``TensorFileError`` where the file shrinks meanwhile, ``FileError``.
+  /// - Throws: ``Problem``, ``TensorFileError`` where the file shrinks meanwhile, `FileError`.
   init(_ file: OpenFile) throws {
     let directory = try Self.directory(of: file)
     let fields = try LittleEndianFields(file.bytes(directory.range))
@@ -115,7 +115,7 @@ struct ZipArchive {
   }
 
   /// All bytes of an entry, checked.
-  /// - Throws: ``Problem``, also for more than `limit` bytes; ``FileError``.
+  /// - Throws: ``Problem``, also for more than `limit` bytes; `FileError`.
   func bytes(of entry: Entry, limit: Int) throws -> [UInt8] {
     guard entry.size <= limit else {
       throw Problem(
