@@ -14,6 +14,8 @@ import Networks
 /// newest one is older by at most one interval and the time that writing takes. Leftovers of the dead
 /// are cleared away by ``resume(report:)``.
 ///
+/// Which checkpoint is the best, the training decides by its validations (`Trainer.save`).
+///
 /// Only one process at a time may write, see ``RunFolder``.
 public struct CheckpointStore: Sendable {
   public let path: String
