@@ -1,7 +1,7 @@
 import CHDF5
 
 /// The HDF5 library in use. Where a damaged file makes it crash, the shim says so and ends the process
-/// (`on_crash` in `CHDF5.c`).
+/// (`on_crash` in `crashes.c`).
 public enum HDF5Library {
   /// Its version, such as "1.10.8": that of the running library, not of the headers.
   public static var version: String {
