@@ -53,6 +53,7 @@ let package = Package(
     .target(name: "CPNG", dependencies: ["PNG", "ZLib"], path: "Sources/Libraries/PNG/Shim"),
     .target(name: "CKernels"),
     .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
+    .target(name: "CFileNames", path: "Sources/Libraries/Linux/FileNames"),
     .target(name: "CHostMemory", path: "Sources/Libraries/Linux/HostMemory"),
 
     // The rooms, from the ground up.
@@ -77,7 +78,7 @@ let package = Package(
     .target(
       name: "Checkpoints",
       dependencies: [
-        "Foundations", "MessagePassing", "HierarchicalData", "CKernels", "Networks",
+        "Foundations", "MessagePassing", "HierarchicalData", "CFileNames", "Networks",
         "ForgeryMining", "Images", "FaceShards", "Configuration",
       ]),
     .target(

@@ -1,4 +1,4 @@
-import CKernels
+import CFileNames
 import Foundation
 import Foundations
 import MessagePassing
@@ -45,7 +45,7 @@ public struct CheckpointStore: Sendable {
     do {
       return try FileManager.default.contentsOfDirectory(atPath: path)
     } catch {
-      throw FileError(operation: "list", path: path, code: errorNumber(of: error))
+      throw FileError(operation: "list", path: path, cause: error)
     }
   }
 
@@ -183,8 +183,8 @@ public struct CheckpointStore: Sendable {
     do {
       try FileManager.default.removeItem(atPath: folder)
     } catch {
-      let code = errorNumber(of: error)
-      guard code == ENOENT else { throw FileError(operation: "remove", path: folder, code: code) }
+      let failure = FileError(operation: "remove", path: folder, cause: error)
+      guard failure.code == ENOENT else { throw failure }
     }
   }
 

@@ -120,21 +120,3 @@ public final class RunFolder: Sendable {
       path: metricsPath, resumingAfter: step, hasWorkPending: hasWorkPending)
   }
 }
-
-/// The system's error number in an error of Foundation.
-func errorNumber(of error: any Error) -> Int32 {
-  var next: NSError? = error as NSError
-  while let current = next {
-    if current.domain == NSPOSIXErrorDomain { return Int32(current.code) }
-    next = (current.userInfo[NSUnderlyingErrorKey] as? any Error).map { $0 as NSError }
-  }
-  switch (error as NSError).code {
-  case CocoaError.fileWriteNoPermission.rawValue, CocoaError.fileReadNoPermission.rawValue:
-    return EACCES
-  case CocoaError.fileWriteFileExists.rawValue: return EEXIST
-  case CocoaError.fileWriteOutOfSpace.rawValue: return ENOSPC
-  case CocoaError.fileWriteVolumeReadOnly.rawValue: return EROFS
-  case CocoaError.fileNoSuchFile.rawValue, CocoaError.fileReadNoSuchFile.rawValue: return ENOENT
-  default: return EIO
-  }
-}

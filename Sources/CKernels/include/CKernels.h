@@ -19,7 +19,6 @@
 #include "gradient_compression.h"
 #include "gradient_sum.h"
 #include "optimizers.h"
-#include "system.h"
 
 #pragma clang assume_nonnull begin
 

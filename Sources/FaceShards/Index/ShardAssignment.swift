@@ -38,7 +38,7 @@ public struct ShardIdentity: Codable, Hashable, Sendable {
   }
 }
 
-/// FNV-1a of 64 bits (Fowler, Noll, Vo): tells files apart, guards against nothing.
+/// FNV-1a by bytes: checkpoints keep it, so it stays apart from `ContentsDigest`, which goes by words.
 struct Fingerprint {
   var value: UInt64 = 0xCBF2_9CE4_8422_2325
   mutating func add(_ bytes: some Sequence<UInt8>) {

@@ -66,7 +66,7 @@ public final class ShardOutput {
     do {
       return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
     } catch {
-      throw Self.failure("list", folder, error)
+      throw FileError(operation: "list", path: folder, cause: error)
     }
   }
 
@@ -100,7 +100,9 @@ public final class ShardOutput {
     do {
       try FileManager.default.removeItem(atPath: staging)
     } catch {
-      guard access(staging, F_OK) != 0 else { throw Self.failure("remove", staging, error) }
+      guard access(staging, F_OK) != 0 else {
+        throw FileError(operation: "remove", path: staging, cause: error)
+      }
     }
   }
 
@@ -168,15 +170,6 @@ public final class ShardOutput {
     guard unlink(path) == 0 else { throw FileError(operation: "remove", path: path) }
     try DurableFile.synchroniseFolder(staging)
     try removeStaging()
-  }
-
-  private static func failure(
-    _ operation: String, _ path: String, _ error: any Error
-  ) -> FileError {
-    // Foundation wraps what the system said.
-    let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
-    return FileError(
-      operation: operation, path: path, code: cause.map { Int32(($0 as NSError).code) } ?? EIO)
   }
 
   /// What an exchange does, as it is kept while it lasts: one change a line.

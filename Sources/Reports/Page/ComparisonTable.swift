@@ -39,7 +39,9 @@ public enum ComparisonTable {
       ? "Figures are mean ± sample standard deviation over n = \(comparison.seeds.count) seeds "
         + "(\(seeds))."
       : "There is one seed (\(seeds)), so nothing can be said about how much figures vary."
-    let names = comparison.methods.map { "`\($0)` \(meaning($0))" }.joined(separator: ", ")
+    let names = comparison.methods.map { name in
+      "`\(name)`" + (ErasingMethodName(rawValue: name).map { " \($0.method.summary)" } ?? "")
+    }.joined(separator: ", ")
     return """
       # Comparison of augmentation methods
 
@@ -48,22 +50,12 @@ public enum ComparisonTable {
       weights after the last update. \(spread) The same seed begins from the same weights and sees \
       the same images in the same order.
 
-      Methods: \(names).
+      Methods, by what they erase: \(names).
 
       Test data: \(test.real) real and \(test.fake) fake images. A false positive rate below \
       1/\(test.real) allows no false positive at all, so the TPR at such a rate is the one without \
       any.
       """
-  }
-
-  private static func meaning(_ method: String) -> String {
-    switch method {
-    case "none": "nothing erased"
-    case "re": "Random Erasing"
-    case "ae": "erasing by class activation maps"
-    case "sfe": "Suspicious Forgeries Erasing"
-    default: ""
-    }
   }
 
   private static func detection(_ comparison: Comparison) -> String {

@@ -18,21 +18,13 @@ public struct ReplicaDriftError: ReportableError {
 
 /// Compares the weights of all ranks by digest.
 enum ReplicaCheck {
-  /// FNV-1a over 64-bit words: tells replicas apart, guards against nothing else.
-  static func digest(_ values: UnsafeMutableBufferPointer<Float>) -> UInt64 {
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for word in UnsafeRawBufferPointer(values).bindMemory(to: UInt64.self) {
-      hash = (hash ^ word) &* 0x100_0000_01B3
-    }
-    return hash
-  }
-
   /// Collective.
   static func compare(_ detector: Detector, _ communicator: Communicator, step: Int) throws {
     guard communicator.size > 1 else { return }
-    let digests = try communicator.allGather([
-      digest(detector.values) ^ digest(detector.runningStatistics)
-    ])
+    var digest = ContentsDigest()
+    digest.add(UnsafeRawBufferPointer(detector.values))
+    digest.add(UnsafeRawBufferPointer(detector.runningStatistics))
+    let digests = try communicator.allGather([digest.value])
     let others = digests.indices.filter { digests[$0] != digests[0] }
     if !others.isEmpty { throw ReplicaDriftError(step: step, ranks: others) }
   }

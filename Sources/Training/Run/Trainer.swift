@@ -46,10 +46,7 @@ public final class Trainer {
   var steps = 0
   /// Samples taken, as the order counts them.
   var position = 0
-  /// Largest validation AUC of a checkpoint so far.
-  var bestAUC: Double?
-  /// The step of the best checkpoint so far.
-  var bestStep: Int?
+  var best = BestCheckpoint()
   var savedStep: Int?
   /// The checkpoint of the present step was saved on a request to stop: what was due besides is still
   /// to be done.

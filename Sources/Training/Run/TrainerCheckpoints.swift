@@ -16,17 +16,9 @@ extension Trainer {
     savedStep = steps
     guard let writer else { return }
     var figures: [JSON.Member] = []
-    // As long as nothing tells them apart the newest is the best.
-    var isBest = data.validation == nil || bestAUC == nil
-    if let validation {
-      let auc = validation.overall.auc
-      figures = [.init("validation_auc", .optional(auc))]
-      if let auc, auc > bestAUC ?? -1 {
-        bestAUC = auc
-        isBest = true
-      }
-    }
-    if isBest { bestStep = steps }
+    let auc = validation?.overall.auc
+    if validation != nil { figures = [.init("validation_auc", .optional(auc))] }
+    let isBest = best.takes(step: steps, auc: auc, isValidated: data.validation != nil)
     let epoch = data.epoch(at: position)
     let (steps, metrics) = (steps, metrics)
     let state = CheckpointState(
@@ -34,8 +26,8 @@ extension Trainer {
       seed: configuration.run.seed, configurationDigest: configuration.digest,
       ranks: communicator.size, detector: .init(configuration), metrics: figures,
       details: [
-        .init("best_validation_auc", .optional(bestAUC)),
-        .init("best_step", bestStep.map { .integer($0) } ?? .null),
+        .init("best_validation_auc", .optional(best.auc)),
+        .init("best_step", best.step.map { .integer($0) } ?? .null),
         .init("training_shards", .text(data.shards.description)),
         .init("skipped_steps", .integer(skipped.inAll)),
         .init("skipped_in_a_row", .integer(skipped.inARow)),
@@ -91,12 +83,12 @@ extension Trainer {
       let state = checkpoint.state
       let (earlier, isTooLarge) = state.epoch.multipliedReportingOverflow(by: data.epochLength)
       let details = JSON.object(state.details)
-      bestAUC = details["best_validation_auc"]?.doubleValue
+      best.auc = details["best_validation_auc"]?.doubleValue
       skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
       skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
-      bestStep = details["best_step"]?.integerValue
+      best.step = details["best_step"]?.integerValue
       hasWorkPending = state.hasWorkPending
-      if let bestStep { try checkpoints?.pointBest(to: bestStep) }
+      if let step = best.step { try checkpoints?.pointBest(to: step) }
       guard !isTooLarge, max(earlier, state.position) < 1 << 60, (0...steps).contains(skipped.inAll)
       else {
         throw CheckpointError(

@@ -3,7 +3,7 @@ import Testing
 @testable import Foundations
 
 /// Vectors of NIST's "Secure Hash Standard" examples and of FIPS 180-2, appendix B.
-@Suite struct DigestTests {
+@Suite struct SHA256Tests {
   @Test func theStandardsExamplesComeOut() {
     let vectors: [(String, String)] = [
       ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
