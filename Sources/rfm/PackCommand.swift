@@ -151,8 +151,6 @@ struct PackCommand: RankCommand {
     } catch {
       progress?.interrupt()
       if ExitStatus(ending: error) == .stopped { StopSignal.obey() }
-      // All ranks fail together: rank 0 says so and ends the others.
-      if !(error is MPIError), !communicator.isRoot { sleep(10) }
       throw error
     }
     progress?.finish()

@@ -66,6 +66,8 @@ public enum Packer {
       return summary(plan, all, shards: separated(shards), settings)
     } catch {
       output?.abandon()
+      // Whoever has failed ends the others: not before all is tidied up.
+      _ = try? ranks.allGatherUnequal([])
       throw error
     }
   }

@@ -123,7 +123,8 @@ public enum MessagePassing {
   /// status that `exitStatus` gives it: no rank is left waiting for one that has failed.
   ///
   /// Often every rank fails for the same reason, say a missing file. One line is enough then, so
-  /// ranks other than 0 leave rank 0 a moment to speak and to end the job before they do. Of processes
+  /// ranks other than 0 leave rank 0 a moment to speak and to end the job before they do; those that
+  /// only know of another's ``RankFailure`` leave it to that one. Of processes
   /// that were not joined to a job the launcher's first speaks alone, and each ends itself.
   ///
   /// - Parameter shown: makes the description fit for a terminal; it may quote what a file says.
@@ -144,7 +145,8 @@ public enum MessagePassing {
       abort(status: exitStatus(error))
     } catch {
       let rank = rank
-      if rank != 0 { usleep(2_000_000) }
+      // What happened on another rank is for that one to say.
+      if error is RankFailure { usleep(4_000_000) } else if rank != 0 { usleep(2_000_000) }
       let place = size == 1 ? "" : "rank \(rank): "
       // One write, so that the lines of several ranks do not mix.
       sayAtOnce("\(name): \(place)\(shown(oneLine(error)))\n")

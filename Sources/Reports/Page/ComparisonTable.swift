@@ -1,4 +1,5 @@
 import Comparison
+import ForgeryMining
 import Foundations
 
 /// The tables of a comparison in Markdown: `comparison.md`.
