@@ -173,6 +173,7 @@ if let fuzzer {
       name: "rfm-fuzz",
       dependencies: [
         "Foundations", "Images", "FaceShards", "Networks", "Configuration", "Checkpoints",
+        "Evaluation",
       ],
       path: "Tests/Fuzz",
       exclude: ["Dictionaries", "Seeds"],

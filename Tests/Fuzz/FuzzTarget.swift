@@ -1,11 +1,12 @@
 import Checkpoints
 import Configuration
 import Evaluation
-import FaceShards
 import Foundation
 import Foundations
-import Images
-import Networks
+
+@testable import FaceShards
+@testable import Images
+@testable import Networks
 
 /// What can be fuzzed. Every parser must end each input with a value or an error, in bounded memory
 /// and time, and what it says of the input must be fit for a terminal.
@@ -128,7 +129,7 @@ enum FuzzTarget: String, CaseIterable {
       precondition(taken.count == layout.candidates.count, "an image is taken twice")
       for path in files.subtracting(taken) {
         precondition(
-          FileKind(name: path.components.last!) != .image || PackLayout.isBeside(path),
+          FolderEntryKind(name: path.components.last!) != .image || PackLayout.isBeside(path),
           "\(path) is lost")
       }
       guard
