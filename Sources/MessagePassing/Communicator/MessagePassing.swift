@@ -146,7 +146,10 @@ public enum MessagePassing {
     } catch {
       let rank = rank
       // What happened on another rank is for that one to say.
-      if error is RankFailure { usleep(4_000_000) } else if rank != 0 { usleep(2_000_000) }
+      let pause = error is RankFailure ? 4.0 : rank != 0 ? 2 : 0
+      // A signal does not cut it short: mpirun sends one where another has ended the job already.
+      let end = monotonicSeconds + pause
+      while monotonicSeconds < end { usleep(20_000) }
       let place = size == 1 ? "" : "rank \(rank): "
       // One write, so that the lines of several ranks do not mix.
       sayAtOnce("\(name): \(place)\(shown(oneLine(error)))\n")
