@@ -15,6 +15,9 @@ struct FaceSample {
 }
 
 /// Paints samples of one face in one scene; all features are functions of face coordinates.
+///
+/// One file, because features cover one another: what is skin, shade or hair at a point depends on those
+/// painted before it.
 struct FacePainter {
   let model: FaceModel
   let scene: FaceScene

@@ -29,6 +29,9 @@ struct PackCandidate: Equatable {
 /// Other names of the same meaning are read too and said (``FolderRole``), and so are the split below
 /// the class (`real/train/…`), the class below the method (`METHOD/0_real/…`) and folders around all of
 /// it. Whatever can be read in two ways, and images that have no place in this, are an error.
+///
+/// One file, because places, methods and sources are found one from another in tables of its own that
+/// nobody else may change.
 struct PackLayout {
   /// Entry 0 is "real".
   private(set) var methods: [String] = ["real"]

@@ -14,6 +14,9 @@ import Tensors
 /// Rank 0 writes; the others compute. What a run does depends on its configuration, seed and number
 /// of ranks alone, so a run that was killed and continued ends with the same weights as one that
 /// never was.
+///
+/// Here is the loop in its order, and the state that it keeps; checkpoints and prototypes of it are in
+/// `TrainerCheckpoints.swift` and `TrainerPrototypes.swift`.
 public final class Trainer {
   public enum Outcome: Sendable {
     case finished
