@@ -151,7 +151,12 @@ extension Jobs {
         "rfm", runs.arguments("x", ["training.steps=1000000", "checkpoint.every_steps=1000000"]),
         ranks: 2, timeLimit: 120)
       let metrics = runs.path("x") + "/metrics.jsonl"
-      #expect(job.wait(until: { _ in (try? bytes(metrics).isEmpty) == false }))
+      // TensorBoard's file is the last that is made: until then another path may be the one named.
+      #expect(
+        job.wait(until: { _ in
+          (try? bytes(metrics).isEmpty) == false
+            && folder.names("runs/x").contains { $0.hasPrefix("events.") }
+        }))
       // Gone at once, not file by file under the training's hands.
       #expect(rename(runs.path("x"), folder.file("elsewhere")) == 0)
       let outcome = job.wait()
