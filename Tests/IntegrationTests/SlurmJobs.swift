@@ -9,7 +9,9 @@ extension Jobs {
   @Suite(.needs(.slurm)) struct Slurm {
     private let runs: TinyRuns
     private var folder: TestFolder { runs.folder }
-    private static let settings = ["training.steps=48", "checkpoint.every_steps=7"]
+    /// So many that the training is not over before Slurm has passed on a signal.
+    private static let steps = 160
+    private static let settings = ["training.steps=\(steps)", "checkpoint.every_steps=7"]
 
     init() throws { runs = try TinyRuns() }
 
@@ -90,14 +92,14 @@ extension Jobs {
         #expect(log.contains(words), "\(log)")
       }
       #expect(try runs.endedAlike("run", "whole"), "\(log)")
-      #expect(try runs.steps("run").map { $0["step"]?.integerValue } == Array(1...48))
+      #expect(try runs.steps("run").map { $0["step"]?.integerValue } == Array(1...Self.steps))
     }
 
     /// Also after it was requeued, when Slurm's own signal does not come any more.
     @Test func beforeEveryTimeLimitItSavesAndReturnsToTheQueue() throws {
       let job = try submitted(
         "run", ["training.steps=1000000", "checkpoint.every_steps=1000000"],
-        options: "--time 1 --signal B:USR1@1", environment: ["RFM_STOP_SECONDS": "57"])
+        options: "--time 1 --signal B:USR1@1", environment: ["RFM_STOP_SECONDS": "52"])
       #expect(job.wait(until: { _ in log.contains("2 ranks on node, start 3") }), "\(log)")
       let asked = log.components(separatedBy: "asked to make room: saving").count - 1
       #expect(asked == 2, "\(log)")
