@@ -7,25 +7,47 @@ import Tensors
 /// Forward, a tile of rows is read (each input row once), laid out as patches and multiplied while it is
 /// in cache. Backward: dW += dyᵀ·x; the patches' gradients dy·W go back to the pixels that they came
 /// from. A 1×1 convolution needs no patches: its operand is the input as it is read, or the stored map.
+///
+/// A separable convolution (Chollet 2017) is the same with what a depthwise convolution makes of the
+/// input for x, which is never stored: it is made as the patches are, and again on the way back.
 final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
+  /// Where the rows that are multiplied come from.
+  private enum Operand {
+    /// The stored map is what is read.
+    case stored
+    /// The input as it is read.
+    case loaded
+    case patches
+    /// Index of the depthwise convolution's weights.
+    case depthwise(Int)
+  }
   private let layer: NetworkGraph.Convolution
   private let input: LoweredNetwork.StoredMap
   private let view: LoweredNetwork.MapView
+  private let operandKind: Operand
+  /// Of patches, or of the depthwise convolution.
   private let place: PlacedWindow
-  private let isPointwise: Bool
-  private let isBare: Bool
   /// Elements of an operand's row, padding included, and those that are multiplied.
   private let operandStride: Int
   private let matrixInputs: Int
   private let hasMatrixLayout: Bool
 
-  init(_ network: LoweredNetwork, _ index: Int, _ layer: NetworkGraph.Convolution) {
+  /// - Parameter depthwise: of what it reads, when it is separable.
+  init(
+    _ network: LoweredNetwork, _ index: Int, _ layer: NetworkGraph.Convolution,
+    behind depthwise: NetworkGraph.Convolution? = nil
+  ) {
     self.layer = layer
     view = network.operations[index].inputs[0]
     input = network.maps[view.map]
-    place = PlacedWindow(layer.window, over: input.size)
-    isPointwise = layer.window.isPointwise
-    isBare = network.isBare(view)
+    place = PlacedWindow(depthwise?.window ?? layer.window, over: input.size)
+    if let depthwise {
+      operandKind = .depthwise(depthwise.weight)
+    } else if layer.window.isPointwise {
+      operandKind = network.isBare(view) ? .stored : .loaded
+    } else {
+      operandKind = .patches
+    }
     operandStride = layer.window.size * layer.window.size * input.stride
     matrixInputs = network.graph.parameters[layer.weight].matrixShape!.inputs
     hasMatrixLayout = network.graph.parameters[layer.weight].layout == .matrix
@@ -34,6 +56,21 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
 
   private var size: MapSize { output.size }
   private var tileRows: Int { Tiling.rows(size) }
+  /// A row of the operand comes from one pixel of the input.
+  private var isPixelwise: Bool {
+    switch operandKind {
+    case .stored, .loaded: true
+    case .patches, .depthwise: false
+    }
+  }
+  private var isStored: Bool { if case .stored = operandKind { true } else { false } }
+
+  /// Input rows that are held: those under a window, or, since the gradient of a depthwise
+  /// convolution's weights needs them once more, those under all windows of a tile.
+  private var ringRows: Int {
+    guard case .depthwise = operandKind else { return place.window.reach }
+    return min(input.size.height, (tileRows - 1) * place.window.stride + place.window.reach)
+  }
 
   override func need(_ precision: Precision, images: Int) -> TileMemory.Need {
     let element = precision.size
@@ -41,10 +78,11 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     var need = TileMemory.Need()
     need.operand = pixels * operandStride * element
     need.outputGradient = pixels * output.stride * element
-    if isPointwise {
+    if isPixelwise {
       need.inputGradient = pixels * input.stride * element
     } else {
-      need.rows = RowRing.bytes(input, capacity: layer.window.reach, element)
+      need.rows =
+        (Tiling.joins(size) ? images : 1) * RowRing.bytes(input, capacity: ringRows, element)
       need.band = (pixels + place.retained * size.width) * operandStride * element
       need.inputGradient = Tiling.rows(input.size) * input.size.width * input.stride * element
     }
@@ -59,23 +97,39 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     _ ring: inout RowRing, image: Int, _ r0: Int, _ r1: Int, to memory: UnsafeMutableRawPointer,
     _ pass: GraphPass, _ tile: TileMemory
   ) -> UnsafeMutableRawPointer {
-    if isPointwise {
-      if isBare { return pass.value(view.map, image: image, pixel: r0 * size.width) }
-      pass.load(
-        view, image: image, pixel: r0 * size.width, pixels: (r1 - r0) * size.width, to: memory)
-      return memory
-    }
     var window = place.kernel
     let row = size.width * operandStride * pass.maps.precision.size
-    for r in r0..<r1 {
-      ring.fill(tile.window, place, row: r, pass)
-      pass.maps.layers.patch(tile.window, memory + (r - r0) * row, &window, Int32(input.stride))
+    switch operandKind {
+    case .stored: return pass.value(view.map, image: image, pixel: r0 * size.width)
+    case .loaded:
+      pass.load(
+        view, image: image, pixel: r0 * size.width, pixels: (r1 - r0) * size.width, to: memory)
+    case .patches:
+      for r in r0..<r1 {
+        ring.fill(tile.window, place, row: r, pass)
+        pass.maps.layers.patch(tile.window, memory + (r - r0) * row, &window, Int32(input.stride))
+      }
+    case .depthwise(let weight):
+      let weights = pass.weights.floats(weight)
+      for r in r0..<r1 {
+        ring.fill(tile.window, place, row: r, pass)
+        pass.maps.layers.depthwise(
+          tile.window, weights, memory + (r - r0) * row, &window, Int32(input.stride))
+      }
     }
     return memory
   }
 
-  private func ring(_ pass: GraphPass, _ tile: TileMemory, image: Int) -> RowRing {
-    RowRing(pass, view, image: image, capacity: layer.window.reach, in: tile.rows)
+  /// - Parameters:
+  ///   - number: of the image, among those of a tile.
+  ///   - loaded: rows that it holds already.
+  private func ring(
+    _ pass: GraphPass, _ tile: TileMemory, image: Int, number: Int = 0, loaded: Int = 0
+  ) -> RowRing {
+    let each = RowRing.bytes(input, capacity: ringRows, pass.maps.precision.size)
+    return RowRing(
+      pass, view, image: image, capacity: ringRows, in: tile.rows + number * each,
+      loaded: loaded)
   }
 
   // MARK: Forward
@@ -88,7 +142,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       let imageBytes = size.pixels * operandStride * element
       var start = tile.operand
       for (number, image) in images.enumerated() {
-        var ring = ring(pass, tile, image: image)
+        var ring = ring(pass, tile, image: image, number: number)
         let address = operand(
           &ring, image: image, 0, size.height, to: tile.operand + number * imageBytes, pass, tile)
         if number == 0 { start = address }
@@ -125,20 +179,25 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   private var keepsLayer = false
 
   private var laneSize: Int { paddedChannels(layer.outputs * matrixInputs) }
+  /// Those of a depthwise convolution always get a lane, behind the matrix's.
+  private var depthwiseLane: Int {
+    guard case .depthwise = operandKind else { return 0 }
+    return place.window.size * place.window.size * input.stride
+  }
 
   override func planLanes(lanesOnly: Bool) {
     keepsLayer =
       !lanesOnly && layer.outputs * matrixInputs > Self.largestLane
-      && (isPointwise && isBare || size.pixels * operandStride <= Self.largestOperands)
+      && (isStored || size.pixels * operandStride <= Self.largestOperands)
   }
 
-  override var laneCount: Int { keepsLayer ? 0 : laneSize }
+  override var laneCount: Int { (keepsLayer ? 0 : laneSize) + depthwiseLane }
 
   override func layerBytes(_ element: Int) -> (gradients: Int, operands: Int) {
     guard keepsLayer else { return (0, 0) }
     return (
       size.pixels * output.stride * element,
-      isPointwise && isBare ? 0 : size.pixels * operandStride * element
+      isStored ? 0 : size.pixels * operandStride * element
     )
   }
 
@@ -146,6 +205,8 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     pass.beginBackward(index, images, task: task)
     let element = pass.maps.precision.size
     let map = operation.output
+    let depthwiseLane = depthwiseLane(pass, task: task)
+    depthwiseLane?.update(repeating: 0, count: self.depthwiseLane)
     if joins(images) {
       let pixels = images.count * size.pixels
       let first = images.lowerBound
@@ -157,14 +218,14 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
         let memory = operandPlace(pass, tile, image: first, pixel: 0)
         var start = memory
         for (number, image) in images.enumerated() {
-          var ring = ring(pass, tile, image: image)
+          var ring = ring(pass, tile, image: image, number: number)
           let address = operand(
             &ring, image: image, 0, size.height, to: memory + number * imageBytes, pass, tile)
           if number == 0 { start = address }
         }
         addToLane(pass, task: task, dy, start, pixels: pixels, accumulate: false)
       }
-      if isPointwise {
+      if isPixelwise {
         inputGradient(pass, tile, dy, image: first, pixel: 0, pixels: pixels, task: task)
         for image in images { pass.endBackward(index, image: image, task: task) }
         return
@@ -172,9 +233,13 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       multiplyBack(pass, dy, pixels: pixels, to: tile.band)
       for (number, image) in images.enumerated() {
         var done = 0
+        let band = tile.band + number * size.pixels * operandStride * element
+        if let depthwiseLane {
+          var ring = ring(pass, tile, image: image, number: number, loaded: input.size.height)
+          addDepthwise(pass, tile, &ring, 0, size.height, band, to: depthwiseLane)
+        }
         unpatch(
-          pass, tile, band: tile.band + number * size.pixels * operandStride * element, held: 0,
-          upTo: size.height, &done, image: image, task: task)
+          pass, tile, band: band, held: 0, upTo: size.height, &done, image: image, task: task)
         pass.endBackward(index, image: image, task: task)
       }
       return
@@ -199,11 +264,13 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
             pass, task: task, dy, x, pixels: pixels,
             accumulate: image > images.lowerBound || r0 > 0)
         }
-        if isPointwise {
+        if isPixelwise {
           inputGradient(pass, tile, dy, image: image, pixel: pixel, pixels: pixels, task: task)
           continue
         }
-        multiplyBack(pass, dy, pixels: pixels, to: tile.band + (r0 - held) * rowBytes)
+        let band = tile.band + (r0 - held) * rowBytes
+        multiplyBack(pass, dy, pixels: pixels, to: band)
+        if let depthwiseLane { addDepthwise(pass, tile, &ring, r0, r1, band, to: depthwiseLane) }
         unpatch(
           pass, tile, band: tile.band, held: held, upTo: r1, &done, image: image, task: task)
         guard r1 < size.height else { continue }
@@ -279,14 +346,18 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     for start in stride(from: done, to: last, by: chunk) {
       let stop = min(start + chunk, last)
       for row in start..<stop {
-        for tap in 0..<layer.window.size {
+        for tap in 0..<place.window.size {
           tile.window[tap] = place.outputRow(row, tap: tap).map {
             UnsafeRawPointer(band + ($0 - held) * rowBytes)
           }
         }
-        pass.maps.layers.unpatch(
-          tile.window, tile.inputGradient + (row - start) * inputBytes, &window,
-          Int32(input.stride))
+        let out = tile.inputGradient + (row - start) * inputBytes
+        if case .depthwise(let weight) = operandKind {
+          pass.maps.layers.depthwise_input(
+            tile.window, pass.weights.floats(weight), out, &window, Int32(input.stride))
+        } else {
+          pass.maps.layers.unpatch(tile.window, out, &window, Int32(input.stride))
+        }
       }
       pass.contribute(
         index, 0, image: image, pixel: start * input.size.width,
@@ -301,19 +372,44 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     _ pass: GraphPass, task: Int, _ dy: UnsafeRawPointer, _ x: UnsafeRawPointer, pixels: Int,
     accumulate: Bool
   ) {
-    guard let lanes = pass.lanes[index] else { return }
+    guard !keepsLayer, let lanes = pass.lanes[index] else { return }
     MatrixMultiply.multiply(
       pass.maps.precision, transposeA: true, m: layer.outputs, n: matrixInputs, k: pixels, a: dy,
       lda: output.stride, b: x, ldb: operandStride, accumulate: accumulate,
-      c: lanes + task * laneSize, ldc: matrixInputs, floatResult: true)
+      c: lanes + task * laneCount, ldc: matrixInputs, floatResult: true)
+  }
+
+  /// A task's part of the gradient of a depthwise convolution's weights; nil without one.
+  private func depthwiseLane(_ pass: GraphPass, task: Int) -> UnsafeMutablePointer<Float>? {
+    guard depthwiseLane > 0, let lanes = pass.lanes[index] else { return nil }
+    return lanes + (task + 1) * laneCount - depthwiseLane
+  }
+
+  /// Adds what output rows [r0, r1) give, whose gradients are in `band`.
+  private func addDepthwise(
+    _ pass: GraphPass, _ tile: TileMemory, _ ring: inout RowRing, _ r0: Int, _ r1: Int,
+    _ band: UnsafeRawPointer, to lane: UnsafeMutablePointer<Float>
+  ) {
+    var window = place.kernel
+    let row = size.width * operandStride * pass.maps.precision.size
+    for r in r0..<r1 {
+      ring.fill(tile.window, place, row: r, pass)
+      pass.maps.layers.depthwise_weight(
+        tile.window, band + (r - r0) * row, lane, &window, Int32(input.stride))
+    }
   }
 
   override func planWeightGradients(_ program: GraphTraining, tasks: Int) {
     let pass = program.pass
     let (outputs, inputs) = (layer.outputs, matrixInputs)
-    if let lanes = pass.lanes[index] {
+    if case .depthwise(let weight) = operandKind {
       program.planLaneSum(
-        layer.weight, lanes, count: outputs * inputs, pitch: laneSize, tasks: tasks)
+        weight, depthwiseLane(pass, task: 0)!, count: depthwiseLane, pitch: laneCount,
+        tasks: tasks)
+    }
+    if !keepsLayer {
+      program.planLaneSum(
+        layer.weight, pass.lanes[index]!, count: outputs * inputs, pitch: laneCount, tasks: tasks)
       return
     }
     // Slices of some 128 output channels, in whole vectors.
@@ -325,7 +421,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     let dy =
       pass.computesOutputGradient(map)
       ? pass.layerGradients[index]! : pass.gradient(map, image: 0)
-    let x = isPointwise && isBare ? pass.value(view.map, image: 0) : pass.layerOperands[index]!
+    let x = isStored ? pass.value(view.map, image: 0) : pass.layerOperands[index]!
     let pixels = pass.images * size.pixels
     program.planParallel(slices) { [self, unowned program] slice in
       let start = slice * each

@@ -128,6 +128,8 @@ class OperationRunner: @unchecked Sendable {
       case .convolution(let layer): ConvolutionRunner(network, index, layer)
       case .imageConvolution(let layer): ImageConvolutionRunner(network, index, layer)
       case .depthwise(let layer): DepthwiseRunner(network, index, layer)
+      case .separable(let depthwise, let pointwise):
+        ConvolutionRunner(network, index, pointwise, behind: depthwise)
       case .layerNorm(let layer): LayerNormRunner(network, index, layer)
       case .copy: CopyRunner(network, index)
       case .sum: SumRunner(network, index)
@@ -203,16 +205,18 @@ struct RowRing {
   private let image: Int
   /// The stored map shows what is read: rows are read where they are.
   private let isDirect: Bool
-  private var loaded = 0
+  /// Rows that have been loaded.
+  private var loaded: Int
 
   init(
     _ pass: GraphPass, _ view: LoweredNetwork.MapView, image: Int, capacity: Int,
-    in memory: UnsafeMutableRawPointer
+    in memory: UnsafeMutableRawPointer, loaded: Int = 0
   ) {
     let map = pass.network.maps[view.map]
     self.view = view
     self.image = image
     self.capacity = capacity
+    self.loaded = loaded
     width = map.size.width
     height = map.size.height
     rowBytes = width * map.stride * pass.kernels(view.map).precision.size

@@ -57,6 +57,8 @@ struct LoweredNetwork: Sendable {
       /// The same over the image, whose three channels are not padded.
       case imageConvolution(NetworkGraph.Convolution)
       case depthwise(NetworkGraph.Convolution)
+      /// A depthwise convolution and the pointwise one that alone reads it, with nothing between.
+      case separable(NetworkGraph.Convolution, NetworkGraph.Convolution)
       case layerNorm(NetworkGraph.LayerNorm)
       /// A view, stored.
       case copy
@@ -98,9 +100,27 @@ struct LoweredNetwork: Sendable {
       if index == graph.features { features = view }
       views.append(view)
     }
+    fuseSeparable()
   }
 
   // MARK: Lowering
+
+  /// Depthwise convolutions that only a pointwise one reads, as they are, become one with it.
+  private mutating func fuseSeparable() {
+    for index in operations.indices.reversed() {
+      guard case .depthwise(let depthwise) = operations[index].kind else { continue }
+      let made = operations[index].output
+      let readers = operations.indices.filter { operations[$0].reads(made) }
+      guard readers.count == 1, case .convolution(let pointwise) = operations[readers[0]].kind,
+        pointwise.window.isPointwise, isBare(operations[readers[0]].inputs[0])
+      else { continue }
+      operations[readers[0]] = Operation(
+        kind: .separable(depthwise, pointwise), inputs: operations[index].inputs,
+        output: operations[readers[0]].output,
+        parameters: operations[index].parameters + operations[readers[0]].parameters)
+      operations.remove(at: index)
+    }
+  }
 
   /// - Parameter inputs: nil is the image.
   /// - Returns: how the layer's result is read; nil for the image.

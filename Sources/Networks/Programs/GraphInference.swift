@@ -1,24 +1,62 @@
 import CKernels
+import Glibc
+import Synchronization
 import Tensors
 
-/// A graph network with its running statistics: each worker takes groups of images through all of its
-/// operations, forward and, for attention, back to the image.
+/// A network with its running statistics, and the workers that take groups of images through all of its
+/// operations, forward and, for attention, back to the image; each worker a group at a time.
+///
+/// Whoever finds no group left helps those who are still at theirs, image by image. So a batch of few
+/// groups keeps all workers busy, and one that the system has disturbed does not keep the others waiting
+/// for long. What is computed for an image does not depend on who does it.
 final class GraphTeam: @unchecked Sendable {
+  /// A worker: the buffers of its group, and tiles for whatever it is at, its own group or another's.
+  final class Member: @unchecked Sendable {
+    let pass: GraphPass
+    fileprivate let tile: TileMemory
+    fileprivate let loop: SharedLoop<Work>
+    /// Does a loop's work for one image; made once, so that a pass allocates nothing.
+    fileprivate private(set) var perform: (Work, Int) -> Void = { _, _ in }
+
+    fileprivate init(_ pass: GraphPass, _ tile: TileMemory, _ first: OperationRunner) {
+      self.pass = pass
+      self.tile = tile
+      loop = SharedLoop(Work(runner: first, pass: pass, isBackward: false))
+      perform = { [unowned self] work, image in work.run(image..<image + 1, self.tile) }
+    }
+  }
+
+  /// An operation of a group, forward or backward.
+  fileprivate struct Work {
+    let runner: OperationRunner
+    let pass: GraphPass
+    let isBackward: Bool
+
+    func run(_ images: Range<Int>, _ tile: TileMemory) {
+      if isBackward {
+        runner.backward(images, pass, tile, task: 0)
+      } else {
+        runner.forward(images, pass, tile, task: 0)
+      }
+    }
+  }
+
   let detector: Detector
   let network: LoweredNetwork
   let runners: [OperationRunner]
-  let passes: [GraphPass]
-  let tiles: [TileMemory]
+  let members: [Member]
   private let workers: WorkerPool
   private let weights: WorkingWeights
   private let ownsWeights: Bool
   private let states: [ChannelState]
-  private let largestGroup: Int
+  private let groupSize: Int
   private var images = 0
-  private var each = 1
-  private var body: (GraphPass, TileMemory, Range<Int>) -> Void = { _, _, _ in }
+  private var groups = 0
+  private var body: (Member, _ images: Range<Int>) -> Void = { _, _ in }
+  private let nextGroup = Atomic<Int>(0)
+  private let finishedGroups = Atomic<Int>(0)
   /// Made once, so that `run` allocates nothing.
-  private var runGroup: (Int, Int) -> Void = { _, _ in }
+  private var takeGroups: (Int, Int) -> Void = { _, _ in }
 
   init(
     _ detector: Detector, _ graph: NetworkGraph, _ purpose: PassPlan.Purpose, crop: Int,
@@ -27,7 +65,7 @@ final class GraphTeam: @unchecked Sendable {
   ) {
     self.detector = detector
     self.workers = workers
-    largestGroup = groupSize
+    self.groupSize = groupSize
     network = LoweredNetwork(graph, crop: crop)
     let kernels = Kernels(precision)
     ownsWeights = shared == nil
@@ -45,15 +83,14 @@ final class GraphTeam: @unchecked Sendable {
     var need = TileMemory.Need()
     for runner in runners { need.add(runner.need(precision, images: groupSize)) }
     let (weights, states) = (weights, states)
-    passes = (0..<workers.count).map { _ in
-      GraphPass(
-        plan, runners, times, detector: detector, weights: weights, states: states,
-        images: groupSize, maps: kernels, tasks: 0, sharesMemory: sharesMemory)
+    members = (0..<workers.count).map { [need] _ in
+      Member(
+        GraphPass(
+          plan, runners, times, detector: detector, weights: weights, states: states,
+          images: groupSize, maps: kernels, tasks: 0, sharesMemory: sharesMemory),
+        TileMemory(need), runners[0])
     }
-    tiles = (0..<workers.count).map { [need] _ in TileMemory(need) }
-    runGroup = { [unowned self] group, worker in
-      body(passes[worker], tiles[worker], group * each..<min(images, (group + 1) * each))
-    }
+    takeGroups = { [unowned self] _, worker in work(members[worker]) }
   }
 
   func refresh() {
@@ -61,28 +98,49 @@ final class GraphTeam: @unchecked Sendable {
     for state in states { state.refresh() }
   }
 
-  /// Images of a group: fewer where there are few, so that all workers have some. A rule of their number
-  /// alone, so that results do not depend on the thread count.
-  func groupSize(_ images: Int) -> Int {
-    min(largestGroup, images >= 12 ? 4 : images >= 4 ? 2 : 1)
-  }
-
-  /// Runs `body` for every group of 0..<images.
-  func run(
-    _ images: Int, _ body: @escaping (GraphPass, TileMemory, _ images: Range<Int>) -> Void
-  ) {
+  /// Runs `body` for every group of 0..<images and returns when all are done.
+  func run(_ images: Int, _ body: @escaping (Member, _ images: Range<Int>) -> Void) {
     self.body = body
     self.images = images
-    each = groupSize(images)
-    workers.run((images + each - 1) / each, runGroup)
+    groups = (images + groupSize - 1) / groupSize
+    nextGroup.store(0, ordering: .relaxed)
+    finishedGroups.store(0, ordering: .relaxed)
+    workers.run(images == 0 ? 0 : workers.count, takeGroups)
   }
 
-  func forward(_ count: Int, _ pass: GraphPass, _ tile: TileMemory) {
-    for runner in runners { runner.forward(0..<count, pass, tile, task: 0) }
+  private func work(_ own: Member) {
+    while true {
+      let group = nextGroup.wrappingAdd(1, ordering: .relaxed).oldValue
+      if group >= groups { break }
+      body(own, group * groupSize..<min(images, (group + 1) * groupSize))
+      finishedGroups.wrappingAdd(1, ordering: .releasing)
+    }
+    var looks = 0
+    while finishedGroups.load(ordering: .acquiring) < groups {
+      if members.contains(where: { $0 !== own && $0.loop.help(own.perform) }) {
+        looks = 0
+        continue
+      }
+      looks += 1
+      if looks < 20_000 { rfm_pause() } else { usleep(50) }
+    }
   }
 
-  func backward(_ count: Int, _ pass: GraphPass, _ tile: TileMemory) {
-    for runner in runners.reversed() { runner.backward(0..<count, pass, tile, task: 0) }
+  private func take(_ runner: OperationRunner, _ count: Int, _ own: Member, isBackward: Bool) {
+    let work = Work(runner: runner, pass: own.pass, isBackward: isBackward)
+    if count == 1 || runner.joins(0..<count) {
+      work.run(0..<count, own.tile)
+    } else {
+      own.loop.run(count, work, own.perform)
+    }
+  }
+
+  func forward(_ count: Int, _ own: Member) {
+    for runner in runners { take(runner, count, own, isBackward: false) }
+  }
+
+  func backward(_ count: Int, _ own: Member) {
+    for runner in runners.reversed() { take(runner, count, own, isBackward: true) }
   }
 }
 
@@ -92,7 +150,7 @@ final class GraphAttention: AttentionEngine, @unchecked Sendable {
   private let imageSize: Int
   private var job: Job?
   /// Runs a group of the job; made once, so that `run` allocates nothing.
-  private var runGroup: (GraphPass, TileMemory, Range<Int>) -> Void = { _, _, _ in }
+  private var runGroup: (GraphTeam.Member, Range<Int>) -> Void = { _, _ in }
 
   private struct Job {
     let images: UnsafePointer<Float>
@@ -109,7 +167,7 @@ final class GraphAttention: AttentionEngine, @unchecked Sendable {
     team = GraphTeam(
       detector, graph, .attention, crop: crop, precision: precision, groupSize: groupSize,
       workers: workers, sharing: shared, sharesMemory: sharesMemory)
-    runGroup = { [unowned self] pass, tile, images in run(images, pass, tile) }
+    runGroup = { [unowned self] member, images in run(images, member) }
   }
 
   func refresh() { team.refresh() }
@@ -122,15 +180,16 @@ final class GraphAttention: AttentionEngine, @unchecked Sendable {
     team.run(selected.count, runGroup)
   }
 
-  private func run(_ range: Range<Int>, _ pass: GraphPass, _ tile: TileMemory) {
+  private func run(_ range: Range<Int>, _ member: GraphTeam.Member) {
     let job = job!
+    let pass = member.pass
     for (place, number) in range.enumerated() {
       pass.imageAddresses[place] = job.images + job.selected[number] * imageSize
       let gradient = job.gradients + number * imageSize
       gradient.update(repeating: 0, count: imageSize)
       pass.imageGradients[place] = gradient
     }
-    team.forward(range.count, pass, tile)
+    team.forward(range.count, member)
     if let logits = job.logits {
       for (place, number) in range.enumerated() {
         pass.readLogits(place, to: logits + 2 * number)
@@ -138,7 +197,7 @@ final class GraphAttention: AttentionEngine, @unchecked Sendable {
     }
     // ∂(z_fake − z_real).
     for place in 0..<range.count { pass.seed(place, fake: 1) }
-    team.backward(range.count, pass, tile)
+    team.backward(range.count, member)
   }
 }
 
@@ -170,11 +229,12 @@ final class GraphInference: InferenceEngine, @unchecked Sendable {
     activationMaps: UnsafeMutablePointer<Float>?
   ) {
     let mapSize = 2 * featureHeight * featureWidth
-    team.run(count) { [team, imageSize] pass, tile, range in
+    team.run(count) { [team, imageSize] member, range in
+      let pass = member.pass
       for (place, number) in range.enumerated() {
         pass.imageAddresses[place] = images + number * imageSize
       }
-      team.forward(range.count, pass, tile)
+      team.forward(range.count, member)
       for (place, number) in range.enumerated() {
         pass.readLogits(place, to: logits + 2 * number)
         if let activationMaps {
