@@ -138,7 +138,8 @@ struct PassPlan: Sendable {
       let map = network.maps[view.map]
       let multiplies: Bool
       switch operation.kind {
-      case .convolution, .imageConvolution, .depthwise, .separable: multiplies = purpose == .training
+      case .convolution, .imageConvolution, .depthwise, .separable:
+        multiplies = purpose == .training
       case .layerNorm: multiplies = true
       default: multiplies = false
       }
