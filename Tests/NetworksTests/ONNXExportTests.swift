@@ -152,7 +152,7 @@ import Testing
   @Test(arguments: [(DetectorName.xception, 33), (.xceptionTiny, 33), (.xceptionTiny, 64)])
   func xceptionIsTheSameAsAGraph(name: DetectorName, crop: Int) throws {
     let own = try Fixture.drawn(name)
-    let graph = NetworkGraph.xception(XceptionLayers(name))
+    let graph = NetworkGraph.xception(name.widths)
     let other = Detector(name, Architecture(graph))
     #expect(own.parameters.map(\.name) == other.parameters.map(\.name))
     #expect(own.parameters.map(\.offset) == other.parameters.map(\.offset))

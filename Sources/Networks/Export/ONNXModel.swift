@@ -28,7 +28,7 @@ public struct ONNXModel {
     let graph: NetworkGraph =
       switch detector.architecture.layers {
       case .graph(let graph): graph
-      case .xception(let layers): .xception(layers)
+      case .xception: .xception(detector.name.widths)
       }
     precondition(
       zip(graph.parameters, detector.parameters).allSatisfy {
