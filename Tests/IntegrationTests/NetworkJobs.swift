@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import Foundations
 @testable import Networks
 
 /// Networks that are tried on real jobs: two, which have most kinds of layers between them, or all of
