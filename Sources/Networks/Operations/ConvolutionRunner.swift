@@ -31,6 +31,9 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   private let operandStride: Int
   private let matrixInputs: Int
   private let hasMatrixLayout: Bool
+  /// The depthwise convolution is 3×3 with stride 1, over a map as it is or behind a ReLU: one kernel
+  /// goes through the stored map then, and one all the way back.
+  private let isPlain: Bool
 
   /// - Parameter depthwise: of what it reads, when it is separable.
   init(
@@ -48,6 +51,9 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     } else {
       operandKind = .patches
     }
+    isPlain =
+      depthwise?.window == Window(3, padding: .zeros(1)) && view.gate == nil
+      && (view.activation == .identity || view.activation == .relu) && !input.isVector
     operandStride = layer.window.size * layer.window.size * input.stride
     matrixInputs = network.graph.parameters[layer.weight].matrixShape!.inputs
     hasMatrixLayout = network.graph.parameters[layer.weight].layout == .matrix
@@ -111,6 +117,13 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       }
     case .depthwise(let weight):
       let weights = pass.weights.floats(weight)
+      if isPlain {
+        var part = pass.rectified(view, image: image, floor: floor)
+        pass.maps.table.depthwise_forward(
+          &part, weights, memory, nil, Int32(input.size.height), Int32(input.size.width),
+          Int32(r0), Int32(r1))
+        return memory
+      }
       for r in r0..<r1 {
         ring.fill(tile.window, place, row: r, pass)
         pass.maps.layers.depthwise(
@@ -119,6 +132,8 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     }
     return memory
   }
+
+  private var floor: Float { view.activation == .relu ? 0 : -.infinity }
 
   /// - Parameters:
   ///   - number: of the image, among those of a tile.
@@ -234,8 +249,16 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       for (number, image) in images.enumerated() {
         var done = 0
         let band = tile.band + number * size.pixels * operandStride * element
+        if sweepBack(
+          pass, band: band, held: 0, upTo: size.height, &done, image: image, task: task,
+          lane: depthwiseLane)
+        {
+          continue
+        }
         if let depthwiseLane {
-          var ring = ring(pass, tile, image: image, number: number, loaded: input.size.height)
+          // A map that is read past its rows' memory holds none.
+          let loaded = isPlain ? 0 : input.size.height
+          var ring = ring(pass, tile, image: image, number: number, loaded: loaded)
           addDepthwise(pass, tile, &ring, 0, size.height, band, to: depthwiseLane)
         }
         unpatch(
@@ -270,9 +293,16 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
         }
         let band = tile.band + (r0 - held) * rowBytes
         multiplyBack(pass, dy, pixels: pixels, to: band)
-        if let depthwiseLane { addDepthwise(pass, tile, &ring, r0, r1, band, to: depthwiseLane) }
-        unpatch(
-          pass, tile, band: tile.band, held: held, upTo: r1, &done, image: image, task: task)
+        if !sweepBack(
+          pass, band: tile.band, held: held, upTo: r1, &done, image: image, task: task,
+          lane: depthwiseLane)
+        {
+          if let depthwiseLane {
+            addDepthwise(pass, tile, &ring, r0, r1, band, to: depthwiseLane)
+          }
+          unpatch(
+            pass, tile, band: tile.band, held: held, upTo: r1, &done, image: image, task: task)
+        }
         guard r1 < size.height else { continue }
         // Rows that the next tile's pixels still need move to the beginning.
         let first = min(place.firstOutput(for: done), r1)
@@ -364,6 +394,37 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
         pixels: (stop - start) * input.size.width, da: tile.inputGradient, task: task)
     }
     done = max(done, last)
+  }
+
+  /// The same through a plain depthwise convolution and the ReLU before it, with the gradient of its
+  /// weights and the sums for the norm, in one go.
+  ///
+  /// - Returns: false where there is no kernel for it; nothing is done then.
+  private func sweepBack(
+    _ pass: GraphPass, band: UnsafeRawPointer, held: Int, upTo end: Int, _ done: inout Int,
+    image: Int, task: Int, lane: UnsafeMutablePointer<Float>?
+  ) -> Bool {
+    guard isPlain, case .depthwise(let weight) = operandKind,
+      let place = pass.destination(index, image: image, task: task)
+    else { return false }
+    let weights = pass.weights.floats(weight)
+    let last = self.place.finished(below: end)
+    let kind = Int32(place.existing == nil ? RFM_RESIDUAL_NONE : RFM_RESIDUAL_DENSE)
+    if let lane {
+      var part = pass.rectified(view, image: image, floor: place.derives ? floor : -.infinity)
+      if !place.derives, floor == 0 { return false }
+      pass.maps.table.depthwise_backward(
+        &part, weights, band, Int32(held), place.existing, kind, place.out, place.sums, lane,
+        Int32(input.size.height), Int32(input.size.width), Int32(done), Int32(last))
+    } else {
+      guard place.derives, let bits = pass.keptBits(view.map, image: image) else { return false }
+      pass.maps.table.depthwise_backward_input(
+        band, Int32(held), weights, bits, pass.unit, place.existing, kind, place.out,
+        Int32(input.stride), Int32(input.size.height), Int32(input.size.width), Int32(done),
+        Int32(last))
+    }
+    done = max(done, last)
+    return true
   }
 
   // MARK: Weights

@@ -353,6 +353,51 @@ final class GraphPass: @unchecked Sendable {
       isTraining && contribution.isFinal ? state(map)?.sums(task) : nil, Int32(pixels))
   }
 
+  /// Where the gradient of what an operation reads goes, for one that takes it through the view itself:
+  /// d = act'(z)·g + existing.
+  struct Destination {
+    /// Of the image's first pixel.
+    let out: UnsafeMutableRawPointer
+    let existing: UnsafeRawPointer?
+    /// The activation's slope belongs to it; else g goes there as it is.
+    let derives: Bool
+    let sums: UnsafeMutablePointer<Double>?
+  }
+
+  /// nil: only ``contribute(_:_:image:pixel:pixels:da:uniform:task:)`` can do it.
+  func destination(_ operation: Int, image: Int, task: Int) -> Destination? {
+    let contribution = plan.contributions[operation][0]
+    let map = contribution.view.map
+    if contribution.isAlias || contribution.gate != nil
+      || contribution.existing != nil && contribution.defers
+    {
+      return nil
+    }
+    return Destination(
+      out: ownGradient(map, image: image, pixel: 0),
+      existing: contribution.existing.map {
+        UnsafeRawPointer(gradients[$0]! + bytes(network.maps[map], image, 0))
+      },
+      derives: contribution.isFinal || !contribution.defers,
+      sums: isTraining && contribution.isFinal ? state(map)?.sums(task) : nil)
+  }
+
+  /// One bit an element of an image's map, if that is what is kept.
+  func keptBits(_ map: Int, image: Int) -> UnsafePointer<UInt16>? {
+    plan.keepsBits[map]
+      ? UnsafePointer(bits[map]! + image * network.maps[map].elements / 16) : nil
+  }
+
+  /// What an operation reads of an image, for kernels that know nothing but ReLU.
+  func rectified(_ view: LoweredNetwork.MapView, image: Int, floor: Float) -> rfm_activation {
+    let seen = self.view(view, image: image)
+    return rfm_activation(
+      data: seen.data, scale: seen.scale, shift: seen.shift, floor: floor, ld: seen.ld)
+  }
+
+  /// A factor of one for every channel.
+  var unit: UnsafePointer<Float> { ones }
+
   /// Behind the last pixel of an image: the gate's own gradient.
   func endBackward(_ operation: Int, image: Int, task: Int) {
     for contribution in plan.contributions[operation] {
