@@ -10,7 +10,7 @@
 #define TARGET avx512bf16
 #define HAS_BF16_ROUNDING 1
 #include "target.inc.h"
-const rfm_kernels_t rfm_kernels_avx512bf16 = {"avx512bf16", &table_f32_avx512bf16,
-                                              &table_bf16_avx512bf16};
+const rfm_kernels_t rfm_kernels_avx512bf16 = {"avx512bf16", &table_f32_avx512bf16, &table_bf16_avx512bf16,
+    &layers_f32_avx512bf16, &layers_bf16_avx512bf16};
 #pragma clang attribute pop
 #endif

@@ -5,4 +5,5 @@
 
 #define TARGET generic
 #include "target.inc.h"
-const rfm_kernels_t rfm_kernels_generic = {"generic", &table_f32_generic, &table_bf16_generic};
+const rfm_kernels_t rfm_kernels_generic = {"generic", &table_f32_generic, &table_bf16_generic,
+    &layers_f32_generic, &layers_bf16_generic};

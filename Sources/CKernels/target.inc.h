@@ -3,6 +3,8 @@
 #define JOIN3(a, b, c) a##_##b##_##c
 #define JOIN(a, b, c) JOIN3(a, b, c)
 
+#include "functions.inc.h"
+
 #define ACT float
 #define IS_BF16 0
 #define NAME(x) JOIN(x, f32, TARGET)
@@ -10,6 +12,9 @@
 #include "depthwise.inc.h"
 #include "pointwise.inc.h"
 #include "patches.inc.h"
+#include "activations.inc.h"
+#include "windows.inc.h"
+#include "layer_norm.inc.h"
 #include "table.inc.h"
 #undef ACT
 #undef IS_BF16
@@ -22,6 +27,9 @@
 #include "depthwise.inc.h"
 #include "pointwise.inc.h"
 #include "patches.inc.h"
+#include "activations.inc.h"
+#include "windows.inc.h"
+#include "layer_norm.inc.h"
 #include "table.inc.h"
 #undef ACT
 #undef IS_BF16

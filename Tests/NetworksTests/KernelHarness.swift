@@ -8,6 +8,7 @@ struct KernelPath: Sendable, CustomTestStringConvertible {
   let name: String
   let precision: Precision
   let table: rfm_kernel_table
+  let layers: rfm_layer_kernels
 
   var testDescription: String { "\(name) \(precision.rawValue)" }
 
@@ -17,6 +18,8 @@ struct KernelPath: Sendable, CustomTestStringConvertible {
     self.name = name
     self.precision = precision
     table = precision == .float32 ? found.pointee.f32.pointee : found.pointee.bf16.pointee
+    layers =
+      precision == .float32 ? found.pointee.f32_layers.pointee : found.pointee.bf16_layers.pointee
   }
 
   static func runs(_ name: String) -> Bool { rfm_kernels_named(name) != nil }

@@ -18,6 +18,7 @@
 #include "finite.h"
 #include "gradient_compression.h"
 #include "gradient_sum.h"
+#include "layer_kernels.h"
 #include "optimizers.h"
 
 #pragma clang assume_nonnull begin
@@ -110,6 +111,9 @@ typedef struct {
   const char *name;  // "avx512bf16", "avx512", "avx2" or "generic"
   const rfm_kernel_table *f32;
   const rfm_kernel_table *bf16;
+  /// The same of a network that is given as a graph.
+  const rfm_layer_kernels *f32_layers;
+  const rfm_layer_kernels *bf16_layers;
 } rfm_kernels_t;
 
 /// The kernels for this processor, or those that the environment variable RFM_KERNELS names;
