@@ -5,7 +5,7 @@ import Foundation
 enum Oracle {
   static let seed: UInt32 = 5
   private static let imageStream: UInt32 = 10_000
-  private static let signStream: UInt32 = 20_000
+  static let signStream: UInt32 = 20_000
   private static let sampleStream: UInt32 = 30_000
   private static let whole = 256
   private static let projections = 16

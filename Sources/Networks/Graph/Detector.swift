@@ -8,7 +8,7 @@ import Tensors
 /// (``TrainingProgram``, ``AttentionProgram``, ``InferenceProgram``) hold the buffers of a pass.
 public final class Detector: @unchecked Sendable {
   public let name: DetectorName
-  let layers: XceptionLayers
+  let architecture: Architecture
 
   /// Master weights, float32.
   public let values: UnsafeMutableBufferPointer<Float>
@@ -18,26 +18,33 @@ public final class Detector: @unchecked Sendable {
   public let runningStatistics: UnsafeMutableBufferPointer<Float>
 
   /// In declaration order, which is forward order.
-  public var parameters: [Parameter] { layers.parameters }
-  public var norms: [BatchNorm] { layers.norms }
+  public var parameters: [Parameter] { architecture.parameters }
+  public var norms: [BatchNorm] { architecture.norms }
+  /// The published name of the linear layer that gives the logits.
+  public var headName: String { architecture.head.name }
 
   private let valueMemory: AlignedMemory
   private var gradientMemory: AnyObject
   private let runningMemory: AlignedMemory
 
   /// All weights zero: call `initialise` or `load`.
-  public init(_ name: DetectorName) {
+  public convenience init(_ name: DetectorName) {
+    self.init(name, Architecture(name))
+  }
+
+  /// - Parameter architecture: need not be what `name` has.
+  init(_ name: DetectorName, _ architecture: Architecture) {
     self.name = name
-    layers = XceptionLayers(name)
-    let count = layers.parameters.reduce(0) { $0 + $1.extent }
+    self.architecture = architecture
+    let count = architecture.parameters.reduce(0) { $0 + $1.extent }
     valueMemory = AlignedMemory(size: count * 4)
     let gradientMemory = AlignedMemory(size: count * 4)
     self.gradientMemory = gradientMemory
-    runningMemory = AlignedMemory(size: layers.runningCount * 4)
+    runningMemory = AlignedMemory(size: architecture.runningCount * 4)
     values = UnsafeMutableBufferPointer(start: valueMemory.floats(), count: count)
     gradients = UnsafeMutableBufferPointer(start: gradientMemory.floats(), count: count)
     runningStatistics = UnsafeMutableBufferPointer(
-      start: runningMemory.floats(), count: layers.runningCount)
+      start: runningMemory.floats(), count: architecture.runningCount)
     resetRunningStatistics()
   }
 
@@ -56,24 +63,22 @@ public final class Detector: @unchecked Sendable {
   /// Trainable elements as published.
   public var parameterCount: Int { parameters.reduce(0) { $0 + $1.publishedCount } }
 
-  /// He initialisation (He et al. 2015): convolutions normal with variance 2/fan-in, batch norms
-  /// γ = 1 and β = 0, the linear layer uniform in ±1/√fan-in with zero bias. Depends on the seed
-  /// alone.
+  /// He initialisation (He et al. 2015): convolutions normal with variance 2/fan-in, norms γ = 1 and
+  /// β = 0, the head uniform in ±1/√fan-in, biases zero. Depends on the seed alone.
   public func initialise(seed: UInt64) {
     for (index, parameter) in parameters.enumerated() {
       var generator = CounterGenerator(
         seed: seed, sample: UInt64(index), purpose: .initialisation)
       let count = parameter.publishedCount
       let published: [Float]
-      if parameter.layout == .vector {
-        published = Array(
-          repeating: parameter.name.hasSuffix(".weight") ? 1 : 0, count: count)
-      } else if parameter.name == "fc.weight" {
+      switch parameter.initial {
+      case .constant(let value): published = Array(repeating: value, count: count)
+      case .uniform:
         let bound = 1 / Double(parameter.fanIn).squareRoot()
         published = (0..<count).map { _ in
           Float(bound * (2 * generator.uniformDouble() - 1))
         }
-      } else {
+      case .normal:
         let deviation = (2 / Double(parameter.fanIn)).squareRoot()
         published = (0..<count).map { _ in Float(deviation * generator.normal()) }
       }

@@ -33,9 +33,10 @@ public struct BatchNorm: Sendable {
   public var runningMeanName: String { "\(name).running_mean" }
   public var runningVarianceName: String { "\(name).running_var" }
 
-  static let epsilon = 1e-5
+  /// ε, which keeps the deviation above zero.
+  let epsilon: Double
   /// Weight of a batch's statistics in the running ones.
-  static let momentum = 0.1
+  let momentum: Double
 }
 
 /// A dense 3×3 convolution without padding or bias and its batch norm: the stem.

@@ -4,12 +4,22 @@ public struct Parameter: Sendable {
   public enum Layout: Sendable, Equatable {
     /// (out, in) or (out, in, 1, 1), as published.
     case matrix
-    /// Published (out, in, 3, 3), stored (out, ky, kx, in): a row is a patch of an NHWC image.
+    /// Published (out, in, k, k), stored (out, ky, kx, padded in): a row is a patch of an NHWC map. The
+    /// three channels of an image are not padded.
     case dense
-    /// Published (channels, 1, 3, 3), stored (ky, kx, padded channels).
+    /// Published (channels, 1, k, k), stored (ky, kx, padded channels).
     case depthwise
     /// (channels), padded.
     case vector
+  }
+
+  /// How it is drawn before a training.
+  enum Initial: Sendable, Equatable {
+    case constant(Float)
+    /// Normal with variance 2/fan-in (He et al. 2015).
+    case normal
+    /// Uniform in ±1/√fan-in.
+    case uniform
   }
 
   /// The usual PyTorch name, such as `block1.rep.0.pointwise.weight`.
@@ -19,6 +29,7 @@ public struct Parameter: Sendable {
   public let layout: Layout
   /// First element in the arena, a multiple of 16.
   public let offset: Int
+  let initial: Initial
 
   /// Elements as published.
   public var publishedCount: Int { shape.reduce(1, *) }
@@ -26,8 +37,9 @@ public struct Parameter: Sendable {
   /// Elements in the arena, padding between channels included.
   public var storedCount: Int {
     switch layout {
-    case .matrix, .dense: publishedCount
-    case .depthwise: 9 * paddedChannels(shape[0])
+    case .matrix: publishedCount
+    case .dense: shape[0] * taps * patchChannels
+    case .depthwise: taps * paddedChannels(shape[0])
     case .vector: paddedChannels(shape[0])
     }
   }
@@ -38,13 +50,39 @@ public struct Parameter: Sendable {
   /// (outputs, inputs) of a parameter that multiplies pixels or patches, else nil.
   let matrixShape: (outputs: Int, inputs: Int)?
 
-  init(name: String, shape: [Int], layout: Layout, offset: Int) {
+  /// Places of a convolution's window.
+  private let taps: Int
+  /// Channels of a place in a stored row of a dense convolution.
+  private let patchChannels: Int
+
+  init(name: String, shape: [Int], layout: Layout, offset: Int, initial: Initial) {
     self.name = name
     self.shape = shape
     self.layout = layout
     self.offset = offset
-    matrixShape =
-      layout == .matrix || layout == .dense ? (shape[0], shape.dropFirst().reduce(1, *)) : nil
+    self.initial = initial
+    taps = shape.count == 4 ? shape[2] * shape[3] : 1
+    patchChannels =
+      layout == .dense ? (shape[1] == 3 ? 3 : paddedChannels(shape[1])) : 0
+    switch layout {
+    case .matrix: matrixShape = (shape[0], shape[1])
+    case .dense: matrixShape = (shape[0], taps * patchChannels)
+    case .depthwise, .vector: matrixShape = nil
+    }
+  }
+
+  /// Parameters declared in forward order, with offsets in the reverse, as backward ends with them.
+  static func placed(_ declared: [Parameter]) -> [Parameter] {
+    var offset = 0
+    var placed = declared
+    for i in placed.indices.reversed() {
+      let parameter = placed[i]
+      placed[i] = Parameter(
+        name: parameter.name, shape: parameter.shape, layout: parameter.layout, offset: offset,
+        initial: parameter.initial)
+      offset += parameter.extent
+    }
+    return placed
   }
 
   /// Inputs to one output, for initialisation.
@@ -55,12 +93,11 @@ public struct Parameter: Sendable {
   func stored(_ i: Int) -> Int {
     switch layout {
     case .matrix, .vector: return i
-    case .depthwise: return (i % 9) * paddedChannels(shape[0]) + i / 9
+    case .depthwise: return (i % taps) * paddedChannels(shape[0]) + i / taps
     case .dense:
-      let inputs = shape[1]
-      let (output, rest) = i.quotientAndRemainder(dividingBy: inputs * 9)
-      let (input, tap) = rest.quotientAndRemainder(dividingBy: 9)
-      return output * 9 * inputs + tap * inputs + input
+      let (output, rest) = i.quotientAndRemainder(dividingBy: shape[1] * taps)
+      let (input, tap) = rest.quotientAndRemainder(dividingBy: taps)
+      return (output * taps + tap) * patchChannels + input
     }
   }
 

@@ -1,11 +1,5 @@
-/// Detectors by name.
-public enum DetectorName: String, Sendable, CaseIterable, Codable {
-  /// Xception (Chollet 2017), 20.8 million parameters.
-  case xception
-  /// The same topology, narrow and shallow, for smoke runs: 0.4 million parameters.
-  case xceptionTiny = "xception-tiny"
-
-  /// Channels in the published order of the blocks.
+extension DetectorName {
+  /// Channels in the published order of Xception's blocks.
   var widths: XceptionWidths {
     switch self {
     case .xception:
@@ -15,24 +9,18 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
     case .xceptionTiny:
       XceptionWidths(
         stem: (16, 32), entry: [64, 96, 160], middleBlocks: 2, exitBlock: 256, exit: (320, 384))
+    default: preconditionFailure("\(rawValue) is no Xception")
     }
   }
+}
 
-  /// What other programs call its layers: timm's `legacy_xception` has the names here; Cadene's
-  /// pretrained-models, from which FaceForensics++ and DeepfakeBench have theirs, `last_linear` for the
-  /// head, behind a dropout `last_linear.1`; DeepfakeBench adds `adjust_channel`, a layer for other
-  /// networks' features.
-  var publishedNames: PublishedNames {
-    switch self {
-    case .xception, .xceptionTiny:
-      PublishedNames(
-        head: "fc", otherHeads: ["last_linear", "classifier", "head.fc", "head", "_fc"],
-        extras: ["adjust_channel."])
-    }
-  }
-
-  /// The smallest crop that leaves every map at least one pixel after pooling, with some margin.
-  public static let smallestCrop = 32
+extension PublishedNames {
+  /// timm's `legacy_xception` has the names here; Cadene's pretrained-models, from which
+  /// FaceForensics++ and DeepfakeBench have theirs, `last_linear` for the head, behind a dropout
+  /// `last_linear.1`; DeepfakeBench adds `adjust_channel`, a layer for other networks' features.
+  static let xception = PublishedNames(
+    head: "fc", otherHeads: ["last_linear", "classifier", "head.fc", "head", "_fc"],
+    extras: ["adjust_channel."])
 }
 
 struct XceptionWidths {
@@ -91,16 +79,7 @@ struct XceptionLayers: Sendable {
 
     norms = declared.norms
     runningCount = declared.runningCount
-    // Declared in forward order; backward ends in the reverse. Offsets follow that order, indices
-    // stay those of the declaration.
-    var offset = 0
-    var placed = declared.parameters
-    for i in placed.indices.reversed() {
-      placed[i] = Parameter(
-        name: placed[i].name, shape: placed[i].shape, layout: placed[i].layout, offset: offset)
-      offset += placed[i].extent
-    }
-    parameters = placed
+    parameters = Parameter.placed(declared.parameters)
   }
 
   /// Collects parameters and batch norms in forward order.
@@ -109,17 +88,21 @@ struct XceptionLayers: Sendable {
     var norms: [BatchNorm] = []
     var runningCount = 0
 
-    mutating func parameter(_ name: String, _ shape: [Int], _ layout: Parameter.Layout) -> Int {
-      parameters.append(Parameter(name: name, shape: shape, layout: layout, offset: 0))
+    mutating func parameter(
+      _ name: String, _ shape: [Int], _ layout: Parameter.Layout,
+      _ initial: Parameter.Initial = .normal
+    ) -> Int {
+      parameters.append(
+        Parameter(name: name, shape: shape, layout: layout, offset: 0, initial: initial))
       return parameters.count - 1
     }
 
     mutating func norm(_ name: String, _ channels: Int) -> BatchNorm {
       let norm = BatchNorm(
         name: name, channels: channels,
-        weight: parameter("\(name).weight", [channels], .vector),
-        bias: parameter("\(name).bias", [channels], .vector),
-        runningOffset: runningCount, index: norms.count)
+        weight: parameter("\(name).weight", [channels], .vector, .constant(1)),
+        bias: parameter("\(name).bias", [channels], .vector, .constant(0)),
+        runningOffset: runningCount, index: norms.count, epsilon: 1e-5, momentum: 0.1)
       runningCount += 2 * paddedChannels(channels)
       norms.append(norm)
       return norm
@@ -170,8 +153,8 @@ struct XceptionLayers: Sendable {
 
     mutating func classifier(_ name: String, features: Int) -> Classifier {
       Classifier(
-        features: features, weight: parameter("\(name).weight", [2, features], .matrix),
-        bias: parameter("\(name).bias", [2], .vector))
+        features: features, weight: parameter("\(name).weight", [2, features], .matrix, .uniform),
+        bias: parameter("\(name).bias", [2], .vector, .constant(0)))
     }
   }
 }

@@ -66,9 +66,10 @@ final class BatchNormState: @unchecked Sendable {
   /// - Parameters:
   ///   - partial: (tasks, pitch) doubles, each task's Σy then Σy².
   ///   - pixels: summed on this rank.
+  ///   - bias: what the convolution would have added to y; it moves the running mean and nothing else.
   func finishForward(
     _ partial: UnsafePointer<Double>, tasks: Int, pitch: Int, pixels: Int, _ detector: Detector,
-    _ reduction: StatisticsReduction?
+    _ reduction: StatisticsReduction?, movedBy bias: UnsafePointer<Float>? = nil
   ) throws {
     combine(partial, tasks: tasks, pitch: pitch)
     let stride = norm.stride
@@ -81,7 +82,7 @@ final class BatchNormState: @unchecked Sendable {
     let beta = detector.value(norm.bias)
     let runningMean = detector.runningMean(norm)
     let runningVariance = detector.runningVariance(norm)
-    let momentum = BatchNorm.momentum
+    let momentum = norm.momentum
     // The running variance is the unbiased one, as in PyTorch.
     let unbias = count > 1 ? count / (count - 1) : 1
     for c in 0..<norm.channels {
@@ -89,13 +90,14 @@ final class BatchNormState: @unchecked Sendable {
       let variance = max(0, sums[stride + c] / count - mu * mu)
       // NaN must not hide behind max.
       let checked = sums[stride + c].isNaN ? Double.nan : variance
-      let inverse = 1 / (checked + BatchNorm.epsilon).squareRoot()
+      let inverse = 1 / (checked + norm.epsilon).squareRoot()
       mean[c] = mu
       inverseDeviation[c] = inverse
       let factor = Double(gamma[c]) * inverse
       scale[c] = Float(factor)
       shift[c] = Float(Double(beta[c]) - mu * factor)
-      runningMean[c] = Float((1 - momentum) * Double(runningMean[c]) + momentum * mu)
+      let seen = mu + Double(bias?[c] ?? 0)
+      runningMean[c] = Float((1 - momentum) * Double(runningMean[c]) + momentum * seen)
       runningVariance[c] = Float(
         (1 - momentum) * Double(runningVariance[c]) + momentum * checked * unbias)
     }

@@ -4,6 +4,7 @@ import Tensors
 /// The kernels of this processor for one element type.
 struct Kernels: Sendable {
   let table: rfm_kernel_table
+  let layers: rfm_layer_kernels
   let precision: Precision
 
   init(_ precision: Precision) {
@@ -14,6 +15,8 @@ struct Kernels: Sendable {
     }
     self.precision = precision
     table = precision == .float32 ? found.pointee.f32.pointee : found.pointee.bf16.pointee
+    layers =
+      precision == .float32 ? found.pointee.f32_layers.pointee : found.pointee.bf16_layers.pointee
   }
 
   /// "avx512bf16", "avx512", "avx2" or "generic".

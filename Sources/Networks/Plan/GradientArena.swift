@@ -44,6 +44,16 @@ final class GradientArena: @unchecked Sendable {
     }
   }
 
+  /// Adds `count` values times a factor at `index`.
+  func add(_ values: UnsafePointer<Float>, times factor: Float, count: Int, at index: Int) {
+    if let wide {
+      for i in 0..<count { wide[index + i] += Double(factor) * Double(values[i]) }
+    } else {
+      let sums = narrow.baseAddress! + index
+      for i in 0..<count { sums[i] += factor * values[i] }
+    }
+  }
+
   /// Whether every element of `range` is finite.
   func isFinite(_ range: Range<Int>) -> Bool {
     if let wide { return rfm_all_finite_double(wide + range.lowerBound, range.count) != 0 }

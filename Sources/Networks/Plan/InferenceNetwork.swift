@@ -30,11 +30,11 @@ final class InferenceNetwork: @unchecked Sendable {
 
   /// - Parameter shared: another program's weights, which it refreshes; nil: own ones.
   init(
-    _ detector: Detector, crop: Int, precision: Precision, groupSize: Int, workers: WorkerPool,
-    shared: WorkingWeights? = nil
+    _ detector: Detector, _ layers: XceptionLayers, crop: Int, precision: Precision, groupSize: Int,
+    workers: WorkerPool, shared: WorkingWeights? = nil
   ) {
     self.detector = detector
-    layers = detector.layers
+    self.layers = layers
     geometry = NetworkGeometry(layers, crop: crop)
     kernels = Kernels(precision)
     ownsWeights = shared == nil
@@ -68,7 +68,7 @@ final class InferenceNetwork: @unchecked Sendable {
       let mean = detector.runningMean(norm)
       let variance = detector.runningVariance(norm)
       for c in 0..<norm.channels {
-        let factor = Double(gamma[c]) / (Double(variance[c]) + BatchNorm.epsilon).squareRoot()
+        let factor = Double(gamma[c]) / (Double(variance[c]) + norm.epsilon).squareRoot()
         scale[c] = Float(factor)
         shift[c] = Float(Double(beta[c]) - Double(mean[c]) * factor)
       }

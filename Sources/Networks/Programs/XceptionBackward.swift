@@ -8,7 +8,7 @@ import Tensors
 ///   d  = depthwise(a(y_in))            (computed again)
 ///   dW += dyᵀ·d,  dd = dy·W
 ///   dz_in = depthwiseᵀ(dd)·[a > 0], its sums, and the depthwise weight gradient in one sweep.
-extension TrainingProgram {
+extension XceptionTraining {
   /// Where a unit's dy comes from.
   private enum OutputGradient {
     /// dz of the unit's batch norm.

@@ -2,7 +2,7 @@ import CKernels
 import Tensors
 
 /// The training pass's forward half, planned layer by layer.
-extension TrainingProgram {
+extension XceptionTraining {
   func planForward() {
     planForwardStem()
     for index in layers.blocks.indices { planForwardBlock(index) }

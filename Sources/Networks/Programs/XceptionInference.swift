@@ -1,14 +1,14 @@
 import Tensors
 
-/// FAM's pass: forward with running statistics and backward to the input only.
+/// FAM's pass of Xception.
 ///
 /// Computes ∂(z_fake − z_real)/∂x (Wang and Deng, CVPR 2021, section 3.1) without a single weight
 /// gradient. Forward keeps one bit an element of each ReLU's input and one byte a pooled element;
 /// that is all that backward needs.
-public final class AttentionProgram: @unchecked Sendable {
+final class XceptionAttention: AttentionEngine, @unchecked Sendable {
   private let network: InferenceNetwork
   private let team: InferenceTeam
-  public let crop: Int
+  let crop: Int
   private var job: Job?
   /// Runs a group of the job; made once, so that `run` allocates nothing.
   private var runGroup: (InferencePass, Int) -> Void = { _, _ in }
@@ -23,22 +23,21 @@ public final class AttentionProgram: @unchecked Sendable {
   /// - Parameters:
   ///   - crop: height and width of the images in pixels.
   ///   - groupSize: images that a worker takes through the network together.
-  ///   - training: a pass over the same detector whose working weights serve here too, if the
-  ///     precision is the same; its `refresh` comes before this one's.
-  public init(
-    _ detector: Detector, crop: Int, precision: Precision = .float32, groupSize: Int = 4,
-    workers: WorkerPool, sharing training: TrainingProgram? = nil
+  ///   - shared: another program's weights, which it refreshes; nil: own ones.
+  init(
+    _ detector: Detector, _ layers: XceptionLayers, crop: Int, precision: Precision, groupSize: Int,
+    workers: WorkerPool, sharing shared: WorkingWeights?
   ) {
     self.crop = crop
     network = InferenceNetwork(
-      detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
-      shared: training?.weights(for: detector, precision))
+      detector, layers, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
+      shared: shared)
     team = InferenceTeam(network, forBackward: true)
     runGroup = { [unowned self] pass, group in run(group, pass) }
   }
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.
-  public func refresh() { network.refresh() }
+  func refresh() { network.refresh() }
 
   /// Takes the images `selected` of a batch through the pass.
   ///
@@ -47,7 +46,7 @@ public final class AttentionProgram: @unchecked Sendable {
   ///   - selected: places in the batch.
   ///   - logits: (selected.count, 2), real and fake, or nil.
   ///   - gradients: (selected.count, crop, crop, 3).
-  public func run(
+  func run(
     images: UnsafePointer<Float>, selected: UnsafeBufferPointer<Int>,
     logits: UnsafeMutablePointer<Float>?, gradients: UnsafeMutablePointer<Float>
   ) {
@@ -73,38 +72,38 @@ public final class AttentionProgram: @unchecked Sendable {
   }
 }
 
-/// Forward with running statistics: logits, and class activation maps if asked for.
-public final class InferenceProgram: @unchecked Sendable {
+/// Xception's forward with running statistics.
+final class XceptionInference: InferenceEngine, @unchecked Sendable {
   private let network: InferenceNetwork
   private let team: InferenceTeam
-  public let crop: Int
+  let crop: Int
 
   /// Height and width of the last feature map, and so of the class activation maps.
-  public var featureHeight: Int { network.geometry.features.height }
-  public var featureWidth: Int { network.geometry.features.width }
+  var featureHeight: Int { network.geometry.features.height }
+  var featureWidth: Int { network.geometry.features.width }
 
-  /// - Parameters: as ``AttentionProgram``'s.
-  public init(
-    _ detector: Detector, crop: Int, precision: Precision = .float32, groupSize: Int = 4,
-    workers: WorkerPool, sharing training: TrainingProgram? = nil
+  /// - Parameters: as ``XceptionAttention``'s.
+  init(
+    _ detector: Detector, _ layers: XceptionLayers, crop: Int, precision: Precision, groupSize: Int,
+    workers: WorkerPool, sharing shared: WorkingWeights?
   ) {
     self.crop = crop
     network = InferenceNetwork(
-      detector, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
-      shared: training?.weights(for: detector, precision))
+      detector, layers, crop: crop, precision: precision, groupSize: groupSize, workers: workers,
+      shared: shared)
     team = InferenceTeam(network, forBackward: false)
   }
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.
-  public func refresh() { network.refresh() }
+  func refresh() { network.refresh() }
 
   /// - Parameters:
   ///   - images: float32 (count, crop, crop, 3), normalised.
   ///   - logits: (count, 2), real and fake.
   ///   - activationMaps: (count, 2, featureHeight, featureWidth), or nil.
-  public func run(
+  func run(
     images: UnsafePointer<Float>, count: Int, logits: UnsafeMutablePointer<Float>,
-    activationMaps: UnsafeMutablePointer<Float>? = nil
+    activationMaps: UnsafeMutablePointer<Float>?
   ) {
     let group = network.groupSize
     let imageSize = crop * crop * 3

@@ -1,20 +1,20 @@
 import CKernels
 import Tensors
 
-/// The update's pass: forward with batch statistics, cross-entropy, backward to every weight.
+/// The update's pass of Xception.
 ///
 /// A layer runs as tasks, one an image (several where maps are small), each a chain of tiles: load
 /// with normalisation and ReLU, depthwise, matrix multiply, partial sums while the tile is hot. A
 /// batch norm's statistics need the whole batch, so the tasks of a layer meet before the next.
 /// `forward` and `backward` may be called several times, with `accumulate`, for one update.
-public final class TrainingProgram: @unchecked Sendable {
-  public let detector: Detector
-  public let crop: Int
+final class XceptionTraining: TrainingEngine, @unchecked Sendable {
+  let detector: Detector
+  let crop: Int
   /// Images a pass.
-  public let batch: Int
-  public var precision: Precision { kernels.precision }
+  let batch: Int
+  var precision: Precision { kernels.precision }
   /// (batch, 2): real and fake logit of each image of the last forward pass.
-  public let logits: UnsafeMutableBufferPointer<Float>
+  let logits: UnsafeMutableBufferPointer<Float>
 
   let layers: XceptionLayers
   let geometry: NetworkGeometry
@@ -33,7 +33,7 @@ public final class TrainingProgram: @unchecked Sendable {
   private(set) var accumulates = false
   /// Told during `backward` of gradients that are final, by the count of arena elements from the
   /// front. Set it once: nothing is allocated in a step then.
-  public var finished: (Int) -> Void = { _ in }
+  var finished: (Int) -> Void = { _ in }
   private var labels: UnsafePointer<UInt8>
   private let constants: AlignedMemory
 
@@ -54,17 +54,16 @@ public final class TrainingProgram: @unchecked Sendable {
   ///   - reduction: normalises over the batches of all ranks (`batch_norm: synchronized`), and
   ///     makes the gradients of a global batch the same on any number of ranks; nil: each rank
   ///     normalises over its own batch.
-  public init(
-    _ detector: Detector, crop: Int, batch: Int, precision: Precision = .float32,
-    workers: WorkerPool, reduction: StatisticsReduction? = nil
+  init(
+    _ detector: Detector, _ layers: XceptionLayers, crop: Int, batch: Int, precision: Precision,
+    workers: WorkerPool, reduction: StatisticsReduction?
   ) {
-    precondition(batch >= 1, "a batch has at least one image")
     self.detector = detector
     self.crop = crop
     self.batch = batch
     self.workers = workers
     self.reduction = reduction
-    layers = detector.layers
+    self.layers = layers
     geometry = NetworkGeometry(layers, crop: crop)
     kernels = Kernels(precision)
     weights = WorkingWeights(detector, kernels: kernels)
@@ -153,7 +152,7 @@ public final class TrainingProgram: @unchecked Sendable {
   }
 
   /// Follows the weights. Call after they changed and before the next `forward`.
-  public func refresh() { weights.refresh(workers) }
+  func refresh() { weights.refresh(workers) }
 
   /// Forward with the batch's statistics; updates the running ones.
   ///
@@ -162,7 +161,7 @@ public final class TrainingProgram: @unchecked Sendable {
   ///   - labels: 0 real, 1 fake, likewise.
   /// - Returns: the mean cross-entropy of the batch.
   /// - Throws: what the reduction over ranks throws.
-  public func forward(images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>) throws -> Double {
+  func forward(images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>) throws -> Double {
     self.images = images
     self.labels = labels
     try run(forwardSteps)
@@ -203,7 +202,7 @@ public final class TrainingProgram: @unchecked Sendable {
   /// - Parameters:
   ///   - accumulate: add to the gradients instead of replacing them.
   /// - Throws: what the reduction over ranks throws.
-  public func backward(accumulate: Bool = false) throws {
+  func backward(accumulate: Bool) throws {
     accumulates = accumulate
     seedBackward(accumulate: accumulate)
     try run(backwardSteps)
@@ -211,12 +210,12 @@ public final class TrainingProgram: @unchecked Sendable {
 
   /// With a reduction: sums the gradients over ranks into `detector.gradients`, after the last of an
   /// update's backward passes. Without one they are there already, of this rank alone.
-  public func finishGradients() throws {
+  func finishGradients() throws {
     if let reduction { try gradients.finish(reduction) }
   }
 
   /// Gradients are summed over ranks by `finishGradients`, not by the caller.
-  public var reducesGradients: Bool { gradients.isWide }
+  var reducesGradients: Bool { gradients.isWide }
 
   /// The classifier's gradients, and those of the averaged features.
   private func seedBackward(accumulate: Bool) {

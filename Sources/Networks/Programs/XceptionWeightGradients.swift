@@ -42,7 +42,7 @@ struct WeightGradientPlan {
   func pair(image: Int, tile: Int) -> Int { pairs(ofMaps: image) + tile * ((tilePixels + 1) / 2) }
 }
 
-extension TrainingProgram {
+extension XceptionTraining {
   /// - Parameters:
   ///   - size: the map that the weights multiply, whose rows are tiled.
   ///   - joined: images that share a tile.

@@ -80,7 +80,7 @@ extension Detector {
     let byName = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     let resolved: ResolvedNames
     do throws(ResolvedNames.Problem) {
-      resolved = try layers.resolve(
+      resolved = try architecture.resolve(
         byName.mapValues(\.shape), of: name, areSame: { byName[$0]?.values == byName[$1]?.values })
     } catch {
       throw failure(error.text)
@@ -91,7 +91,7 @@ extension Detector {
     }
     remarks += resolved.leftAside.map { .warning("\(source): \($0)") }
 
-    let headName = name.publishedNames.head
+    let headName = architecture.head.name
     var accepted: [(Parameter, [Float])] = []
     for parameter in parameters where !Self.isHead(parameter.name, of: headName) {
       let tensor = byName[resolved.prefix + parameter.name]!
@@ -164,14 +164,14 @@ extension Detector {
     func failure(_ problem: String) -> WeightsError {
       WeightsError(description: "\(source): \(problem)")
     }
-    let own = name.publishedNames.head
+    let own = architecture.head.name
     guard let found else {
       if reading.isReplaceable { return nil }
       throw failure(
         "it has no head (tensor \(own).weight): these are weights to begin a training from "
           + "(model.weights), no detector")
     }
-    let features = layers.classifier.features
+    let features = architecture.head.features
     let (weight, name) = (found.weight, printable(found.name))
     guard let outputs = weight.shape.first, outputs > 0,
       ResolvedNames.fits(weight.shape, [outputs, features, 1, 1])
@@ -219,7 +219,7 @@ extension Detector {
   }
 }
 
-extension XceptionLayers {
+extension Architecture {
   /// Finds this network's tensors among a file's; see ``ResolvedNames``.
   fileprivate func resolve(
     _ found: [String: [Int]], of network: DetectorName, areSame: (String, String) -> Bool
@@ -280,7 +280,7 @@ public struct WeightsDescription: Sendable, Equatable {
   }
 
   private init(of shapes: [String: [Int]], as model: DetectorName) throws(ResolvedNames.Problem) {
-    let resolved = try XceptionLayers(model).resolve(shapes, of: model, areSame: { _, _ in false })
+    let resolved = try Architecture(model).resolve(shapes, of: model, areSame: { _, _ in false })
     self.model = model
     prefix = resolved.prefix
     head = resolved.head.map { ($0, shapes[$0 + ".weight"]?.first ?? 0) }

@@ -1,0 +1,195 @@
+/// Declares a network layer by layer: a function for each kind of layer takes what it reads and gives
+/// what it makes, so that a network's file reads like its published declaration.
+///
+/// Names are the published ones (PyTorch's), from which a weights file is read as it is. Parameters
+/// come in the order of declaration, which is that of the forward pass; backward finishes them in the
+/// reverse, and so they lie in the arena.
+struct NetworkBuilder {
+  /// What a layer makes.
+  struct Value {
+    fileprivate let layer: Int
+    let channels: Int
+  }
+
+  private var layers: [NetworkGraph.Layer] = []
+  private var parameters: [Parameter] = []
+  private var norms: [BatchNorm] = []
+  private var runningCount = 0
+  /// ε and momentum of batch norms from here on; those of PyTorch unless said.
+  var normEpsilon = 1e-5
+  var normMomentum = 0.1
+
+  let image: Value
+
+  init() {
+    image = Value(layer: 0, channels: 3)
+    layers.append(.init(name: "", kind: .image, inputs: [], channels: 3))
+  }
+
+  private mutating func add(
+    _ name: String, _ kind: NetworkGraph.Kind, _ inputs: [Value], channels: Int
+  ) -> Value {
+    layers.append(
+      .init(name: name, kind: kind, inputs: inputs.map(\.layer), channels: channels))
+    return Value(layer: layers.count - 1, channels: channels)
+  }
+
+  private mutating func parameter(
+    _ name: String, _ shape: [Int], _ layout: Parameter.Layout, _ initial: Parameter.Initial
+  ) -> Int {
+    precondition(!parameters.contains { $0.name == name }, "two parameters are called \(name)")
+    parameters.append(
+      Parameter(name: name, shape: shape, layout: layout, offset: 0, initial: initial))
+    return parameters.count - 1
+  }
+
+  // MARK: Convolutions
+
+  /// A convolution over all input channels, without a bias unless said.
+  mutating func convolution(
+    _ name: String, _ x: Value, _ outputs: Int, _ window: Window, bias: Bool = false
+  ) -> Value {
+    let weight = parameter(
+      "\(name).weight", [outputs, x.channels, window.size, window.size],
+      window.size == 1 && x.layer != 0 ? .matrix : .dense, .normal)
+    let bias = bias ? parameter("\(name).bias", [outputs], .vector, .constant(0)) : nil
+    return add(
+      name,
+      .convolution(
+        .init(
+          inputs: x.channels, outputs: outputs, window: window, isDepthwise: false,
+          weight: weight, bias: bias)), [x], channels: outputs)
+  }
+
+  /// A convolution of each channel by itself.
+  mutating func depthwise(
+    _ name: String, _ x: Value, _ window: Window, bias: Bool = false
+  ) -> Value {
+    precondition(window.dilation == 1, "depthwise windows have no dilation")
+    let weight = parameter(
+      "\(name).weight", [x.channels, 1, window.size, window.size], .depthwise, .normal)
+    let bias = bias ? parameter("\(name).bias", [x.channels], .vector, .constant(0)) : nil
+    return add(
+      name,
+      .convolution(
+        .init(
+          inputs: x.channels, outputs: x.channels, window: window, isDepthwise: true,
+          weight: weight, bias: bias)), [x], channels: x.channels)
+  }
+
+  // MARK: Norms and activations
+
+  /// A batch norm. Under a name that was declared before it is the same one again.
+  mutating func batchNorm(_ name: String, _ x: Value) -> Value {
+    if let known = norms.firstIndex(where: { $0.name == name }) {
+      return add(name, .batchNorm(known), [x], channels: x.channels)
+    }
+    let norm = BatchNorm(
+      name: name, channels: x.channels,
+      weight: parameter("\(name).weight", [x.channels], .vector, .constant(1)),
+      bias: parameter("\(name).bias", [x.channels], .vector, .constant(0)),
+      runningOffset: runningCount, index: norms.count, epsilon: normEpsilon,
+      momentum: normMomentum)
+    runningCount += 2 * norm.stride
+    norms.append(norm)
+    return add(name, .batchNorm(norm.index), [x], channels: x.channels)
+  }
+
+  /// A norm over the channels of each pixel.
+  mutating func layerNorm(_ name: String, _ x: Value, epsilon: Float) -> Value {
+    let norm = NetworkGraph.LayerNorm(
+      channels: x.channels,
+      weight: parameter("\(name).weight", [x.channels], .vector, .constant(1)),
+      bias: parameter("\(name).bias", [x.channels], .vector, .constant(0)), epsilon: epsilon)
+    return add(name, .layerNorm(norm), [x], channels: x.channels)
+  }
+
+  mutating func activation(_ kind: Activation, _ x: Value) -> Value {
+    add("", .activation(kind), [x], channels: x.channels)
+  }
+
+  mutating func relu(_ x: Value) -> Value { activation(.relu, x) }
+
+  /// A factor a channel, `initial` at first (Touvron et al. 2021).
+  mutating func layerScale(_ name: String, _ x: Value, initial: Float) -> Value {
+    let factor = parameter(name, [x.channels], .vector, .constant(initial))
+    return add(name, .layerScale(factor), [x], channels: x.channels)
+  }
+
+  // MARK: Several maps
+
+  mutating func sum(_ a: Value, _ b: Value) -> Value {
+    precondition(a.channels == b.channels, "a sum of \(a.channels) and \(b.channels) channels")
+    return add("", .sum, [a, b], channels: a.channels)
+  }
+
+  mutating func concatenation(_ parts: [Value]) -> Value {
+    add("", .concatenation, parts, channels: parts.reduce(0) { $0 + $1.channels })
+  }
+
+  /// x times a gate a channel.
+  mutating func gated(_ x: Value, by gate: Value) -> Value {
+    precondition(x.channels == gate.channels, "a gate of \(gate.channels) channels")
+    return add("", .gate, [x, gate], channels: x.channels)
+  }
+
+  // MARK: Pooling
+
+  mutating func maximumPool(_ x: Value, _ window: Window) -> Value {
+    precondition(window.dilation == 1 && window.size <= 15, "a pooling window of up to 15 pixels")
+    return add("", .maximumPool(window), [x], channels: x.channels)
+  }
+
+  mutating func globalAverage(_ x: Value) -> Value {
+    add("", .globalAverage, [x], channels: x.channels)
+  }
+
+  /// - Parameter pixels: of the map at the one crop that the network takes.
+  mutating func flatten(_ x: Value, pixels: Int) -> Value {
+    add("", .flatten, [x], channels: x.channels * pixels)
+  }
+
+  // MARK: Matrices
+
+  /// A matrix and a bias over a map of one pixel.
+  ///
+  /// - Parameter isConvolution: published as a 1×1 convolution.
+  mutating func linear(
+    _ name: String, _ x: Value, _ outputs: Int, isConvolution: Bool = false,
+    initial: Parameter.Initial = .normal
+  ) -> Value {
+    let shape = [outputs, x.channels] + (isConvolution ? [1, 1] : [])
+    let layer = NetworkGraph.Linear(
+      inputs: x.channels, outputs: outputs,
+      weight: parameter("\(name).weight", shape, .matrix, initial),
+      bias: parameter("\(name).bias", [outputs], .vector, .constant(0)))
+    return add(name, .linear(layer), [x], channels: outputs)
+  }
+
+  /// A matrix and a bias over the channels of each pixel, published as a linear layer.
+  mutating func pixelwise(_ name: String, _ x: Value, _ outputs: Int) -> Value {
+    let weight = parameter("\(name).weight", [outputs, x.channels], .matrix, .normal)
+    let bias = parameter("\(name).bias", [outputs], .vector, .constant(0))
+    return add(
+      name,
+      .convolution(
+        .init(
+          inputs: x.channels, outputs: outputs, window: Window(1), isDepthwise: false,
+          weight: weight, bias: bias)), [x], channels: outputs)
+  }
+
+  /// The end of every network: a linear layer that gives the two logits.
+  mutating func graph(head name: String, of x: Value) -> NetworkGraph {
+    let last = linear(name, x, 2, initial: .uniform)
+    guard case .linear(let layer) = layers[last.layer].kind else {
+      preconditionFailure("the last layer is linear")
+    }
+    var features: Int?
+    if case .globalAverage = layers[x.layer].kind { features = layers[x.layer].inputs[0] }
+    return NetworkGraph(
+      layers: layers, parameters: Parameter.placed(parameters), norms: norms,
+      runningCount: runningCount,
+      head: Head(name: name, features: x.channels, weight: layer.weight, bias: layer.bias),
+      features: features)
+  }
+}
