@@ -69,7 +69,7 @@ public final class LoadedDetector {
       throw CheckpointError(
         path: path, problem: "holds a detector that this version doesn't know: \(state.name)")
     }
-    guard (DetectorName.smallestCrop...4096).contains(state.crop),
+    guard name.crops.contains(state.crop),
       state.std.all.allSatisfy({ Float($0) > 0 })
     else {
       throw CheckpointError(
@@ -119,7 +119,12 @@ public final class LoadedDetector {
       guard let other = Self.model(of: file), other != name else { throw error }
       throw WeightsError(description: "\(error); they fit --model \(other.rawValue)")
     }
-    let crop = asked.crop ?? said.crop ?? 224
+    let crop = asked.crop ?? said.crop ?? name.usualCrop
+    guard name.crops.contains(crop) else {
+      throw WeightsError(
+        description: "\(source): \(name.rawValue) takes images of \(name.cropsText) pixels, not of "
+          + "\(crop) (--crop)")
+    }
     let (mean, std) = (asked.mean ?? said.mean ?? 0.5, asked.std ?? said.std ?? 0.25)
     // A checkpoint's own weights have their model's name there.
     let taken = [said.mean.map { "mean \($0)" }, said.std.map { "std \($0)" }].compactMap { $0 }

@@ -69,7 +69,11 @@ public struct WeightsUse: Sendable, Equatable {
     self.init()
     if asked.model == nil {
       let names = ["model", "architecture", "model_name"].compactMap { metadata[$0] }
-      let published = ["legacy_xception": DetectorName.xception]
+      let published: [String: DetectorName] = [
+        "legacy_xception": .xception, "efficientnet_b0": .efficientnetB0,
+        "efficientnet_b4": .efficientnetB4, "mobilenetv2_100": .mobilenetV2,
+        "vgg16_bn": .vgg16BN, "convnext_tiny": .convnextTiny,
+      ]
       model = names.lazy.compactMap { DetectorName(rawValue: $0) ?? published[$0] }.first
     }
     if asked.crop == nil {

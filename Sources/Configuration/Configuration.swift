@@ -72,10 +72,7 @@ public struct Configuration: Sendable, Equatable {
     /// What their head is; nil: two logits.
     public var head: HeadForm?
 
-    public enum Name: String, Sendable, CaseIterable {
-      case xception
-      case xceptionTiny = "xception-tiny"
-    }
+    public typealias Name = DetectorName
   }
 
   /// What is done to the images before the update.

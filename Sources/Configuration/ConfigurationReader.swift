@@ -198,5 +198,16 @@ extension Configuration {
     guard training.schedule.minimum <= training.optimizer.learningRate else {
       throw refuse("training.schedule.minimum", "is above the learning rate")
     }
+    guard model.name.crops.contains(data.crop) else {
+      throw refuse(
+        "data.crop",
+        "is \(data.crop), and \(model.name.rawValue) takes \(model.name.cropsText)")
+    }
+    guard augmentation.method != .ae || model.name.hasActivationMaps else {
+      throw refuse(
+        "augmentation.method",
+        "is ae, which erases by class activation maps, and \(model.name.rawValue) has none: they "
+          + "need a network that ends in the average of a map and a linear layer")
+    }
   }
 }

@@ -14,6 +14,17 @@ public enum AttentionKind: String, Sendable, CaseIterable {
   case cam
 }
 
+/// A kind of map that a detector doesn't have.
+public struct MissingMaps: ReportableError {
+  let detector: DetectorName
+
+  public var description: String {
+    "\(detector.rawValue) has no class activation maps: they need a network that ends in the average "
+      + "of a map and a linear layer; FAM (--kind fam) is there for every network"
+  }
+  public var exitStatus: ExitStatus { .usage }
+}
+
 /// Applies a detector to the images of shards, split over ranks: logits, and maps.
 public final class DatasetPass {
   public let crop: Int
@@ -126,14 +137,19 @@ public final class DatasetPass {
     public let map: UnsafeBufferPointer<Float>
   }
 
+  /// The detector has class activation maps.
+  public var hasActivationMaps: Bool { detector.name.hasActivationMaps }
+
   /// Takes samples of this rank through the detector, one after another in their order. Not
   /// collective: ranks may call it with lists of different length.
   ///
   /// - Parameter afterBatch: called after every batch of this rank; what it throws ends the pass.
+  /// - Throws: ``MissingMaps``, what reading shards throws.
   public func maps(
     _ kind: AttentionKind, _ set: ShardSet, _ samples: [Int],
     afterBatch: () throws -> Void = {}, _ body: (Mapped) throws -> Void
   ) throws {
+    guard kind == .fam || hasActivationMaps else { throw MissingMaps(detector: detector.name) }
     guard !samples.isEmpty else { return }
     let pixels = crop * crop
     let loader = try BatchLoader(

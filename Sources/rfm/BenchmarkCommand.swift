@@ -88,8 +88,8 @@ struct BenchmarkCommand: RankCommand {
   @OptionGroup var watchdog: WatchdogOptions
 
   func validate() throws {
-    guard (DetectorName.smallestCrop...4096).contains(crop) else {
-      throw ValidationError("--crop takes \(DetectorName.smallestCrop) to 4096")
+    guard model.crops.contains(crop) else {
+      throw ValidationError("--crop takes \(model.cropsText) with --model \(model.rawValue)")
     }
     guard (1...1024).contains(batch), (1...100_000).contains(steps), (0...100_000).contains(warmup),
       (1...1024).contains(threads ?? 1)

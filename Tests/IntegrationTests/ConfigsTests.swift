@@ -8,7 +8,11 @@ let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLa
   .deletingLastPathComponent()
 
 @Suite struct ConfigsTests {
-  static let files = ["smoke", "quickstart", "compare", "dffd", "celeb-df"]
+  static let files = [
+    "smoke", "quickstart", "compare", "dffd", "celeb-df", "resnet18", "resnet34", "resnet50",
+    "efficientnet-b0", "efficientnet-b4", "mobilenet-v2", "vgg16-bn", "convnext-tiny",
+    "meso-inception4",
+  ]
 
   @Test(arguments: files) func everyConfigurationInTheRepositoryIsValid(name: String) throws {
     let path = repository.appending(path: "configs/\(name).yaml")
