@@ -59,7 +59,9 @@ struct ExampleGallery {
     var attention: [[Float]] = []
     var activation: [[Float]] = []
     try pass.maps(.fam, set, samples) { attention.append(Array($0.map)) }
-    try pass.maps(.cam, set, samples) { activation.append(Array($0.map)) }
+    if pass.hasActivationMaps {
+      try pass.maps(.cam, set, samples) { activation.append(Array($0.map)) }
+    }
     let (paths, sources) = (try set.readPaths(), try set.readSources())
     let attribution = prototypes.flatMap {
       $0.prototypes.methods.isEmpty ? nil : Attribution($0.prototypes)
@@ -78,7 +80,8 @@ struct ExampleGallery {
         probability: scores.probabilities[choice.place],
         attributed: attribution.flatMap { named(smooth, by: $0) },
         image: image, attention: Heatmap.overlay(smooth, width: crop, height: crop, on: image),
-        activation: Heatmap.overlay(activation[index], width: crop, height: crop, on: image),
+        activation: pass.hasActivationMaps
+          ? Heatmap.overlay(activation[index], width: crop, height: crop, on: image) : nil,
         erased: ErasedPicture.render(
           image, attention: attention[index], erasing: erasing,
           normalisation: loaded.normalisation, streams: &streams))

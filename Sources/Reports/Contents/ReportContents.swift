@@ -127,16 +127,16 @@ public struct Example: Sendable {
   public var attributed: (method: String, similarity: Double)?
   /// What the detector saw.
   public var image: RGBImage
-  /// FAM and CAM drawn over it.
+  /// FAM and CAM drawn over it; a detector may have no CAM.
   public var attention: RGBImage
-  public var activation: RGBImage
+  public var activation: RGBImage?
   /// The image after SFE.
   public var erased: RGBImage
 
   public init(
     reason: Reason, name: String, method: String, probability: Double,
     attributed: (method: String, similarity: Double)?, image: RGBImage, attention: RGBImage,
-    activation: RGBImage, erased: RGBImage
+    activation: RGBImage?, erased: RGBImage
   ) {
     self.reason = reason
     self.name = name

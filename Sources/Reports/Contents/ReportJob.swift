@@ -170,7 +170,8 @@ public struct ReportJob {
 
     var maps = MapSurvey(set, prototypes: file?.prototypes, crop: pass.crop)
     let mine = pass.part(fakes)
-    for kind in AttentionKind.allCases where kind == .fam || set.hasMasks {
+    for kind in AttentionKind.allCases
+    where kind == .fam || set.hasMasks && pass.hasActivationMaps {
       let progress = progress(kind.rawValue, mine.count)
       try communicator.agreed {
         try pass.maps(kind, set, mine) { image in

@@ -22,13 +22,15 @@ extension ReportPage {
 
   private func card(_ example: Example) throws -> HTML {
     let subject = "\(example.method == "real" ? "real image" : "fake by \(example.method)")"
-    let pictures = try [
+    let all: [(RGBImage?, String, String)] = [
       (example.image, "image", "The \(subject)"),
       (example.attention, "FAM", "Forgery Attention Map over it"),
       (example.activation, "CAM", "Class activation map over it"),
       (example.erased, "erased", "What SFE leaves of it"),
-    ].map { image, label, text -> HTML in
-      "<div>\(try Picture.html(image, text: text))<span>\(label)</span></div>\n"
+    ]
+    let pictures = try all.compactMap { image, label, text -> HTML? in
+      guard let image else { return nil }
+      return "<div>\(try Picture.html(image, text: text))<span>\(label)</span></div>\n"
     }
     let tag: HTML =
       example.reason == .typical ? "" : "<span class=\"tag\">\(example.reason.rawValue)</span>"
