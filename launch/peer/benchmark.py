@@ -1,6 +1,6 @@
-"""Images per second of the whole RFM step of Xception in PyTorch, on the CPU.
+"""Images per second of the whole RFM step of a network in PyTorch, on the CPU.
 
-    python benchmark.py --variant VARIANT [--threads T] [--batch B] [--crop C] [--steps N]
+    python benchmark.py --variant VARIANT [--model M] [--threads T] [--batch B] [--crop C] [--steps N]
 
 One variant a process, because peak memory is a property of the process. The result is one line of
 JSON. The variants:
@@ -30,6 +30,18 @@ import statistics
 import sys
 import time
 
+# rfm's names of networks: timm's. Xception needs no timm.
+MODELS = {
+    "xception": None,
+    "resnet18": "resnet18",
+    "resnet34": "resnet34",
+    "resnet50": "resnet50",
+    "efficientnet-b0": "efficientnet_b0",
+    "efficientnet-b4": "efficientnet_b4",
+    "mobilenet-v2": "mobilenetv2_100",
+    "vgg16-bn": "vgg16_bn",
+    "convnext-tiny": "convnext_tiny",
+}
 VARIANTS = [
     "published", "channels-last", "compiled", "bfloat16", "bfloat16-compiled", "distributed",
     "inference", "inference-bfloat16", "inference-compiled",
@@ -41,6 +53,7 @@ def parse():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--variant", choices=VARIANTS, required=True)
+    parser.add_argument("--model", choices=list(MODELS), default="xception")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ranks", type=int, default=2, help="processes of `distributed`")
     parser.add_argument("--batch", type=int, default=8, help="images a step and rank")
@@ -64,6 +77,20 @@ from xception import Xception  # noqa: E402
 
 BLOCKS = 3
 LARGEST_BLOCK = 120 / 224  # of the crop
+
+
+def network(options):
+    """The network with two classes."""
+    if options.model == "xception":
+        return Xception()
+    import timm
+
+    model = timm.create_model(MODELS[options.model], num_classes=2)
+    if options.model != "vgg16-bn":
+        return model
+    # As rfm's: the average of the last map and one linear layer.
+    flatten = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(512, 2)]
+    return torch.nn.Sequential(model.features, *flatten)
 
 
 def erase_image_by_image(images, attention):
@@ -122,7 +149,7 @@ class Published:
     """A step as the published program takes it."""
 
     def __init__(self, options):
-        self.model = Xception()
+        self.model = network(options)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=2e-4)
 
     def prepare(self, images):
@@ -154,7 +181,7 @@ class Improved:
 
     def __init__(self, options, wrap=lambda model: model):
         self.autocast = options.variant.startswith("bfloat16")
-        model = Xception().to(memory_format=torch.channels_last).train()
+        model = network(options).to(memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.Adam(model.parameters(), lr=2e-4, fused=True)
         self.attentive = frozen_twin(model)
         self.model = wrap(model)
@@ -196,7 +223,7 @@ class Improved:
 class Inference:
     def __init__(self, options):
         self.autocast = options.variant == "inference-bfloat16"
-        self.model = Xception().to(memory_format=torch.channels_last).eval()
+        self.model = network(options).to(memory_format=torch.channels_last).eval()
         if options.variant == "inference-compiled":
             from torch._inductor import config
 
@@ -309,6 +336,7 @@ def main():
         peak = peak_memory()
     result = {
         "variant": options.variant,
+        "model": options.model,
         "images_per_second": ranks * options.batch / seconds,
         "seconds_per_step": seconds,
         "seconds_per_phase": phases,

@@ -58,6 +58,7 @@ TURNS = 3
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rfm", help="the program; without it only the peers are run")
+    parser.add_argument("--model", default="xception", help="the network")
     parser.add_argument("--threads", type=int, default=2, help="cores to use")
     parser.add_argument("--batch", type=int, default=8, help="images a step and rank")
     parser.add_argument("--crop", type=int, default=224)
@@ -72,7 +73,7 @@ def parse():
 def command(key, options):
     """The process that measures `key`: its arguments and what to add to its environment."""
     common = [
-        "--batch", str(options.batch), "--crop", str(options.crop),
+        "--model", options.model, "--batch", str(options.batch), "--crop", str(options.crop),
         "--steps", str(options.steps), "--warmup", str(options.warmup),
     ]  # fmt: skip
     single = key in ("rfm-ranks", "rfm-one-thread", "rfm-apart", "distributed", "one-thread")
@@ -81,7 +82,7 @@ def command(key, options):
         ranks = ["--ranks", str(options.threads)] if key == "distributed" else []
         variant = ["--variant", PEERS[key][1]]
         return [sys.executable, str(PEER), *variant, *common, *threads, *ranks], {}
-    program = [options.rfm, "benchmark", "--json", "--model", "xception", *OURS[key][1]]
+    program = [options.rfm, "benchmark", "--json", *OURS[key][1]]
     environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     if key == "rfm-ranks":
         mpirun = ["mpirun", "--quiet", "-np", str(options.threads), "--oversubscribe"]
@@ -291,7 +292,7 @@ def main():
     if "rfm-ranks" in keys and not shutil.which("mpirun"):
         sys.exit("compare.py: mpirun is missing: run launch/install-dependencies")
     host = machine()
-    print(f"{host['processor']}, {options.threads} of {host['cores']} cores; Xception, "
+    print(f"{host['processor']}, {options.threads} of {host['cores']} cores; {options.model}, "
           f"crop {options.crop}, batch {options.batch}", file=sys.stderr)  # fmt: skip
     runs, failed = {}, set()
     for number in range(options.rounds):
@@ -309,7 +310,7 @@ def main():
     rows = report(runs, options)
     if options.output:
         settings = {name: getattr(options, name)
-                    for name in ("threads", "batch", "crop", "steps", "warmup", "rounds")}
+                    for name in ("model", "threads", "batch", "crop", "steps", "warmup", "rounds")}
         record = {"machine": host, "settings": settings, "targets": rows, "runs": runs,
                   "failed": sorted(failed)}
         pathlib.Path(options.output).write_text(json.dumps(record, indent=1) + "\n")
