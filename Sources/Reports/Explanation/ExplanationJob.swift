@@ -81,6 +81,7 @@ public struct ExplanationJob {
         output, paths: stream.paths,
         subject: ExplanationPage.Subject(
           detector: loaded.detector.name.rawValue, source: loaded.source, crop: loaded.crop,
+          hasActivationMaps: loaded.detector.name.hasActivationMaps,
           threshold: settings.threshold,
           attribution: prototypes.map { ($0.kind, $0.threshold, $0.path) }),
         prototypes: prototypes, communicator: communicator)

@@ -12,6 +12,8 @@ struct ExplanationPage: Sendable {
     var source: String
     /// Height and width of its input.
     var crop: Int
+    /// Whether it has class activation maps.
+    var hasActivationMaps = true
     /// Images at least this likely to be fake are called fake.
     var threshold: Double
     /// How methods are named, with what; nil without prototypes.
@@ -165,11 +167,13 @@ struct ExplanationPage: Sendable {
       pages == 1 && overview != nil
       ? "Images" : "Images \(Self.span(start + 1, start + cards.count))"
     let prototype = subject.prototypes.isEmpty ? "" : ", and the prototype of the likeliest method"
+    let cam =
+      subject.hasActivationMaps
+      ? " CAM, where its features speak for fake rather than for real;" : ""
     return """
       <section id="images" aria-labelledby="images-heading">
       <h2 id="images-heading">\(heading)</h2>
-      <p>What the detector saw; FAM, where its decision is sensitive; CAM, where its features speak \
-      for fake rather than for real; what SFE would leave\(prototype).</p>
+      <p>What the detector saw; FAM, where its decision is sensitive;\(cam) what SFE would leave\(prototype).</p>
       \(ScaleBar.html(
         .ember, low: "lowest", high: "highest of each map", identifier: "ramp-images"))\
       <div class="explanations">\(cards)</div>

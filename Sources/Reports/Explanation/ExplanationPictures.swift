@@ -29,12 +29,13 @@ struct ExplanationPictures: Sendable {
   ///   - image: what the detector saw.
   ///   - index: its place among all images: the seed's own noise for each, whichever rank it falls to.
   ///   - attention: its FAM, float32 `[crop, crop]`, as it is and normalised.
-  ///   - activation: CAM of fake less CAM of real, float32 `[height, width]`.
+  ///   - activation: CAM of fake less CAM of real, float32 `[height, width]`; nil where a detector has
+  ///     none, which then is not drawn.
   /// - Returns: the files.
   /// - Throws: `ImageError` if one can't be written.
   func write(
     _ image: RGBImage, index: Int, attention: (raw: [Float], normalised: [Float]),
-    activation: (map: [Float], width: Int, height: Int), base: String
+    activation: (map: [Float], width: Int, height: Int)?, base: String
   ) throws -> [Explanation.Drawn] {
     var streams = ErasingStreams(seed: seed, epoch: 0, sample: UInt64(index))
     let erased = ErasedPicture.render(
@@ -43,17 +44,20 @@ struct ExplanationPictures: Sendable {
       normalisation: normalisation, streams: &streams)
     // FAM is spiky: the normalised map, smoothed by half, is what prototypes are made of too.
     let fam = Heatmap.overlay(attention.normalised, width: crop, height: crop, on: image)
-    let cam = Heatmap.overlay(
-      activation.map, width: activation.width, height: activation.height, on: image)
-    return try PictureKind.allCases.map { kind in
-      let picture =
+    let cam = activation.map {
+      Heatmap.overlay($0.map, width: $0.width, height: $0.height, on: image)
+    }
+    return try PictureKind.allCases.compactMap { kind in
+      let panels = [image, fam, cam, erased].compactMap(\.self)
+      let picture: RGBImage? =
         switch kind {
         case .fam: fam
         case .cam: cam
-        case .sheet: PictureGrid.render([image, fam, cam, erased], columns: 4, gap: 4)
+        case .sheet: PictureGrid.render(panels, columns: panels.count, gap: 4)
         case .image: image
         case .erased: erased
         }
+      guard let picture else { return nil }
       let path = Self.path(base, kind)
       try PNGCodec.write(picture, to: path)
       return Explanation.Drawn(kind: kind, path: path)

@@ -105,7 +105,7 @@ struct ImageExplainer {
         images: images.floats(), selected: $0, logits: logits.floats(),
         gradients: gradients.floats())
     }
-    if isDrawn {
+    if isDrawn, loaded.detector.name.hasActivationMaps {
       inference.run(
         images: images.floats(), count: faces.count, logits: logits.floats(),
         activationMaps: activations.floats())
@@ -133,15 +133,19 @@ struct ImageExplainer {
     let normalised = normalisedAttention(map, height: crop, width: crop)
     explanation.attributed = prototypes?.attributed(normalised)
     if let base {
-      let (height, width) = (inference.featureHeight, inference.featureWidth)
-      let maps = activations.floats() + place * 2 * height * width
       explanation.pictures = try pictures.write(
-        image, index: index, attention: (map, normalised),
-        activation: (
-          (0..<height * width).map { maps[height * width + $0] - maps[$0] }, width, height
-        ), base: base)
+        image, index: index, attention: (map, normalised), activation: activation(at: place),
+        base: base)
     }
     return explanation
+  }
+
+  /// CAM of fake less CAM of real; nil where the detector has none.
+  private func activation(at place: Int) -> (map: [Float], width: Int, height: Int)? {
+    guard loaded.detector.name.hasActivationMaps else { return nil }
+    let (height, width) = (inference.featureHeight, inference.featureWidth)
+    let maps = activations.floats() + place * 2 * height * width
+    return ((0..<height * width).map { maps[height * width + $0] - maps[$0] }, width, height)
   }
 }
 
