@@ -120,6 +120,9 @@ public final class ComparisonJob {
     plan = ComparisonPlan(
       configuration, methods: settings.methods, seeds: settings.seeds,
       leftOut: try Self.leftOut(settings, configuration, test, communicator), output: output)
+    if let problem = plan.problem {
+      throw ConfigurationError(place: "--methods", problem: problem)
+    }
     guard communicator.isRoot else { return }
     try DurableFile.makeFolder("\(output)/runs")
     let earlier = try FileManager.default.contentsOfDirectory(atPath: "\(output)/runs")

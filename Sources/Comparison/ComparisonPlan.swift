@@ -68,6 +68,13 @@ public struct ComparisonPlan: Sendable {
     self.variants = variants
   }
 
+  /// Why one of the methods can't be compared with this detector; nil where all can.
+  public var problem: String? {
+    variants.lazy.compactMap { variant in
+      ErasingMethodName(rawValue: variant.method).flatMap { base.problem(with: $0) }
+    }.first
+  }
+
   /// What a variant is trained with.
   public func configuration(of variant: Variant) -> Configuration {
     var configuration = base

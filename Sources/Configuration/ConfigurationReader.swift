@@ -1,3 +1,4 @@
+import ForgeryMining
 import Foundations
 import Yams
 
@@ -158,6 +159,18 @@ extension Configuration {
     }
   }
 
+  /// Why the detector can't be trained with an erasing method; nil where it can.
+  public func problem(with method: ErasingMethodName) -> String? {
+    var settings = augmentation
+    settings.method = method
+    guard settings.erasing(crop: data.crop).guide == .classActivation,
+      !model.name.hasActivationMaps
+    else { return nil }
+    return "is \(method.rawValue), which erases by class activation maps, and "
+      + "\(model.name.rawValue) has none: they need a network that ends in the average of a map and a "
+      + "linear layer"
+  }
+
   /// Rules that concern several keys.
   private func check(places: [String: String], file: String, isEmpty: Bool) throws {
     func refuse(_ key: String, _ problem: String) -> ConfigurationError {
@@ -203,11 +216,8 @@ extension Configuration {
         "data.crop",
         "is \(data.crop), and \(model.name.rawValue) takes \(model.name.cropsText)")
     }
-    guard augmentation.method != .ae || model.name.hasActivationMaps else {
-      throw refuse(
-        "augmentation.method",
-        "is ae, which erases by class activation maps, and \(model.name.rawValue) has none: they "
-          + "need a network that ends in the average of a map and a linear layer")
+    if let problem = problem(with: augmentation.method) {
+      throw refuse("augmentation.method", problem)
     }
   }
 }

@@ -43,7 +43,15 @@ extension NetworkGraph {
 }
 
 extension PublishedNames {
-  /// torchvision and timm have the names here.
+  /// torchvision and timm have the names here. DeepfakeBench numbers torchvision's layers, and calls
+  /// the head `fc` beside them.
   static let resnet = PublishedNames(
-    head: "fc", otherHeads: ["last_linear", "classifier", "head.fc", "head"], extras: [])
+    head: "fc", otherHeads: ["last_linear", "classifier", "head.fc", "head"],
+    extras: ["adjust_channel."],
+    tables: [
+      [
+        "conv1.": "0.", "bn1.": "1.", "layer1.": "4.", "layer2.": "5.", "layer3.": "6.",
+        "layer4.": "7.",
+      ]
+    ])
 }

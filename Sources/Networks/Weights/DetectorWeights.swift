@@ -94,7 +94,7 @@ extension Detector {
     let headName = architecture.head.name
     var accepted: [(Parameter, [Float])] = []
     for parameter in parameters where !Self.isHead(parameter.name, of: headName) {
-      let tensor = byName[resolved.prefix + parameter.name]!
+      let tensor = byName[resolved.fileName(parameter.name)]!
       try Self.checkFinite(tensor, source)
       accepted.append((parameter, tensor.values))
     }
@@ -104,7 +104,7 @@ extension Detector {
         (norm.runningMeanName, runningMean(norm)),
         (norm.runningVarianceName, runningVariance(norm)),
       ] {
-        let tensor = byName[resolved.prefix + tensorName]!
+        let tensor = byName[resolved.fileName(tensorName)]!
         try Self.checkFinite(tensor, source)
         statistics.append((target, tensor.values))
       }
@@ -231,8 +231,20 @@ extension Architecture {
       + norms.flatMap { norm in
         [norm.runningMeanName, norm.runningVarianceName].map { ($0, [norm.channels]) }
       }
-    return try ResolvedNames(
-      found, body: body, names: names, network: network.rawValue, areSame: areSame)
+    func resolved(by table: [String: String]) throws(ResolvedNames.Problem) -> ResolvedNames {
+      var result = try ResolvedNames(
+        found, body: body.map { (PublishedNames.renamed($0.0, by: table), $0.1) }, names: names,
+        network: network.rawValue, areSame: areSame)
+      result.table = table
+      return result
+    }
+    do throws(ResolvedNames.Problem) {
+      return try resolved(by: [:])
+    } catch {
+      // A problem is told with the names here, unless the file is wholly another program's.
+      for table in names.tables { if let other = try? resolved(by: table) { return other } }
+      throw error
+    }
   }
 }
 

@@ -10,6 +10,16 @@ struct PublishedNames: Sendable {
   let otherHeads: [String]
   /// Beginnings of names of layers that known programs add and that give no logit.
   let extras: [String]
+  /// Other programs' beginnings of names, by those here: each table is another program's.
+  var tables: [[String: String]] = []
+
+  /// What a layer is called in another program's file.
+  static func renamed(_ name: String, by table: [String: String]) -> String {
+    for (own, other) in table where name.hasPrefix(own) {
+      return other + name.dropFirst(own.count)
+    }
+    return name
+  }
 }
 
 /// Which of a file's tensors are a network's: a function of names alone.
@@ -25,6 +35,11 @@ struct ResolvedNames: Equatable {
   var head: String?
   /// Lines about what was left aside.
   var leftAside: [String] = []
+  /// How the file calls layers, where it is another program's.
+  var table: [String: String] = [:]
+
+  /// The whole name in the file of a tensor of the network.
+  func fileName(_ name: String) -> String { prefix + PublishedNames.renamed(name, by: table) }
 
   struct Problem: Error, Equatable {
     let text: String

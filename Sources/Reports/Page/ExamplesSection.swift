@@ -1,3 +1,4 @@
+import FaceShards
 import Foundation
 
 extension ReportPage {
