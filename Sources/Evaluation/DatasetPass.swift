@@ -1,6 +1,7 @@
 import Checkpoints
 import FaceShards
 import ForgeryMining
+import Foundations
 import Images
 import MessagePassing
 import Networks

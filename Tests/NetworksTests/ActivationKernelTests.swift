@@ -1,9 +1,9 @@
 import CKernels
 import Foundation
-import Tensors
 import Testing
 
 @testable import Networks
+@testable import Tensors
 
 /// Activations, the way back through them, and layer norms against the same formulas in double.
 @Suite struct ActivationKernelTests {

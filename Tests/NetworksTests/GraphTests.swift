@@ -1,7 +1,7 @@
-import Tensors
 import Testing
 
 @testable import Networks
+@testable import Tensors
 
 /// The general engine on small networks made for the purpose: derivatives of every operation, window,
 /// padding and stride; memory; and what reproducible runs stand on.

@@ -1,7 +1,8 @@
-import Tensors
 import Testing
 
+@testable import Configuration
 @testable import Networks
+@testable import Tensors
 @testable import Training
 
 /// Every network of the general engine against PyTorch in float64 (timm's where it has the network), on

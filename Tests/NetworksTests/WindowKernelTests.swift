@@ -1,8 +1,6 @@
 import CKernels
 import Testing
 
-@testable import Networks
-
 /// Depthwise convolutions, patches and maxima over windows of every size, stride, padding and dilation
 /// that a network here has, and some that none has, against plain loops. The draws are dyadic: sums are
 /// exact in any order, so every element must be the same.

@@ -1,5 +1,4 @@
 import CKernels
-import Tensors
 
 /// Looks where numbers stopped being finite. Not part of a step: a step that went wrong is run again
 /// for it.

@@ -1,5 +1,5 @@
-import FaceShards
 import Foundation
+import Images
 
 extension ReportPage {
   /// Single images with what the detector sees in them.
