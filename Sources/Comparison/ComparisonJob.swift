@@ -336,7 +336,7 @@ public final class ComparisonJob {
     if isWhole, test.hasMasks, test.labels.contains(1) {
       let fakes = samples.filter { test.labels[$0] != 0 }
       var scored = 0
-      for kind in AttentionKind.allCases {
+      for kind in pass.kinds {
         let found = try EvaluationJob.localise(
           kind, pass, test, fakes, communicator: communicator, afterBatch: checkForStop)
         localisation[kind.rawValue] = VariantResult.Localisation(found)

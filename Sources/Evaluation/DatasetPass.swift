@@ -140,6 +140,10 @@ public final class DatasetPass {
 
   /// The detector has class activation maps.
   public var hasActivationMaps: Bool { detector.name.hasActivationMaps }
+  /// The kinds of map that the detector has.
+  public var kinds: [AttentionKind] {
+    AttentionKind.allCases.filter { $0 == .fam || hasActivationMaps }
+  }
 
   /// Takes samples of this rank through the detector, one after another in their order. Not
   /// collective: ranks may call it with lists of different length.

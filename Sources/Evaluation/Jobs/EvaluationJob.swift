@@ -69,7 +69,7 @@ public struct EvaluationJob {
 
     var localisation: [String: Localisation] = [:]
     if localises, set.hasMasks, set.labels.contains(1) {
-      for kind in AttentionKind.allCases {
+      for kind in pass.kinds {
         let fakes = (0..<set.count).filter { set.labels[$0] != 0 }
         progress =
           communicator.isRoot ? ProgressLine(kind.rawValue, total: pass.part(fakes).count) : nil

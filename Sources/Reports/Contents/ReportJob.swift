@@ -170,8 +170,7 @@ public struct ReportJob {
 
     var maps = MapSurvey(set, prototypes: file?.prototypes, crop: pass.crop)
     let mine = pass.part(fakes)
-    for kind in AttentionKind.allCases
-    where kind == .fam || set.hasMasks && pass.hasActivationMaps {
+    for kind in pass.kinds where kind == .fam || set.hasMasks {
       let progress = progress(kind.rawValue, mine.count)
       try communicator.agreed {
         try pass.maps(kind, set, mine) { image in
