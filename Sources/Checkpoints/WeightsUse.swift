@@ -71,7 +71,9 @@ public struct WeightsUse: Sendable, Equatable {
       let names = ["model", "architecture", "model_name"].compactMap { metadata[$0] }
       let published: [String: DetectorName] = [
         "legacy_xception": .xception, "efficientnet_b0": .efficientnetB0,
-        "efficientnet_b4": .efficientnetB4, "mobilenetv2_100": .mobilenetV2,
+        "efficientnet_b4": .efficientnetB4, "tf_efficientnet_b0": .tfEfficientnetB0,
+        "tf_efficientnet_b4": .tfEfficientnetB4,
+        "mobilenetv2_100": .mobilenetV2,
         "vgg16_bn": .vgg16BN, "convnext_tiny": .convnextTiny,
       ]
       model = names.lazy.compactMap { DetectorName(rawValue: $0) ?? published[$0] }.first

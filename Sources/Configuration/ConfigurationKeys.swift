@@ -72,7 +72,8 @@ extension Configuration {
       "model.name", \.model.name,
       "The detector. xception-tiny is xception's topology, narrow and shallow, for smoke runs; the "
         + "others have the names and shapes of timm's, with one linear layer of two logits for a head. "
-        + "meso-inception4 takes data.crop 256 alone."),
+        + "The EfficientNets of several programs have the same layers and other paddings and norms: "
+        + "take the one that model.weights come from. meso-inception4 takes data.crop 256 alone."),
     .optionalText(
       "model.weights", \.model.weights, files: true,
       "Weights to begin from, such as ImageNet's: a safetensors file, an index of several, a PyTorch "

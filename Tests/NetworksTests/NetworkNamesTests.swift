@@ -20,15 +20,22 @@ import Testing
   /// Each network's tensors are told from all others' by their names and shapes.
   @Test(arguments: DetectorName.allCases)
   func tensorsTellTheirNetwork(name: DetectorName) throws {
+    // EfficientNets of other programs have the names of timm's here: metadata tell them apart.
+    let twins: [DetectorName: DetectorName] = [
+      .tfEfficientnetB0: .efficientnetB0, .tfEfficientnetB4: .efficientnetB4,
+      .efficientnetPyTorchB0: .efficientnetB0, .efficientnetPyTorchB4: .efficientnetB4,
+      .deepfakebenchEfficientnetB4: .efficientnetB4,
+    ]
     let tensors = Detector(name).weights()
-    #expect(WeightsDescription(of: shapes(tensors))?.model == name)
+    #expect(WeightsDescription(of: shapes(tensors))?.model == twins[name] ?? name)
     // Behind a prefix, with the counters that every PyTorch model has, without the head.
     let head = Detector(name).headName
     let others = tensors.filter { !$0.name.hasPrefix(head + ".") }.map {
       NamedTensor(name: "module.backbone.\($0.name)", shape: $0.shape, values: $0.values)
     }
     let found = try #require(WeightsDescription(of: shapes(others)))
-    #expect(found.model == name && found.prefix == "module.backbone." && found.head == nil)
+    #expect(
+      found.model == twins[name] ?? name && found.prefix == "module.backbone." && found.head == nil)
     #expect(WeightsDescription.problem(of: shapes(others)) == nil)
   }
 
@@ -64,6 +71,36 @@ import Testing
     #expect(WeightsDescription(of: shapes(renamed))?.model == .resnet34)
   }
 
+  /// Whose EfficientNet it is, the names tell: the arithmetic is another.
+  @Test(arguments: [
+    (DetectorName.efficientnetPyTorchB0, "module.", "module._fc"),
+    (.efficientnetPyTorchB4, "net.", "net._fc"),
+    (.deepfakebenchEfficientnetB4, "backbone.efficientnet.", "backbone.last_layer"),
+  ])
+  func efficientNetsOfOtherProgramsAreTold(
+    name: DetectorName, prefix: String, head: String
+  ) throws {
+    let detector = try Fixture.drawn(name)
+    let table = try #require(name.publishedNames.tables.first)
+    let renamed = detector.weights().map { tensor -> NamedTensor in
+      var tensor = tensor
+      tensor.name =
+        tensor.name.hasPrefix("classifier.")
+        ? head + tensor.name.dropFirst("classifier".count)
+        : prefix + PublishedNames.renamed(tensor.name, by: table)
+      return tensor
+    }
+    #expect(renamed.contains { $0.name == "\(prefix)_blocks.2._expand_conv.weight" })
+    #expect(renamed.contains { $0.name == "\(prefix)_blocks.0._bn2.running_var" })
+    #expect(WeightsDescription(of: shapes(renamed))?.model == name)
+    let loaded = Detector(name)
+    let remarks = try loaded.load(renamed, from: "other.pth", seed: 1)
+    #expect(remarks.map(\.text) == ["other.pth: '\(prefix)' is taken off its names"])
+    #expect(Array(loaded.values) == Array(detector.values))
+    let timms = message { try Detector(.efficientnetB4).load(renamed, from: "o", seed: 1) }
+    #expect(timms.contains("efficientnet-b4"))
+  }
+
   /// torchvision's and timm's linear layers of VGG have no place here: left aside, and said.
   @Test func linearLayersOfVGGAreLeftAside() throws {
     let detector = try Fixture.drawn(.vgg16BN)
@@ -82,7 +119,7 @@ import Testing
 
   /// The head has another name in each network.
   @Test(arguments: [
-    (DetectorName.efficientnetB0, "last_layer"), (.mobilenetV2, "classifier"),
+    (DetectorName.efficientnetB0, "fc"), (.mobilenetV2, "classifier"),
     (.convnextTiny, "fc"), (.resnet18, "last_linear.1"),
   ])
   func headsOfOtherNamesAreRead(name: DetectorName, head: String) throws {

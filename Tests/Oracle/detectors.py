@@ -2,7 +2,7 @@
 
     python Tests/Oracle/detectors.py [NETWORK...]        (Tests/NetworksTests/Golden/Networks)
 
-needs torch, timm and numpy; no weights are downloaded or stored: they are drawn as below, in Swift as
+needs torch, timm, efficientnet_pytorch and numpy; no weights are downloaded or stored: they are drawn as below, in Swift as
 here. NETWORK.json has, for each crop, the images and the losses, and where values start in NETWORK.f32:
 
     evaluation      logits of each image and their float32 error; FAM of each image
@@ -16,7 +16,7 @@ the largest of several ways to compute it where there are kinks.
 The gradient of a network with ReLU or max pooling jumps where an element passes a kink. Of millions of
 elements some lie so near that float32 rounding decides, and to which side differs with the order in
 which numbers are added. So images are taken of those that the fewest ways to compute in float32
-disagree about: the usual one, channels last, without oneDNN, and the images in the reverse order.
+disagree about: the usual one, channels last, without oneDNN, and the images in other orders.
 
 Weights: tensor i is the i-th of the sorted published names, num_batches_tracked left out, and takes
 its own stream; u and v = 2u - 1 are drawn as in deterministic.py:
@@ -45,7 +45,11 @@ LEARNING_RATE = 2e-4
 CANDIDATES = 6
 # First images of the training batches to choose from, for networks with kinks.
 STARTS = range(0, 80, 10)
-SMOOTH = {"efficientnet-b0", "efficientnet-b4", "convnext-tiny"}
+SMOOTH = {
+    "efficientnet-b0", "efficientnet-b4", "tf-efficientnet-b0", "tf-efficientnet-b4",
+    "efficientnet-pytorch-b0", "efficientnet-pytorch-b4", "deepfakebench-efficientnet-b4",
+    "convnext-tiny",
+}  # fmt: skip
 
 
 class VGG(nn.Module):
@@ -58,6 +62,54 @@ class VGG(nn.Module):
 
     def forward(self, x):
         return self.fc(self.features(x).mean((2, 3)))
+
+
+class Package(nn.Module):
+    """efficientnet_pytorch's network under timm's names, which are rfm's."""
+
+    def __init__(self, size, stem=None):
+        super().__init__()
+        from efficientnet_pytorch import EfficientNet
+
+        self.inner = EfficientNet.from_name(f"efficientnet-{size}", num_classes=2)
+        self.inner._dropout = nn.Identity()
+        self.inner._global_params = self.inner._global_params._replace(drop_connect_rate=None)
+        if stem is not None:
+            self.inner._conv_stem = stem
+        depth = {"b0": 1.0, "b4": 1.8}[size]
+        repeats = [math.ceil(count * depth) for count in (1, 2, 2, 3, 3, 4, 1)]
+        self.table = {
+            "_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
+            "_fc": "classifier",
+        }  # fmt: skip
+        number = 0
+        for stage, count in enumerate(repeats):
+            for block in range(count):
+                parts = {
+                    "_depthwise_conv": "conv_dw", "_se_reduce": "se.conv_reduce",
+                    "_se_expand": "se.conv_expand",
+                }  # fmt: skip
+                if stage == 0:
+                    parts |= {"_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+                else:
+                    parts |= {
+                        "_expand_conv": "conv_pw", "_bn0": "bn1", "_bn1": "bn2",
+                        "_project_conv": "conv_pwl", "_bn2": "bn3",
+                    }  # fmt: skip
+                for other, own in parts.items():
+                    self.table[f"_blocks.{number}.{other}"] = f"blocks.{stage}.{block}.{own}"
+                number += 1
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def own_name(model, key):
+    """What rfm calls a parameter or buffer of the model."""
+    if not isinstance(model, Package):
+        return key
+    layer, kind = key.removeprefix("inner.").rsplit(".", 1)
+    return f"{model.table[layer]}.{kind}"
 
 
 class MesoInception4(nn.Module):
@@ -105,6 +157,11 @@ NETWORKS = {
     "resnet50": lambda: timm.create_model("resnet50", num_classes=2),
     "efficientnet-b0": lambda: timm.create_model("efficientnet_b0", num_classes=2),
     "efficientnet-b4": lambda: timm.create_model("efficientnet_b4", num_classes=2),
+    "tf-efficientnet-b0": lambda: timm.create_model("tf_efficientnet_b0", num_classes=2),
+    "tf-efficientnet-b4": lambda: timm.create_model("tf_efficientnet_b4", num_classes=2),
+    "efficientnet-pytorch-b0": lambda: Package("b0"),
+    "efficientnet-pytorch-b4": lambda: Package("b4"),
+    "deepfakebench-efficientnet-b4": lambda: Package("b4", nn.Conv2d(3, 48, 3, 2, bias=False)),
     "mobilenet-v2": lambda: timm.create_model("mobilenetv2_100", num_classes=2),
     "vgg16-bn": VGG,
     "convnext-tiny": lambda: timm.create_model("convnext_tiny", num_classes=2),
@@ -137,8 +194,13 @@ def weights(shapes):
 
 def detector(name, dtype=torch.float64):
     model = NETWORKS[name]()
-    arrays = weights({key: tuple(value.shape) for key, value in model.state_dict().items()})
-    values = {key: torch.from_numpy(value) for key, value in arrays.items()}
+    state = model.state_dict()
+    arrays = weights({own_name(model, key): tuple(value.shape) for key, value in state.items()})
+    values = {
+        key: torch.from_numpy(arrays[own_name(model, key)])
+        for key in state
+        if not key.endswith("num_batches_tracked")
+    }
     missing, unexpected = model.load_state_dict(values, strict=False)
     assert not unexpected and all(key.endswith("num_batches_tracked") for key in missing)
     return model.to(dtype), arrays
@@ -177,12 +239,13 @@ def training(model, dtype, crop, numbers, layout=torch.contiguous_format):
     logits = model(nchw(images, dtype).to(memory_format=layout))
     loss = functional.cross_entropy(logits, torch.from_numpy(labels))
     loss.backward()
-    arrays = {name: value.grad.numpy() for name, value in sorted(model.named_parameters())}
+    arrays = {own_name(model, name): p.grad.numpy() for name, p in model.named_parameters()}
     running = {
-        name: value.numpy()
-        for name, value in sorted(model.named_buffers())
+        own_name(model, name): value.numpy()
+        for name, value in model.named_buffers()
         if ".running_" in name
     }
+    arrays, running = dict(sorted(arrays.items())), dict(sorted(running.items()))
     return loss.item(), logits.detach().numpy(), arrays, running
 
 
@@ -196,13 +259,14 @@ def other_ways(name, run, numbers):
     return results
 
 
-def losses(name, crop, count, dtype):
-    model = detector(name, dtype)[0].train()
+def losses(name, crop, count, dtype, layout=torch.contiguous_format):
+    model = detector(name, dtype)[0].to(memory_format=layout).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     result = []
     for step in range(STEP_COUNT):
         images, labels = deterministic.batch(range(step * count, (step + 1) * count), crop)
-        loss = functional.cross_entropy(model(nchw(images, dtype)), torch.from_numpy(labels))
+        inputs = nchw(images, dtype).to(memory_format=layout)
+        loss = functional.cross_entropy(model(inputs), torch.from_numpy(labels))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -253,6 +317,13 @@ def write(name):
             if best is None or moved < best[0]:
                 best = (moved, first, exact, usual, ways)
         moved, first, exact, usual, ways = best
+        if name not in SMOOTH:
+            # More orders of addition: few elements decide, and one way more may find one more.
+            numbers = list(range(first, first + count))
+            for turn in range(1, count):
+                order = numbers[turn:] + numbers[:turn]
+                ways.append(train(order, torch.contiguous_format))
+                ways.append(train(order[::-1], torch.channels_last))
         loss, train_logits, gradients, running = exact
         single_loss, _, _, single_running = usual
         values += list(train_logits.reshape(-1))
@@ -272,6 +343,14 @@ def write(name):
         )
         print(name, crop, "attention", [worst[n] for n in chosen], "gradients", moved, first)
     crop, count = (256, 2) if name == "meso-inception4" else (64, 4)
+    exact = losses(name, crop, count, torch.float64)
+    runs = [losses(name, crop, count, torch.float32)]
+    if name not in SMOOTH:
+        runs.append(losses(name, crop, count, torch.float32, torch.channels_last))
+        with torch.backends.mkldnn.flags(enabled=False):
+            runs.append(losses(name, crop, count, torch.float32))
+    # The one that leaves the exact run the most.
+    farthest = max(runs, key=lambda run: sum((a - b) ** 2 for a, b in zip(run, exact)))
     index = {
         "weightsChecksum": checksum(arrays),
         "cases": cases,
@@ -279,8 +358,8 @@ def write(name):
             "crop": crop,
             "batch": count,
             "learningRate": LEARNING_RATE,
-            "losses": losses(name, crop, count, torch.float64),
-            "float32Losses": losses(name, crop, count, torch.float32),
+            "losses": exact,
+            "float32Losses": farthest,
         },
     }
     print(name, index["steps"])

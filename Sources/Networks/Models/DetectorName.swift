@@ -12,6 +12,14 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
   /// EfficientNets (Tan and Le 2019), as timm has them.
   case efficientnetB0 = "efficientnet-b0"
   case efficientnetB4 = "efficientnet-b4"
+  /// The same as timm's `tf_efficientnet_*`: with TensorFlow's padding and ε.
+  case tfEfficientnetB0 = "tf-efficientnet-b0"
+  case tfEfficientnetB4 = "tf-efficientnet-b4"
+  /// The same as the package efficientnet_pytorch has them.
+  case efficientnetPyTorchB0 = "efficientnet-pytorch-b0"
+  case efficientnetPyTorchB4 = "efficientnet-pytorch-b4"
+  /// The package's B4 as DeepfakeBench changes it.
+  case deepfakebenchEfficientnetB4 = "deepfakebench-efficientnet-b4"
   /// MobileNetV2 (Sandler et al. 2018), timm's `mobilenetv2_100`.
   case mobilenetV2 = "mobilenet-v2"
   /// VGG-16 with batch norms (Simonyan and Zisserman 2015) and one linear layer for a head.
@@ -28,8 +36,13 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
     case .resnet18: .resnet(blocks: [2, 2, 2, 2], isBottleneck: false)
     case .resnet34: .resnet(blocks: [3, 4, 6, 3], isBottleneck: false)
     case .resnet50: .resnet(blocks: [3, 4, 6, 3], isBottleneck: true)
-    case .efficientnetB0: .efficientnet(width: 1, depth: 1)
-    case .efficientnetB4: .efficientnet(width: 1.4, depth: 1.8)
+    case .efficientnetB0: .efficientnet(.b0, .timm)
+    case .efficientnetB4: .efficientnet(.b4, .timm)
+    case .tfEfficientnetB0: .efficientnet(.b0, .tensorflow)
+    case .tfEfficientnetB4: .efficientnet(.b4, .tensorflow)
+    case .efficientnetPyTorchB0: .efficientnet(.b0, .package)
+    case .efficientnetPyTorchB4: .efficientnet(.b4, .package)
+    case .deepfakebenchEfficientnetB4: .efficientnet(.b4, .deepfakeBench)
     case .mobilenetV2: .mobilenetV2()
     case .vgg16BN: .vgg16BN()
     case .convnextTiny: .convnextTiny()
@@ -42,7 +55,10 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
     switch self {
     case .xception, .xceptionTiny: .xception
     case .resnet18, .resnet34, .resnet50: .resnet
-    case .efficientnetB0, .efficientnetB4: .efficientnet
+    case .efficientnetB0, .efficientnetB4, .tfEfficientnetB0, .tfEfficientnetB4: .efficientnet
+    case .efficientnetPyTorchB0: .efficientnetPackage(.b0)
+    case .efficientnetPyTorchB4: .efficientnetPackage(.b4)
+    case .deepfakebenchEfficientnetB4: .deepfakeBenchEfficientnet(.b4)
     case .mobilenetV2: .mobilenetV2
     case .vgg16BN: .vgg16BN
     case .convnextTiny: .convnext

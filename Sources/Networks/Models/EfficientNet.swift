@@ -1,31 +1,83 @@
-extension NetworkGraph {
-  /// EfficientNets (Tan and Le 2019) as timm's `efficientnet_b0` to `b7` declare them: B0 with more
-  /// channels and more blocks.
-  static func efficientnet(width: Double, depth: Double) -> NetworkGraph {
-    /// Channels are multiples of 8, and no less than nine tenths of what is asked for.
-    func channels(_ count: Int) -> Int {
-      let wanted = Double(count) * width
-      let rounded = max(8, Int(wanted + 4) / 8 * 8)
-      return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
-    }
-    // Blocks, window, stride, expansion, channels.
-    let stages: [(Int, Int, Int, Int, Int)] = [
+/// The sizes of EfficientNets (Tan and Le 2019): B0 with more channels, more blocks and more pixels.
+struct EfficientNetSize: Sendable {
+  let width: Double
+  let depth: Double
+  /// Pixels of the images that it was made for.
+  let pixels: Int
+
+  static let b0 = EfficientNetSize(width: 1, depth: 1, pixels: 224)
+  static let b4 = EfficientNetSize(width: 1.4, depth: 1.8, pixels: 380)
+
+  /// Channels are multiples of 8, and no less than nine tenths of what is asked for.
+  func channels(_ count: Int) -> Int {
+    let wanted = Double(count) * width
+    let rounded = max(8, Int(wanted + 4) / 8 * 8)
+    return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
+  }
+
+  struct Stage {
+    let blocks: Int
+    let window: Int
+    let stride: Int
+    let expansion: Int
+    let channels: Int
+  }
+
+  var stages: [Stage] {
+    [
       (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
       (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
-    ]
+    ].map {
+      Stage(
+        blocks: Int((Double($0.0) * depth).rounded(.up)), window: $0.1, stride: $0.2,
+        expansion: $0.3, channels: channels($0.4))
+    }
+  }
+}
+
+/// Whose EfficientNet it is: they have the same layers and compute other things.
+enum EfficientNetForm: Sendable {
+  /// timm's `efficientnet_*`: as many zeros on every side.
+  case timm
+  /// timm's `tf_efficientnet_*`: TensorFlow's padding, ε 1e-3.
+  case tensorflow
+  /// The package efficientnet_pytorch: TensorFlow's padding for images of the size that the network was
+  /// made for, whatever the size is; ε 1e-3, momentum 0.01.
+  case package
+  /// DeepfakeBench's: the package's with a first convolution of its own, which has no padding.
+  case deepfakeBench
+}
+
+extension NetworkGraph {
+  static func efficientnet(_ size: EfficientNetSize, _ form: EfficientNetForm) -> NetworkGraph {
     var net = NetworkBuilder()
-    var x = net.convolution(
-      "conv_stem", net.image, channels(32), Window(3, stride: 2, padding: .zeros(1)))
-    x = net.activation(.silu, net.batchNorm("bn1", x))
-    for (s, (blocks, size, stride, expansion, outputs)) in stages.enumerated() {
-      for block in 0..<Int((Double(blocks) * depth).rounded(.up)) {
-        x = net.invertedResidual(
-          "blocks.\(s).\(block)", x, channels(outputs),
-          Window(size, stride: block == 0 ? stride : 1, padding: .zeros(size / 2)),
-          expansion: expansion, activation: .silu, squeezes: true)
+    if form != .timm { net.normEpsilon = 1e-3 }
+    if form == .package || form == .deepfakeBench { net.normMomentum = 0.01 }
+    // Pixels that a map has where the image has those it was made for.
+    var pixels = size.pixels
+    func window(_ taps: Int, stride: Int) -> Window {
+      defer { pixels = (pixels + stride - 1) / stride }
+      switch form {
+      case .timm: return Window(taps, stride: stride, padding: .zeros(taps / 2))
+      case .tensorflow: return Window(taps, stride: stride, padding: .same)
+      case .package, .deepfakeBench:
+        return Window(taps, stride: stride, padding: .sameOf(pixels))
       }
     }
-    x = net.convolution("conv_head", x, channels(1280), Window(1))
+    let first = window(3, stride: 2)
+    var x = net.convolution(
+      "conv_stem", net.image, size.channels(32),
+      form == .deepfakeBench ? Window(3, stride: 2) : first)
+    x = net.activation(.silu, net.batchNorm("bn1", x))
+    for (s, stage) in size.stages.enumerated() {
+      for block in 0..<stage.blocks {
+        x = net.invertedResidual(
+          "blocks.\(s).\(block)", x, stage.channels,
+          window(stage.window, stride: block == 0 ? stage.stride : 1),
+          expansion: stage.expansion, activation: .silu, squeezes: true)
+      }
+    }
+    x = net.convolution("conv_head", x, size.channels(1280), Window(1))
     x = net.activation(.silu, net.batchNorm("bn2", x))
     return net.graph(head: "classifier", of: net.globalAverage(x))
   }
@@ -63,8 +115,48 @@ extension NetworkBuilder {
 }
 
 extension PublishedNames {
-  /// timm has the names here; DeepfakeBench calls the head `last_layer`.
+  /// timm has the names here.
   static let efficientnet = PublishedNames(
-    head: "classifier", otherHeads: ["fc", "last_linear", "last_layer", "head.fc", "head", "_fc"],
-    extras: ["adjust_channel."])
+    head: "classifier", otherHeads: ["fc", "last_linear", "head.fc", "head"], extras: [])
+
+  /// The package's head is `_fc`.
+  static func efficientnetPackage(_ size: EfficientNetSize) -> PublishedNames {
+    PublishedNames(
+      head: "classifier", otherHeads: ["_fc"], extras: [], tables: [packageNames(size)])
+  }
+
+  /// The head is beside the network. No other file has one of that name, so that these weights are not
+  /// taken for the package's.
+  static func deepfakeBenchEfficientnet(_ size: EfficientNetSize) -> PublishedNames {
+    PublishedNames(
+      head: "classifier", otherHeads: ["last_layer"], extras: ["adjust_channel."],
+      tables: [packageNames(size)])
+  }
+
+  /// efficientnet_pytorch numbers all blocks, and norms by what they follow.
+  private static func packageNames(_ size: EfficientNetSize) -> [String: String] {
+    var names = [
+      "conv_stem.": "_conv_stem.", "bn1.": "_bn0.", "conv_head.": "_conv_head.", "bn2.": "_bn1.",
+    ]
+    var number = 0
+    for (s, stage) in size.stages.enumerated() {
+      for block in 0..<stage.blocks {
+        let parts =
+          stage.expansion > 1
+          ? [
+            "conv_pw": "_expand_conv", "bn1": "_bn0", "bn2": "_bn1", "conv_pwl": "_project_conv",
+            "bn3": "_bn2",
+          ] : ["bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"]
+        let all = parts.merging([
+          "conv_dw": "_depthwise_conv", "se.conv_reduce": "_se_reduce",
+          "se.conv_expand": "_se_expand",
+        ]) { own, _ in own }
+        for (own, other) in all {
+          names["blocks.\(s).\(block).\(own)."] = "_blocks.\(number).\(other)."
+        }
+        number += 1
+      }
+    }
+    return names
+  }
 }

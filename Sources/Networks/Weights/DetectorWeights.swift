@@ -238,13 +238,16 @@ extension Architecture {
       result.table = table
       return result
     }
-    do throws(ResolvedNames.Problem) {
-      return try resolved(by: [:])
-    } catch {
-      // A problem is told with the names here, unless the file is wholly another program's.
-      for table in names.tables { if let other = try? resolved(by: table) { return other } }
-      throw error
+    // The problem is worth saying with the names that come closest.
+    var closest: ResolvedNames.Problem?
+    for table in [[:]] + names.tables {
+      do throws(ResolvedNames.Problem) {
+        return try resolved(by: table)
+      } catch {
+        if closest.map({ error.fitting > $0.fitting }) ?? true { closest = error }
+      }
     }
+    throw closest!
   }
 }
 
