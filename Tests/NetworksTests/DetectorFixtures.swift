@@ -21,7 +21,7 @@ enum Fixture {
     switch name {
     case .xception: try xception.get()
     case .xceptionTiny: try xceptionTiny.get()
-    default: drawnWeights(Detector(name))
+    default: drawnWeights(name)
     }
   }
 

@@ -9,7 +9,11 @@ import Testing
 /// weights and images that both sides draw alike: names, shapes, logits, attention, gradients and
 /// running statistics, at three sizes.
 @Suite(.serialized) struct NetworkAgreementTests {
-  static let networks = DetectorName.allCases.filter { $0.graph != nil }
+  /// All but one, which is made of parts that others show: its layers are those of
+  /// deepfakebench-efficientnet-b4, its first one's padding that of efficientnet-pytorch-b0.
+  static let networks = DetectorName.allCases.filter {
+    $0.graph != nil && $0 != .efficientnetPyTorchB4
+  }
 
   /// Rounding alone, seen in PyTorch, may take up a good part of a tolerance.
   private static func tolerance(_ target: Double, _ sketch: NetworkGolden.Sketch) -> Double {
@@ -22,7 +26,7 @@ import Testing
     let golden = try NetworkGolden(name)
     var total: UInt64 = 0
     var place: UInt64 = 1
-    for tensor in Fixture.drawnWeights(Detector(name)) {
+    for tensor in Fixture.drawnWeights(name) {
       for value in tensor.values {
         total &+= UInt64(value.bitPattern) &* place
         place += 1
