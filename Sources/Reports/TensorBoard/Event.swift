@@ -1,3 +1,5 @@
+import Foundations
+
 /// An event of TensorBoard (`tensorflow.Event` of event.proto), as far as it is used here.
 struct Event: Equatable, Sendable {
   /// Seconds since 1970.

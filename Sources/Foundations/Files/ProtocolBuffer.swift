@@ -1,8 +1,10 @@
 /// A message in Protocol Buffers' wire format, written field by field. As the canonical encoders do,
 /// fields stand in the order of their numbers (the caller's) and values equal to the default are
 /// left out, unless they belong to a oneof, where being there is what counts.
-struct ProtocolBuffer {
-  private(set) var bytes: [UInt8] = []
+package struct ProtocolBuffer {
+  package private(set) var bytes: [UInt8] = []
+
+  package init() {}
 
   private enum WireType: UInt64 {
     case variable = 0
@@ -12,38 +14,52 @@ struct ProtocolBuffer {
   }
 
   /// int32, int64 and enumerations.
-  mutating func put(_ field: UInt64, integer value: Int64) {
+  package mutating func put(_ field: UInt64, integer value: Int64) {
     guard value != 0 else { return }
     tag(field, .variable)
     variable(UInt64(bitPattern: value))
   }
 
-  mutating func put(_ field: UInt64, double value: Double) {
+  package mutating func put(_ field: UInt64, double value: Double) {
     guard value != 0 else { return }
     tag(field, .fixed64)
     littleEndian(value.bitPattern)
   }
 
   /// A float of a oneof.
-  mutating func put(_ field: UInt64, float value: Float) {
+  package mutating func put(_ field: UInt64, float value: Float) {
     tag(field, .fixed32)
     littleEndian(value.bitPattern)
   }
 
-  mutating func put(_ field: UInt64, text: String) {
+  package mutating func put(_ field: UInt64, text: String) {
     guard !text.isEmpty else { return }
     put(field, bytes: Array(text.utf8))
   }
 
   /// Bytes, texts and messages of a oneof, and elements of repeated fields.
-  mutating func put(_ field: UInt64, bytes value: [UInt8]) {
+  package mutating func put(_ field: UInt64, bytes value: [UInt8]) {
     tag(field, .delimited)
     variable(UInt64(value.count))
     bytes += value
   }
 
+  /// Elements of a repeated field of int64, each with its number (`[packed = false]`, proto2's way).
+  package mutating func put(_ field: UInt64, elements: [Int64]) {
+    for element in elements {
+      tag(field, .variable)
+      variable(UInt64(bitPattern: element))
+    }
+  }
+
+  /// The beginning of a field of this many bytes, which follow from elsewhere.
+  package mutating func put(_ field: UInt64, lengthOfBytes count: Int) {
+    tag(field, .delimited)
+    variable(UInt64(count))
+  }
+
   /// A message inside.
-  mutating func put(_ field: UInt64, message body: (inout ProtocolBuffer) -> Void) {
+  package mutating func put(_ field: UInt64, message body: (inout ProtocolBuffer) -> Void) {
     var message = ProtocolBuffer()
     body(&message)
     put(field, bytes: message.bytes)
