@@ -37,7 +37,7 @@ public struct WeightsUse: Sendable, Equatable {
 
   /// The texts that safetensors files keep beside their tensors: `model`, `crop`, `mean` and `std`
   /// (lists of three numbers), `classes`; and `format`, which other programs look for.
-  var metadata: [String: String] {
+  package var metadata: [String: String] {
     var texts = ["format": "pt"]
     texts["model"] = model?.rawValue
     texts["crop"] = crop.map { "\($0)" }

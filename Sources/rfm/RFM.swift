@@ -24,7 +24,8 @@ struct RFM: ParsableCommand {
     subcommands: [
       SynthesizeCommand.self, PackCommand.self, InspectCommand.self, TrainCommand.self,
       EvaluateCommand.self, AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self,
-      ExplainCommand.self, CompareCommand.self, ReportCommand.self, BenchmarkCommand.self,
+      ExplainCommand.self, ExportCommand.self, CompareCommand.self, ReportCommand.self,
+      BenchmarkCommand.self,
     ]
   )
 

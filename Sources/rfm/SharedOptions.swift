@@ -38,8 +38,8 @@ private func usable(_ path: () throws -> String) throws -> String {
   }
 }
 
-/// Which detector a command applies.
-struct DetectorOptions: ParsableArguments {
+/// Which detector a command takes.
+struct WeightsOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A checkpoint folder (runs/NAME/checkpoints/best), or bare weights: a safetensors or "
@@ -82,8 +82,6 @@ struct DetectorOptions: ParsableArguments {
         + "(default: softmax)"))
   var head: HeadForm?
 
-  @OptionGroup var workers: WorkerOptions
-
   func validate() throws {
     if let crop, !(DetectorName.smallestCrop...4096).contains(crop) {
       throw ValidationError(
@@ -106,6 +104,17 @@ struct DetectorOptions: ParsableArguments {
     ) { say("\($0)") }
     try loaded.agree(communicator)
     return loaded
+  }
+}
+
+/// Which detector a command applies, and how.
+struct DetectorOptions: ParsableArguments {
+  @OptionGroup var weights: WeightsOptions
+  @OptionGroup var workers: WorkerOptions
+
+  /// The same on all ranks. Collective.
+  func load(_ communicator: Communicator) throws -> LoadedDetector {
+    try weights.load(communicator)
   }
 }
 

@@ -18,7 +18,7 @@ extension Jobs {
       let commands = try commands()
       for name in [
         "synthesize", "pack", "train", "evaluate", "attention", "prototypes", "attribute",
-        "explain", "compare", "benchmark",
+        "explain", "export", "compare", "benchmark",
       ] {
         #expect(commands.contains(name), "\(commands)")
       }
@@ -68,6 +68,8 @@ extension Jobs {
       ["compare", "--config", "c", "--methods", "sfe,best"],
       ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "o", "--degrade", "jpeg=0"],
       ["explain", "--checkpoint", "c", "-", "-"],
+      ["export", "--checkpoint", "c"],
+      ["export", "--checkpoint", "c", "--output", "o", "--crop", "7"],
     ]) func wrongUsageIsExplainedWithStatus64(arguments: [String]) throws {
       for ranks in [nil, 2] {
         let outcome = try Job.run("rfm", arguments, ranks: ranks)
@@ -154,6 +156,8 @@ extension Jobs {
       ["explain", "--checkpoint", "c", "~x"],
       ["explain", "--checkpoint", "c", "--output", "~x", "i"],
       ["explain", "--checkpoint", "c", "--prototypes", "~x", "i"],
+      ["export", "--checkpoint", "~x", "--output", "o"],
+      ["export", "--checkpoint", "c", "--output", "~x"],
       ["report", "~x"], ["report", "r", "--checkpoint", "~x"], ["report", "r", "--data", "~x"],
       ["report", "r", "--output", "~x"], ["benchmark", "--scaling", "--step", "~x"],
       ["benchmark", "--scaling", "--reduction", "~x"],

@@ -6,7 +6,7 @@ import Testing
 @testable import FaceShards
 
 /// A small file system in memory, for as long as its owner lives.
-private final class SmallDisk {
+final class SmallDisk {
   let path: String
 
   /// Whether this user may mount one here.

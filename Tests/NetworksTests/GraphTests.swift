@@ -6,7 +6,7 @@ import Testing
 /// The general engine on small networks made for the purpose: derivatives of every operation, window,
 /// padding and stride; memory; and what reproducible runs stand on.
 @Suite(.serialized) struct GraphTests {
-  private static let crop = 21
+  static let crop = 21
 
   // MARK: Networks
 
@@ -107,7 +107,7 @@ import Testing
     return net.graph(head: "head", of: net.globalAverage(x))
   }
 
-  private static func detector(_ graph: NetworkGraph, seed: UInt64 = 9) -> Detector {
+  static func detector(_ graph: NetworkGraph, seed: UInt64 = 9) -> Detector {
     let detector = Detector(.resnet18, Architecture(graph))
     detector.initialise(seed: seed)
     var draws = Draws(seed)

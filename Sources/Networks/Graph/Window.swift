@@ -44,6 +44,14 @@ struct Window: Sendable, Equatable {
     }
   }
 
+  /// Pixels of padding before the first of `pixels` in a row and behind the last, as far as the window
+  /// comes.
+  func padding(over pixels: Int) -> (before: Int, after: Int) {
+    let (before, outputs) = placed(over: pixels)
+    if case .zeros = padding { return (before, before) }
+    return (before, max(0, (outputs - 1) * stride + reach - before - pixels))
+  }
+
   func output(of size: MapSize) -> MapSize {
     MapSize(
       height: placed(over: size.height).outputs, width: placed(over: size.width).outputs)

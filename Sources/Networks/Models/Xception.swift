@@ -31,6 +31,45 @@ struct XceptionWidths {
   let exit: (Int, Int)
 }
 
+extension NetworkGraph {
+  /// Xception as a graph of plain layers, for whatever isn't its own engine; parameters and norms lie as
+  /// they do there.
+  static func xception(_ own: XceptionLayers) -> NetworkGraph {
+    var net = NetworkBuilder()
+    func name(_ weight: Int) -> String {
+      String(own.parameters[weight].name.dropLast(".weight".count))
+    }
+    func dense(_ layer: DenseConvolution, _ x: NetworkBuilder.Value) -> NetworkBuilder.Value {
+      let y = net.convolution(
+        name(layer.weight), x, layer.outputs, Window(3, stride: layer.stride))
+      return net.relu(net.batchNorm(layer.norm.name, y))
+    }
+    func separable(_ unit: SeparableUnit, _ x: NetworkBuilder.Value) -> NetworkBuilder.Value {
+      var y = unit.rectifiesInput ? net.relu(x) : x
+      y = net.depthwise(name(unit.depthwise), y, Window(3, padding: .zeros(1)))
+      y = net.convolution(name(unit.pointwise), y, unit.outputs, Window(1))
+      return net.batchNorm(unit.norm.name, y)
+    }
+    var x = dense(own.conv2, dense(own.conv1, net.image))
+    for block in own.blocks {
+      var side = x
+      if let shortcut = block.shortcut {
+        side = net.convolution(
+          name(shortcut.weight), x, shortcut.outputs, Window(1, stride: 2))
+        side = net.batchNorm(shortcut.norm.name, side)
+      }
+      var y = x
+      for unit in block.units { y = separable(unit, y) }
+      if block.shortcut != nil {
+        y = net.maximumPool(y, Window(3, stride: 2, padding: .zeros(1)))
+      }
+      x = net.sum(y, side)
+    }
+    x = net.relu(separable(own.conv4, separable(own.conv3, x)))
+    return net.graph(head: "fc", of: net.globalAverage(x))
+  }
+}
+
 /// Xception's layers with the names of the published PyTorch weights (timm's `legacy_xception`):
 /// `conv1`, `bn1`, `conv2`, `bn2`, `block1` … `block12` with `rep.N` and `skip`, `skipbn`, then
 /// `conv3`, `bn3`, `conv4`, `bn4`, `fc`.

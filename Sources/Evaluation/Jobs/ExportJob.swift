@@ -1,0 +1,44 @@
+import Checkpoints
+import Foundations
+import MessagePassing
+import Networks
+
+/// Writes a detector as a file that other programs run: ONNX.
+public struct ExportJob {
+  /// What was written.
+  public struct Report: Sendable {
+    public let operators: Int
+    /// Of all weights.
+    public let bytes: Int
+  }
+
+  /// Collective. Rank 0 writes and gets the report, the others nil.
+  ///
+  /// - Parameters:
+  ///   - output: the file, in place of one that is there; its folder is made if it isn't there.
+  ///   - version: of the program.
+  /// - Throws: `WeightsError`, `FileError`, `MPIError`.
+  public static func run(
+    _ loaded: LoadedDetector, output: String, version: String, communicator: Communicator
+  ) throws -> Report? {
+    try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
+    guard communicator.isRoot else { return nil }
+    let model = ONNXModel(
+      loaded.detector, crop: loaded.crop, version: version,
+      metadata: metadata(loaded, version: version))
+    try model.write(to: output)
+    return Report(operators: model.operatorCount, bytes: model.weightBytes)
+  }
+
+  /// How images are prepared and what the logits are, as rfm's own weights files say it.
+  private static func metadata(
+    _ loaded: LoadedDetector, version: String
+  ) -> [(key: String, value: String)] {
+    let use = WeightsUse(
+      model: loaded.detector.name, crop: loaded.crop, mean: loaded.mean, std: loaded.std,
+      classes: .realFake)
+    let keys = ["model", "crop", "mean", "std", "classes"]
+    return keys.compactMap { key in use.metadata[key].map { (key, $0) } }
+      + [("rfm_version", version)]
+  }
+}
