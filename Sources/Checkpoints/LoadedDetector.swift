@@ -107,7 +107,10 @@ public final class LoadedDetector {
           + "\(error.wanted): say it with \(error.option)")
     }
     Self.tellOverruled(file.metadata, asked, source: source, tell)
-    let name = asked.model ?? said.model ?? Self.model(of: file) ?? .xception
+    let shapes = Dictionary(
+      file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
+    let models = WeightsDescription.all(of: shapes).map(\.model)
+    let name = asked.model ?? said.model ?? models.first ?? .xception
     let detector = Detector(name)
     let head = HeadReading(
       classes: asked.classes ?? said.classes ?? .realFake, form: asked.head ?? .softmax)
@@ -116,8 +119,11 @@ public final class LoadedDetector {
         tell(remark)
       }
     } catch let error as WeightsError {
-      guard let other = Self.model(of: file), other != name else { throw error }
-      throw WeightsError(description: "\(error); they fit --model \(other.rawValue)")
+      guard
+        let correction = WeightsDescription.correction(
+          of: shapes, takenFor: name, setting: "--model")
+      else { throw error }
+      throw WeightsError(description: "\(error); \(correction)")
     }
     let crop = asked.crop ?? said.crop ?? name.usualCrop
     guard name.crops.contains(crop) else {
@@ -132,6 +138,10 @@ public final class LoadedDetector {
       tell(.note("\(source): \(taken.joined(separator: " and ")), as its metadata say"))
     }
     var assumed: [String] = []
+    if asked.model ?? said.model == nil, models.count > 1 {
+      // Their tensors don't tell which it is.
+      assumed.append("--model \(name.rawValue)")
+    }
     if asked.crop ?? said.crop == nil { assumed.append("--crop \(crop)") }
     if asked.mean ?? said.mean == nil { assumed.append("--mean \(mean)") }
     if asked.std ?? said.std == nil { assumed.append("--std \(std)") }
@@ -142,12 +152,6 @@ public final class LoadedDetector {
           "\(source) does not say how it is used, assumed: \(assumed.joined(separator: " "))"))
     }
     self.init(detector, crop: crop, mean: mean, std: std, source: path)
-  }
-
-  /// The detector whose names and shapes the tensors have; nil if it is none.
-  static func model(of file: WeightsFile) -> DetectorName? {
-    WeightsDescription(
-      of: Dictionary(file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }))?.model
   }
 
   /// Says where options win over what the file says.

@@ -201,7 +201,7 @@ public struct FileInspection: Sendable {
     describeDetector(
       Dictionary(
         file.entries.filter(\.type.isFloatingPoint).map { ($0.name, $0.shape) },
-        uniquingKeysWith: { $1 }))
+        uniquingKeysWith: { $1 }), metadata: file.metadata)
     guard depth.verifies, depth.rank == 0 else { return }
     for entry in file.entries where entry.type.isFloatingPoint {
       let bad = try file.read(entry).values.reduce(0) { $0 + ($1.isFinite ? 0 : 1) }
@@ -224,7 +224,8 @@ public struct FileInspection: Sendable {
     }
     lines += file.notes.map { "  \($0)" }
     describeDetector(
-      Dictionary(file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }))
+      Dictionary(file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }),
+      metadata: file.metadata)
     guard depth.verifies, depth.rank == 0 else { return }
     for tensor in file.tensors {
       let bad = tensor.values.count { !$0.isFinite }
@@ -236,11 +237,22 @@ public struct FileInspection: Sendable {
   }
 
   /// Which detector the tensors are, if they are one.
-  private mutating func describeDetector(_ shapes: [String: [Int]]) {
-    guard let found = WeightsDescription(of: shapes) else {
-      if let problem = WeightsDescription.problem(of: shapes) {
-        lines.append("  no detector: \(problem)")
+  ///
+  /// - Parameter metadata: what the file says of itself.
+  private mutating func describeDetector(
+    _ shapes: [String: [Int]], metadata: [String: String]
+  ) {
+    let all = WeightsDescription.all(of: shapes)
+    let said = try? WeightsUse(metadata: metadata, unless: WeightsUse())
+    guard let found = all.first(where: { $0.model == said?.model }) ?? all.first else {
+      let difference = WeightsDifference(nearestTo: shapes)
+      if !shapes.isEmpty {
+        let problem = difference?.problem
+        lines.append(
+          "  no detector: "
+            + (problem ?? "no network here has tensors of such names and shapes"))
       }
+      lines += (difference?.lines ?? []).map { "  \($0)" }
       return
     }
     var line = "  weights of \(found.model.rawValue)"
@@ -256,6 +268,12 @@ public struct FileInspection: Sendable {
       line += ", without a head: no detector, but weights to begin from (model.weights)"
     }
     lines.append(line)
+    let others = all.map(\.model).filter { $0 != found.model }.map(\.rawValue)
+    if !others.isEmpty, found.model != said?.model {
+      lines.append(
+        "  or of \(others.joined(separator: ", ")): the same tensors, used otherwise; --model says "
+          + "which")
+    }
     lines += found.leftAside.map { "  \($0)" }
   }
 

@@ -12,8 +12,8 @@ struct InspectCommand: RankCommand {
     discussion: """
       Tells what each path is by its contents: a shard (images per label and method, sources, how \
       they are stored), a prototypes file, any other HDF5 file, weights (safetensors, PyTorch, an \
-      index of several files: which detector, behind which prefix, with which head), the folder of a \
-      checkpoint or of a run.
+      index of several files: which network, behind which prefix, with which head; or which is \
+      nearest, and what differs), the folder of a checkpoint or of a run.
 
       --verify reads everything: the checksum of every image and mask, the digest of every file of \
       a checkpoint, and whether all weights are finite. Under mpirun the ranks share the images.

@@ -156,7 +156,33 @@ import Testing
   @Test func weightsOfAnotherDetectorSayWhichTheyFit() throws {
     let path = try write(Self.detector().weights())
     let message = refusal(path, WeightsUse(model: .xception))
-    #expect(message.hasSuffix("they fit --model xception-tiny"), "\(message)")
+    #expect(
+      message.hasSuffix(
+        "; these are the weights of xception-tiny: use --model xception-tiny"), "\(message)")
+  }
+
+  /// Where several networks have the tensors, the one that is taken is said, and nobody is sent from
+  /// one of them to another.
+  @Test func oneOfSeveralNetworksOfTheSameTensorsIsAssumedAndSaid() throws {
+    let detector = Detector(.tfEfficientnetB0)
+    detector.initialise(seed: 1)
+    var tensors = detector.weights()
+    let path = try write(tensors)
+    let (loaded, remarks) = try load(path)
+    #expect(loaded.detector.name == .efficientnetB0)
+    #expect(remarks.count == 1 && remarks[0].contains("assumed: --model efficientnet-b0 --crop"))
+    let asked = try load(path, WeightsUse(model: .tfEfficientnetB0))
+    #expect(asked.loaded.detector.name == .tfEfficientnetB0)
+    #expect(!asked.remarks[0].contains("--model"))
+    let other = refusal(path, WeightsUse(model: .resnet50))
+    #expect(
+      other.hasSuffix(
+        "; these are the weights of efficientnet-b0, or of tf-efficientnet-b0 or "
+          + "efficientnet-pytorch-b0, which have the same tensors: use --model efficientnet-b0"),
+      "\(other)")
+    tensors[0].values[0] = .nan
+    let damaged = refusal(try write(tensors), WeightsUse(model: .tfEfficientnetB0))
+    #expect(damaged.contains("not finite") && !damaged.contains("--model"), "\(damaged)")
   }
 
   // MARK: Heads, and what training makes of them
@@ -238,6 +264,14 @@ import Testing
       let error = #expect(throws: WeightsError.self) { try check(configuration) }
       #expect(error?.description.contains(words) == true, "\(String(describing: error))")
     }
+    let mobile = Detector(.mobilenetV2)
+    mobile.initialise(seed: 1)
+    let another = try configuration(write(mobile.weights()))
+    let error = #expect(throws: WeightsError.self) { try check(another) }
+    #expect(
+      error?.description.hasSuffix(
+        "; these are the weights of mobilenet-v2: use model.name: mobilenet-v2") == true,
+      "\(String(describing: error))")
     let prefixed = changed { $0.name = "module." + $0.name }
     let said = try check(configuration(write(prefixed)))
     #expect(said.contains { $0.hasPrefix("note: ") && $0.contains("'module.'") }, "\(said)")

@@ -169,11 +169,18 @@ import Testing
       ))
     let headless = try lines { $0.name.hasPrefix("fc.") ? nil : $0 }
     #expect(headless.contains { $0.contains("without a head: no detector") })
+    let none = try lines { NamedTensor(name: "x.y." + $0.name, shape: [1], values: [0]) }
+    #expect(none.last == "  no detector: no network here has tensors of such names and shapes")
     // What is not whole is compared with the detector that it comes closest to.
     let part = try lines { $0.name == "conv3.conv1.weight" ? nil : $0 }
     #expect(
       part.contains(
         "  no detector: tensor conv3.conv1.weight [256, 1, 3, 3] of xception-tiny is missing"))
+    #expect(
+      part.suffix(2) == [
+        "  nearest is xception-tiny: 125 of its 126 tensors are there in their shapes",
+        "  1 missing: conv3.conv1.weight [256, 1, 3, 3]",
+      ])
     // An index with its parts.
     try FileManager.default.moveItem(
       atPath: "\(folder)/w.safetensors", toPath: "\(folder)/part.safetensors")
@@ -183,6 +190,25 @@ import Testing
     let index = inspect("")
     #expect(index.problems.isEmpty && index.lines[0].hasPrefix("index of 1 file of 127 tensors"))
     try FileManager.default.removeItem(atPath: "\(folder)/model.safetensors.index.json")
+  }
+
+  /// Names alone do not tell EfficientNets apart; metadata do.
+  @Test func networksOfTheSameTensorsAreAllNamed() throws {
+    let tensors = Detector(.tfEfficientnetB0).weights()
+    let others = "tf-efficientnet-b0, efficientnet-pytorch-b0"
+    let cases: [([String: String], String, Bool)] = [
+      ([:], "efficientnet-b0", true),
+      (["model": "tf-efficientnet-b0"], "tf-efficientnet-b0", false),
+      (["architecture": "tf_efficientnet_b0"], "tf-efficientnet-b0", false),
+    ]
+    for (metadata, first, isOpen) in cases {
+      try Safetensors.write(tensors, metadata: metadata, to: "\(folder)/w.safetensors")
+      let lines = inspect("w.safetensors", verifies: false).lines
+      #expect(lines.contains("  weights of \(first), head classifier of 2 classes"))
+      #expect(
+        lines.contains("  or of \(others): the same tensors, used otherwise; --model says which")
+          == isOpen)
+    }
   }
 
   @Test func whatIsWrongIsNamedWithItsStatus() throws {

@@ -240,8 +240,9 @@ enum FuzzTarget: String, CaseIterable {
         name: name, shape: shape, values: [Float](repeating: 0, count: shape.reduce(1, *)))
     }
     attempt { try detector.load(tensors, from: "index", seed: 0) }
-    _ = WeightsDescription(
-      of: Dictionary(tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }))
+    let named = Dictionary(tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
+    _ = WeightsDescription(of: named)
+    _ = WeightsDifference(nearestTo: named)?.lines
   }
 
   private static func readAll(_ shard: Shard) throws {

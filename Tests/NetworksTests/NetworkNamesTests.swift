@@ -39,6 +39,115 @@ import Testing
     #expect(WeightsDescription.problem(of: shapes(others)) == nil)
   }
 
+  /// Networks of the same tensors are all named.
+  @Test(arguments: DetectorName.allCases)
+  func allNetworksOfTheTensorsAreNamed(name: DetectorName) {
+    let families: [[DetectorName]] = [
+      [.efficientnetB0, .tfEfficientnetB0, .efficientnetPyTorchB0],
+      [
+        .efficientnetB4, .tfEfficientnetB4, .efficientnetPyTorchB4, .deepfakebenchEfficientnetB4,
+      ],
+    ]
+    let expected = families.first { $0.contains(name) } ?? [name]
+    let found = shapes(Detector(name).weights())
+    #expect(WeightsDescription.all(of: found).map(\.model) == expected)
+    #expect(WeightsDifference(nearestTo: found)?.model == expected[0])
+    // Nobody is corrected who is right, and all others are.
+    for other in DetectorName.allCases {
+      let correction = WeightsDescription.correction(of: found, takenFor: other, setting: "--model")
+      #expect((correction == nil) == expected.contains(other), "\(other.rawValue)")
+      if let correction {
+        #expect(correction.hasPrefix("these are the weights of \(expected[0].rawValue)"))
+        #expect(correction.hasSuffix(": use --model \(expected[0].rawValue)"))
+        for twin in expected { #expect(correction.contains(twin.rawValue)) }
+      }
+    }
+  }
+
+  /// A network's names in another program's spelling.
+  private func spelt(
+    _ name: DetectorName, prefix: String, head: String, by table: [String: String]
+  ) -> [String: [Int]] {
+    let own = Detector(name).headName + "."
+    return Dictionary(
+      uniqueKeysWithValues: Detector(name).weights().map { tensor in
+        (
+          tensor.name.hasPrefix(own)
+            ? "\(head).\(tensor.name.dropFirst(own.count))"
+            : prefix + PublishedNames.renamed(tensor.name, by: table), tensor.shape
+        )
+      })
+  }
+
+  /// What differs from the nearest network, in the file's own spelling.
+  @Test func whatDiffersFromTheNearestNetworkIsListed() throws {
+    // torchvision's, of one block less and with another first convolution.
+    var found = spelt(.resnet34, prefix: "module.", head: "module.fc", by: [:])
+    for name in found.keys where name.hasPrefix("module.layer3.5.") { found[name] = nil }
+    found["module.conv1.weight"] = [64, 1, 7, 7]
+    found["module.extra.weight"] = [3, 4]
+    found["module.layer1.0.bn1.num_batches_tracked"] = []
+    var difference = try #require(WeightsDifference(nearestTo: found))
+    #expect(difference.model == .resnet34 && difference.count == 180)
+    #expect(difference.fitting == 169 && difference.missing.count == 10)
+    #expect(
+      difference.lines == [
+        "nearest is resnet34: 169 of its 180 tensors are there in their shapes",
+        "10 missing: module.layer3.5.conv1.weight [256, 256, 3, 3]; "
+          + "module.layer3.5.bn1.weight [256]; module.layer3.5.bn1.bias [256]; and 7 more",
+        "1 of another shape: module.conv1.weight [64, 1, 7, 7], expected [64, 3, 7, 7]",
+        "1 not its own: module.extra.weight [3, 4]",
+      ])
+    #expect(WeightsDescription.all(of: found).isEmpty)
+    #expect(WeightsDescription.problem(of: found)?.contains("module.conv1.weight") == true)
+
+    // ResNet-34 has all names of ResNet-18; what lacks one of them is no less ResNet-18.
+    found = shapes(Detector(.resnet18).weights())
+    found["layer4.1.bn2.running_var"] = nil
+    difference = try #require(WeightsDifference(nearestTo: found))
+    #expect(difference.model == .resnet18 && difference.unexpected.isEmpty)
+    #expect(difference.missing == [.init(name: "layer4.1.bn2.running_var", shape: [512])])
+
+    // DeepfakeBench's numbers.
+    let numbers = try #require(DetectorName.resnet34.publishedNames.tables.first)
+    found = spelt(.resnet34, prefix: "backbone.resnet.", head: "backbone.fc", by: numbers)
+    found["backbone.resnet.4.0.conv1.weight"] = nil
+    difference = try #require(WeightsDifference(nearestTo: found))
+    #expect(difference.model == .resnet34 && difference.unexpected.isEmpty)
+    #expect(difference.missing.map(\.name) == ["backbone.resnet.4.0.conv1.weight"])
+  }
+
+  /// EfficientNets as the package and DeepfakeBench spell them, less one tensor.
+  @Test(arguments: [
+    (DetectorName.efficientnetPyTorchB0, "net.", "net._fc"),
+    (.efficientnetPyTorchB4, "", "_fc"),
+    (.deepfakebenchEfficientnetB4, "backbone.efficientnet.", "backbone.last_layer"),
+  ])
+  func theNearestEfficientNetIsThatOfTheSpelling(
+    name: DetectorName, prefix: String, head: String
+  ) throws {
+    let table = try #require(name.publishedNames.tables.first)
+    var found = spelt(name, prefix: prefix, head: head, by: table)
+    #expect(WeightsDescription.all(of: found).map(\.model) == [name])
+    let lost = "\(prefix)_blocks.3._expand_conv.weight"
+    #expect(found.removeValue(forKey: lost) != nil)
+    let difference = try #require(WeightsDifference(nearestTo: found))
+    #expect(difference.model == name && difference.missing.map(\.name) == [lost])
+    #expect(difference.reshaped.isEmpty && difference.unexpected.isEmpty)
+    #expect(difference.fitting == difference.count - 1)
+  }
+
+  @Test func whatResemblesNoNetworkHasNoNearestOne() {
+    let found = [
+      "blocks.0.attn.qkv.weight": [2304, 768], "cls_token": [1, 1, 768], "conv1.weight": [1, 1],
+    ]
+    #expect(WeightsDifference(nearestTo: found) == nil)
+    #expect(WeightsDescription.problem(of: found) == nil)
+    #expect(WeightsDifference(nearestTo: [:]) == nil)
+    #expect(
+      WeightsDescription.correction(of: found, takenFor: .resnet18, setting: "--model") == nil)
+  }
+
   /// The nearest network is named with what differs.
   @Test func whatResemblesANetworkIsToldApart() throws {
     var found = shapes(Detector(.resnet34).weights())

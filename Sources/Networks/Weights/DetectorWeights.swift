@@ -220,17 +220,20 @@ extension Detector {
 }
 
 extension Architecture {
+  /// Names and shapes of layers, then of running statistics, but for the head's.
+  var body: [(name: String, shape: [Int])] {
+    parameters.filter { !Detector.isHead($0.name, of: head.name) }.map { ($0.name, $0.shape) }
+      + norms.flatMap { norm in
+        [norm.runningMeanName, norm.runningVarianceName].map { ($0, [norm.channels]) }
+      }
+  }
+
   /// Finds this network's tensors among a file's; see ``ResolvedNames``.
   fileprivate func resolve(
     _ found: [String: [Int]], of network: DetectorName, areSame: (String, String) -> Bool
   ) throws(ResolvedNames.Problem) -> ResolvedNames {
     let names = network.publishedNames
-    // Layers, then running statistics.
-    let body =
-      parameters.filter { !Detector.isHead($0.name, of: names.head) }.map { ($0.name, $0.shape) }
-      + norms.flatMap { norm in
-        [norm.runningMeanName, norm.runningVarianceName].map { ($0, [norm.channels]) }
-      }
+    let body = body
     func resolved(by table: [String: String]) throws(ResolvedNames.Problem) -> ResolvedNames {
       var result = try ResolvedNames(
         found, body: body.map { (PublishedNames.renamed($0.0, by: table), $0.1) }, names: names,
@@ -266,32 +269,60 @@ public struct WeightsDescription: Sendable, Equatable {
       && a.head?.outputs == b.head?.outputs && a.leftAside == b.leftAside
   }
 
-  /// The first detector that the tensors are, by their names and shapes; nil if they are none.
+  /// The detectors that the tensors are, by their names and shapes. Those of several may have the same
+  /// ones and compute other things with them.
+  ///
+  /// - Parameter shapes: by name.
+  public static func all(of shapes: [String: [Int]]) -> [WeightsDescription] {
+    DetectorName.allCases.compactMap { try? Self(of: shapes, as: $0) }
+  }
+
+  /// The first detector that the tensors are; nil if they are none.
   ///
   /// - Parameter shapes: by name.
   public init?(of shapes: [String: [Int]]) {
-    for model in DetectorName.allCases {
-      if let found = try? Self(of: shapes, as: model) {
-        self = found
-        return
-      }
-    }
-    return nil
+    guard let first = Self.all(of: shapes).first else { return nil }
+    self = first
   }
 
   /// Why the tensors are not those of a detector although they resemble it; nil where they are, or
   /// resemble none.
   public static func problem(of shapes: [String: [Int]]) -> String? {
-    var closest = ResolvedNames.Problem(text: "")
-    for model in DetectorName.allCases {
-      do throws(ResolvedNames.Problem) {
-        _ = try Self(of: shapes, as: model)
-        return nil
-      } catch {
-        if error.fitting > closest.fitting { closest = error }
-      }
+    all(of: shapes).isEmpty ? WeightsDifference(nearestTo: shapes)?.problem : nil
+  }
+
+  /// Why the tensors are not that detector's; nil where they are.
+  static func problem(of shapes: [String: [Int]], as model: DetectorName) -> String? {
+    do throws(ResolvedNames.Problem) {
+      _ = try Self(of: shapes, as: model)
+      return nil
+    } catch {
+      return error.text
     }
-    return closest.fitting > 0 ? closest.text : nil
+  }
+
+  /// What to say to somebody who takes tensors for another network's than they are.
+  ///
+  /// - Parameters:
+  ///   - shapes: by name.
+  ///   - name: what they are taken for.
+  ///   - setting: how a network is chosen, such as `--model`.
+  /// - Returns: nil where they are that network's, or no network's.
+  public static func correction(
+    of shapes: [String: [Int]], takenFor name: DetectorName, setting: String
+  ) -> String? {
+    let models = all(of: shapes).map(\.model)
+    guard let first = models.first, !models.contains(name) else { return nil }
+    let others = models.dropFirst().map(\.rawValue)
+    return "these are the weights of \(first.rawValue)"
+      + (others.isEmpty ? "" : ", or of \(list(others)), which have the same tensors")
+      + ": use \(setting) \(first.rawValue)"
+  }
+
+  /// "a, b or c".
+  static func list(_ names: [String]) -> String {
+    names.count < 2
+      ? names.joined() : "\(names.dropLast().joined(separator: ", ")) or \(names.last!)"
   }
 
   private init(of shapes: [String: [Int]], as model: DetectorName) throws(ResolvedNames.Problem) {

@@ -124,6 +124,27 @@ struct ResolvedNames: Equatable {
         && shape == Array(wanted.prefix(2))
   }
 
+  /// The prefix behind which most of the network's names are, and of all others in the file those of
+  /// which nothing is known.
+  static func closest(
+    _ found: [String: [Int]], body: [(name: String, shape: [Int])], names: PublishedNames
+  ) -> (prefix: String, strangers: [String]) {
+    let counts = prefixes(of: found, body: body.map(\.name))
+    let prefix =
+      counts.max { a, b in
+        // Of equal ones the shortest, and no average of weights.
+        (a.value, isAverage(a.key) ? 0 : 1, -a.key.utf8.count, b.key)
+          < (b.value, isAverage(b.key) ? 0 : 1, -b.key.utf8.count, a.key)
+      }?.key ?? ""
+    var rest = Set(found.keys)
+    for layer in body { rest.remove(prefix + layer.name) }
+    if let head = try? head(in: rest, prefix: prefix, names: names) {
+      rest.remove(head + ".weight")
+      rest.remove(head + ".bias")
+    }
+    return (prefix, sort(rest, prefix: prefix, names: names).strangers)
+  }
+
   // MARK: The prefix
 
   /// How many of the network's names are there behind each prefix.
@@ -230,10 +251,10 @@ struct ResolvedNames: Equatable {
     "best_metric", "metric", "metrics", "rng_state",
   ]
 
-  private static func leaveAside(
-    _ rest: Set<String>, _ found: [String: [Int]], prefix: String, names: PublishedNames,
-    network: String
-  ) throws(Problem) -> [String] {
+  /// Parts what is left into groups of known origin, with their numbers, and strangers.
+  private static func sort(
+    _ rest: Set<String>, prefix: String, names: PublishedNames
+  ) -> (groups: [String: Int], strangers: [String]) {
     var groups: [String: Int] = [:]
     var strangers: [String] = []
     for name in rest {
@@ -256,6 +277,14 @@ struct ResolvedNames: Equatable {
         strangers.append(name)
       }
     }
+    return (groups, strangers)
+  }
+
+  private static func leaveAside(
+    _ rest: Set<String>, _ found: [String: [Int]], prefix: String, names: PublishedNames,
+    network: String
+  ) throws(Problem) -> [String] {
+    let (groups, strangers) = sort(rest, prefix: prefix, names: names)
     if let first = strangers.min() {
       let shape = found[first] ?? []
       let more = strangers.count - 1

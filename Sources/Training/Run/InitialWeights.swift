@@ -33,11 +33,21 @@ enum InitialWeights {
           + "\(error.wanted): set model.\(error.key)")
     }
     var remarks = file.notes.map { WeightsRemark.note("\(source): \($0)") }
-    remarks += try detector.load(
-      file.tensors, from: source, seed: UInt64(configuration.run.seed),
-      head: HeadReading(
-        classes: configuration.model.classes ?? said.classes ?? .realFake,
-        form: configuration.model.head ?? .softmax, isReplaceable: true))
+    do {
+      remarks += try detector.load(
+        file.tensors, from: source, seed: UInt64(configuration.run.seed),
+        head: HeadReading(
+          classes: configuration.model.classes ?? said.classes ?? .realFake,
+          form: configuration.model.head ?? .softmax, isReplaceable: true))
+    } catch let error as WeightsError {
+      let shapes = Dictionary(
+        file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
+      guard
+        let correction = WeightsDescription.correction(
+          of: shapes, takenFor: detector.name, setting: "model.name:")
+      else { throw error }
+      throw WeightsError(description: "\(error); \(correction)")
+    }
     // Fine-tuning may well use others: only said.
     let other = try? WeightsUse(metadata: file.metadata, unless: WeightsUse())
     for (key, before, now) in [
