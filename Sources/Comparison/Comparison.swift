@@ -4,7 +4,8 @@ import ForgeryMining
 /// What a comparison found: `comparison.json`.
 ///
 /// `rows` tell every figure of every table as mean and spread over the seeds for each augmentation
-/// method, and how SFE differs from each other one; `variants` hold what they were made of.
+/// method, of each network where there are several, and how SFE differs from each other one; `variants`
+/// hold what they were made of.
 public struct Comparison: Codable, Equatable, Sendable {
   /// The value of `format` and `version`.
   public static let format = "rfm-comparison"
@@ -14,6 +15,7 @@ public struct Comparison: Codable, Equatable, Sendable {
 
   /// What all variants have in common.
   public struct Setting: Codable, Equatable, Sendable {
+    /// The network, or all that are compared, separated by commas.
     public var model: String
     public var crop: Int
     /// Updates of each training.
@@ -42,6 +44,8 @@ public struct Comparison: Codable, Equatable, Sendable {
   /// Augmentation methods in the order of the tables' columns.
   public var methods: [String]
   public var seeds: [Int]
+  /// Networks in the order of the tables; nil where the comparison is not over networks.
+  public var models: [String]?
   /// Manipulation methods that were left out in turn.
   public var leftOut: [String]
   public var setting: Setting
@@ -51,7 +55,7 @@ public struct Comparison: Codable, Equatable, Sendable {
   public var variants: [VariantResult]
 
   enum CodingKeys: String, CodingKey {
-    case format, version, methods, seeds, setting, data, rows, variants
+    case format, version, methods, models, seeds, setting, data, rows, variants
     case leftOut = "left_out"
   }
 
@@ -67,10 +71,17 @@ public struct Comparison: Codable, Equatable, Sendable {
     methods = distinct(variants.map(\.variant.method))
     seeds = distinct(variants.map(\.variant.seed))
     leftOut = distinct(variants.compactMap(\.variant.leftOut))
+    let networks = distinct(variants.compactMap(\.variant.model))
+    models = networks.isEmpty ? nil : networks
     self.setting = setting
     self.data = data
     self.variants = variants
-    rows = ComparisonRow.all(variants, methods: methods, seeds: seeds, leftOut: leftOut)
+    rows = []
+    for model in networks.isEmpty ? [nil] : networks.map({ Optional($0) }) {
+      rows += ComparisonRow.all(
+        variants.filter { $0.variant.model == model }, model: model, methods: methods, seeds: seeds,
+        leftOut: leftOut)
+    }
   }
 }
 
@@ -94,6 +105,8 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
   /// The manipulation method that the row is about; nil where it is about all of them, or in files of
   /// before it was noted. A method may be called "all" too.
   public var method: String?
+  /// The network; nil where the comparison is not over networks.
+  public var model: String?
   /// `auc`, `ap`, `eer`, `tpr_at_fpr_1e-2` …; `pointing_accuracy`, `energy_share` ….
   public var figure: String
   /// By augmentation method; one is missing where the figure is not defined.
@@ -118,9 +131,9 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
     ]
   }
 
-  /// All rows of a comparison, table after table.
+  /// All rows of a comparison, or of one of its networks, table after table.
   static func all(
-    _ variants: [VariantResult], methods: [String], seeds: [Int], leftOut: [String]
+    _ variants: [VariantResult], model: String?, methods: [String], seeds: [Int], leftOut: [String]
   ) -> [ComparisonRow] {
     func row(
       _ table: Table, _ name: String, of subject: String?, _ figure: String,
@@ -132,7 +145,8 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
       }
       let reference = values[Comparison.reference] ?? [:]
       var row = ComparisonRow(
-        table: table, row: name, method: subject, figure: figure, spreads: [:], differences: [:])
+        table: table, row: name, method: subject, model: model, figure: figure, spreads: [:],
+        differences: [:])
       for method in methods {
         let own = values[method] ?? [:]
         row.spreads[method] = MeanAndDeviation(seeds.compactMap { own[$0] })

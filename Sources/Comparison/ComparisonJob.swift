@@ -21,6 +21,8 @@ public final class ComparisonJob {
   public struct Settings: Sendable {
     /// `augmentation.method` of the variants.
     public var methods = ErasingMethodName.allCases
+    /// Networks (`model.name`) to train each with; empty: that of the configuration.
+    public var models: [DetectorName] = []
     /// Repetitions, with `run.seed` and the numbers after it.
     public var seeds = 3
     /// Manipulation methods to leave out in turn.
@@ -77,6 +79,7 @@ public final class ComparisonJob {
   public let output: String
   private let plan: ComparisonPlan
   private let configuration: Configuration
+  private let models: [DetectorName]
   private let resume: Bool
   private let patterns: [String]
   private let test: ShardSet
@@ -85,7 +88,7 @@ public final class ComparisonJob {
   private let workers: WorkerPool
   private let observers: () -> [any TrainingObserver]
   private let say: (String) -> Void
-  /// Seconds that variants of each augmentation method took, from beginning to end.
+  /// Seconds that variants of each network and augmentation method took, from beginning to end.
   private var measured: [String: [Double]] = [:]
 
   /// Opens the data and checks what can be checked before hours of training. Collective.
@@ -105,6 +108,7 @@ public final class ComparisonJob {
     self.configuration = configuration
     self.observers = observers
     self.say = communicator.isRoot ? say : { _ in }
+    models = settings.models
     resume = settings.resume
     output = settings.output ?? configuration.run.folder
     patterns = settings.data.isEmpty ? configuration.data.test : settings.data
@@ -112,6 +116,7 @@ public final class ComparisonJob {
     guard configuration.run.seed <= Int.max - settings.seeds else {
       throw NoMoreSeeds(seed: configuration.run.seed)
     }
+    try ComparisonPlan.check(configuration, methods: settings.methods, models: settings.models)
     test = try SharedShards.open(patterns, communicator: communicator)
     testDigest = try Self.digest(of: test)
     workers = WorkerPool(
@@ -119,10 +124,8 @@ public final class ComparisonJob {
     try test.checkFits(crop: configuration.data.crop)
     plan = ComparisonPlan(
       configuration, methods: settings.methods, seeds: settings.seeds,
-      leftOut: try Self.leftOut(settings, configuration, test, communicator), output: output)
-    if let problem = plan.problem {
-      throw ConfigurationError(place: "--methods", problem: problem)
-    }
+      leftOut: try Self.leftOut(settings, configuration, test, communicator),
+      models: settings.models, output: output)
     guard communicator.isRoot else { return }
     try DurableFile.makeFolder("\(output)/runs")
     let earlier = try FileManager.default.contentsOfDirectory(atPath: "\(output)/runs")
@@ -184,7 +187,8 @@ public final class ComparisonJob {
         try communicator.broadcast(
           communicator.isRoot && isTrained(variant) && earlierResult(variant) != nil ? 1 : 0) == 1
       if !wasMeasured {
-        let remaining = Self.remaining(plan.variants[place...].map(\.method), measured: measured)
+        let remaining = Self.remaining(
+          plan.variants[place...].map(Self.kind), measured: measured)
         say(
           "\(title): \(Self.describe(variant))"
             + (remaining.map { "; about \(ProgressLine.duration($0)) left" } ?? ""))
@@ -195,7 +199,7 @@ public final class ComparisonJob {
           say("stopped on request after \(variant.name) was trained; continue with --resume")
           return .stopped
         }
-        measured[variant.method, default: []].append(watch.seconds)
+        measured[Self.kind(variant), default: []].append(watch.seconds)
       } else {
         say("\(title): \(Self.describe(variant)) is done already")
       }
@@ -214,21 +218,27 @@ public final class ComparisonJob {
   private func setting(_ results: [VariantResult]) -> Comparison.Setting {
     let training = configuration.training
     return Comparison.Setting(
-      model: configuration.model.name.rawValue, crop: configuration.data.crop,
-      steps: results[0].step,
+      model: models.isEmpty
+        ? configuration.model.name.rawValue : models.map(\.rawValue).joined(separator: ","),
+      crop: configuration.data.crop, steps: results[0].step,
       globalBatch: training.batchPerRank * training.accumulate * communicator.size,
       probability: configuration.augmentation.probability)
   }
 
-  /// Seconds that the variants with these augmentation methods will take, by what variants took so
-  /// far: those of the same method, or all where there are none. Nil before the first is done.
-  static func remaining(_ methods: [String], measured: [String: [Double]]) -> Double? {
+  /// Seconds that variants of these kinds (see ``kind(_:)``) will take, by what variants took so far:
+  /// those of the same kind, or all where there are none. Nil before the first is done.
+  static func remaining(_ kinds: [String], measured: [String: [Double]]) -> Double? {
     guard let all = MeanAndDeviation(measured.values.flatMap { $0 }) else { return nil }
-    return methods.map { MeanAndDeviation(measured[$0] ?? [])?.mean ?? all.mean }.reduce(0, +)
+    return kinds.map { MeanAndDeviation(measured[$0] ?? [])?.mean ?? all.mean }.reduce(0, +)
+  }
+
+  /// Variants of one network and augmentation method take about as long as one another.
+  private static func kind(_ variant: ComparisonPlan.Variant) -> String {
+    (variant.model.map { "\($0), " } ?? "") + variant.method
   }
 
   private static func describe(_ variant: ComparisonPlan.Variant) -> String {
-    "\(variant.method), seed \(variant.seed)"
+    "\(kind(variant)), seed \(variant.seed)"
       + (variant.leftOut.map { ", without \(printable($0))" } ?? "")
   }
 
@@ -291,7 +301,7 @@ public final class ComparisonJob {
       communicator.isRoot
       ? try LoadedDetector(opening: latest(variant)) { say("\($0)") }
       : LoadedDetector(
-        Detector(DetectorName(rawValue: configuration.model.name.rawValue)!),
+        Detector(plan.configuration(of: variant).model.name),
         crop: configuration.data.crop, mean: configuration.data.mean, std: configuration.data.std,
         source: latest(variant))
     try communicator.broadcast(loaded.detector.values)

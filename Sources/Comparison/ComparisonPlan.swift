@@ -1,14 +1,16 @@
 import Configuration
 import ForgeryMining
 import Foundation
+import Foundations
 import Images
+import Networks
 
-/// What a comparison trains: every augmentation method with every seed, and the same again without
-/// each manipulation method that is left out.
+/// What a comparison trains: every augmentation method with every seed, of every network where there are
+/// several, and the same again without each manipulation method that is left out.
 ///
-/// Variants differ in `augmentation.method`, `run.seed` and `data.exclude_methods` alone. Those with
-/// the same seed begin from the same weights and see the same images in the same order, cropped and
-/// flipped alike; only what is erased differs.
+/// Variants differ in `augmentation.method`, `run.seed`, `data.exclude_methods` and `model.name` alone.
+/// Those of one network with the same seed begin from the same weights; all with the same seed see the
+/// same images in the same order, cropped and flipped alike; only what is erased differs.
 public struct ComparisonPlan: Sendable {
   /// One training.
   public struct Variant: Codable, Hashable, Sendable {
@@ -19,16 +21,19 @@ public struct ComparisonPlan: Sendable {
     public var seed: Int
     /// The manipulation method that it never saw; nil: it saw all.
     public var leftOut: String?
+    /// `model.name`; nil where the comparison is not over networks: that of the configuration.
+    public var model: String?
 
-    public init(name: String, method: String, seed: Int, leftOut: String?) {
+    public init(name: String, method: String, seed: Int, leftOut: String?, model: String? = nil) {
       self.name = name
       self.method = method
       self.seed = seed
       self.leftOut = leftOut
+      self.model = model
     }
 
     enum CodingKeys: String, CodingKey {
-      case name, method, seed
+      case name, method, seed, model
       case leftOut = "left_out"
     }
   }
@@ -44,35 +49,63 @@ public struct ComparisonPlan: Sendable {
   ///   - methods: augmentation methods, none twice.
   ///   - seeds: how many seeds: `run.seed` and the numbers after it.
   ///   - leftOut: manipulation methods to leave out in turn, besides the comparison with all.
+  ///   - models: networks, none twice; empty: that of the configuration, which no name tells then.
   ///   - output: the comparison's folder; runs go into `runs` below it.
   public init(
     _ base: Configuration, methods: [ErasingMethodName], seeds: Int,
-    leftOut: [String], output: String
+    leftOut: [String], models: [DetectorName] = [], output: String
   ) {
     precondition(!methods.isEmpty && seeds > 0, "a comparison has methods and seeds")
     self.base = base
     self.output = output
     let folders = Self.folderNames(leftOut)
     var variants: [Variant] = []
+    let networks: [DetectorName?] = models.isEmpty ? [nil] : models
     for place in -1..<leftOut.count {
       for seed in base.run.seed..<base.run.seed + seeds {
-        for method in methods {
-          variants.append(
-            Variant(
-              name: "\(method.rawValue)-seed-\(seed)"
-                + (place < 0 ? "" : "-without-\(folders[place])"),
-              method: method.rawValue, seed: seed, leftOut: place < 0 ? nil : leftOut[place]))
+        for model in networks {
+          for method in methods {
+            variants.append(
+              Variant(
+                name: (model.map { "\($0.rawValue)-" } ?? "") + "\(method.rawValue)-seed-\(seed)"
+                  + (place < 0 ? "" : "-without-\(folders[place])"),
+                method: method.rawValue, seed: seed, leftOut: place < 0 ? nil : leftOut[place],
+                model: model?.rawValue))
+          }
         }
       }
     }
     self.variants = variants
   }
 
-  /// Why one of the methods can't be compared with this detector; nil where all can.
-  public var problem: String? {
-    variants.lazy.compactMap { variant in
-      ErasingMethodName(rawValue: variant.method).flatMap { base.problem(with: $0) }
-    }.first
+  /// Makes sure, before any data are opened, that every network can be trained at the configuration's
+  /// crop, from its weights and with every method.
+  ///
+  /// - Throws: `ConfigurationError` that names the network, and the method.
+  static func check(
+    _ base: Configuration, methods: [ErasingMethodName], models: [DetectorName]
+  ) throws(ConfigurationError) {
+    for model in models where !model.crops.contains(base.data.crop) {
+      throw ConfigurationError(
+        place: "--models",
+        problem: "\(model.rawValue) takes crops of \(model.cropsText) pixels, not the "
+          + "\(base.data.crop) of data.crop, which all networks share: set data.crop, or leave "
+          + "\(model.rawValue) out")
+    }
+    if models.count > 1, let weights = base.model.weights {
+      throw ConfigurationError(
+        place: "--models",
+        problem: "model.weights is \(printable(weights)), which is one network's, so "
+          + "\(models.count) can't begin from it: leave it out (--set model.weights=null)")
+    }
+    for model in models.isEmpty ? [base.model.name] : models {
+      var configuration = base
+      configuration.model.name = model
+      for method in methods {
+        guard let problem = configuration.problem(with: method) else { continue }
+        throw ConfigurationError(place: "--methods", problem: problem)
+      }
+    }
   }
 
   /// What a variant is trained with.
@@ -82,6 +115,7 @@ public struct ComparisonPlan: Sendable {
     configuration.run.name = variant.name
     configuration.run.seed = variant.seed
     configuration.augmentation.method = .init(rawValue: variant.method)!
+    if let model = variant.model { configuration.model.name = DetectorName(rawValue: model)! }
     if let leftOut = variant.leftOut, !base.data.excludeMethods.contains(leftOut) {
       configuration.data.excludeMethods.append(leftOut)
     }

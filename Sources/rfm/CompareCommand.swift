@@ -3,6 +3,7 @@ import Comparison
 import Configuration
 import ForgeryMining
 import Foundations
+import Networks
 import Reports
 
 struct CompareCommand: ParsableCommand {
@@ -18,7 +19,8 @@ struct CompareCommand: ParsableCommand {
 
       The folder (--output; default that of the configuration's run) holds comparison.json, \
       comparison.md, and every training as an ordinary run below runs/, of which rfm report makes a \
-      page. --leave-out also trains everything without one manipulation method and tests on it.
+      page. --leave-out also trains everything without one manipulation method and tests on it. \
+      --models does all of it with each of several networks, at the one crop of the configuration.
 
       SIGTERM or SIGUSR1 ends it after saving, with status 75; --resume goes on where it stopped, \
       however it did.
@@ -26,6 +28,8 @@ struct CompareCommand: ParsableCommand {
       Examples:
         mpirun -np 2 --bind-to none rfm compare --config configs/compare.yaml
         rfm compare --config configs/compare.yaml --methods none,sfe --seeds 5 --leave-out each
+        rfm compare --config configs/compare.yaml --models xception-tiny,mobilenet-v2 \
+          --output runs/networks
         rfm compare --config configs/compare.yaml --resume
       """)
 
@@ -40,6 +44,12 @@ struct CompareCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp("Augmentation methods, separated by commas.", valueName: "names"))
   var methods = MethodList(methods: ErasingMethodName.allCases)
+
+  @Option(
+    help: ArgumentHelp(
+      "Networks to train each with, separated by commas, as model.name takes them. Default: the "
+        + "model.name of the configuration.", valueName: "names"))
+  var models: ModelList?
 
   @Option(help: "How many seeds: run.seed and the numbers after it.")
   var seeds = 3
@@ -75,6 +85,7 @@ struct CompareCommand: ParsableCommand {
     let configuration = try Configuration.load(path: config, overrides: set)
     var settings = ComparisonJob.Settings()
     settings.methods = methods.methods
+    settings.models = models?.models ?? []
     settings.seeds = seeds
     settings.leavesOutEach = leaveOut.contains("each")
     settings.leftOut = leaveOut.filter { $0 != "each" }
@@ -111,4 +122,16 @@ struct MethodList: ExpressibleByArgument, CustomStringConvertible {
 
   var description: String { methods.map(\.rawValue).joined(separator: ",") }
   var defaultValueDescription: String { description }
+}
+
+/// Networks, each once, as they stand on the command line.
+struct ModelList: ExpressibleByArgument {
+  let models: [DetectorName]
+
+  init?(argument: String) {
+    let names = argument.split(separator: ",", omittingEmptySubsequences: false)
+    let models = names.compactMap { DetectorName(rawValue: String($0)) }
+    guard models.count == names.count, Set(models).count == models.count else { return nil }
+    self.models = models
+  }
 }

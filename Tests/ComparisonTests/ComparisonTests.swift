@@ -5,6 +5,7 @@ import Testing
 @testable import Configuration
 @testable import Evaluation
 @testable import ForgeryMining
+@testable import Networks
 
 @Suite struct ComparisonTests {
   private struct Golden: Decodable {
@@ -100,6 +101,76 @@ import Testing
     }
   }
 
+  /// Networks are trained with everything else alike, and only where they are asked for does a name or
+  /// a file tell of them.
+  @Test func severalNetworksAreTrainedWithEveryMethodAndSeed() throws {
+    let methods = [ErasingMethodName(NoErasing.self), .init(SuspiciousForgeriesErasing.self)]
+    let plan = ComparisonPlan(
+      base, methods: methods, seeds: 2, leftOut: ["x"], models: [.resnet18, .xceptionTiny],
+      output: "out")
+    #expect(plan.variants.count == 16 && Set(plan.variants.map(\.name)).count == 16)
+    #expect(
+      plan.variants.prefix(6).map(\.name) == [
+        "resnet18-none-seed-7", "resnet18-sfe-seed-7", "xception-tiny-none-seed-7",
+        "xception-tiny-sfe-seed-7", "resnet18-none-seed-8", "resnet18-sfe-seed-8",
+      ])
+    #expect(plan.variants.last?.name == "xception-tiny-sfe-seed-8-without-x")
+    for variant in plan.variants {
+      let configuration = plan.configuration(of: variant)
+      #expect(configuration.model.name.rawValue == variant.model)
+      let keys = Set(configuration.differences(from: base).map(\.key))
+      #expect(
+        keys.isSubset(of: [
+          "run.name", "run.directory", "run.seed", "augmentation.method", "data.exclude_methods",
+          "model.name",
+        ]))
+    }
+    let single = ComparisonPlan(base, methods: methods, seeds: 1, leftOut: [], output: "out")
+    #expect(single.variants.allSatisfy { $0.model == nil })
+    #expect(single.configuration(of: single.variants[0]).model.name == base.model.name)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    #expect(
+      String(decoding: try encoder.encode(single.variants[0]), as: UTF8.self)
+        == #"{"method":"none","name":"none-seed-7","seed":7}"#)
+  }
+
+  /// Before any data are opened.
+  @Test func networksThatCanNotBeComparedAreRefusedByName() throws {
+    let all = ErasingMethodName.allCases
+    func refusal(
+      _ models: [DetectorName], _ methods: [ErasingMethodName], _ base: Configuration
+    ) -> String {
+      do {
+        try ComparisonPlan.check(base, methods: methods, models: models)
+        return "none"
+      } catch {
+        return "\(error)"
+      }
+    }
+    var base = base
+    let crop = refusal([.resnet18, .mesoInception4], all, base)
+    #expect(
+      crop.contains("--models") && crop.contains("meso-inception4 takes crops of 256 pixels")
+        && crop.contains("\(base.data.crop) of data.crop"), "\(crop)")
+    base.data.crop = 256
+    let method = refusal([.resnet18, .mesoInception4], all, base)
+    #expect(
+      method.contains("--methods") && method.contains("is ae,")
+        && method.contains("meso-inception4 has none"), "\(method)")
+    let others = all.filter { $0.rawValue != "ae" }
+    #expect(refusal([.resnet18, .mesoInception4], others, base) == "none")
+    #expect(refusal([.resnet18], all, base) == "none")
+    base.model.weights = "w.pth"
+    #expect(refusal([.resnet18], all, base) == "none")
+    let weights = refusal([.resnet18, .resnet34], all, base)
+    #expect(weights.contains("model.weights is w.pth"), "\(weights)")
+    base.model.weights = nil
+    base.model.name = .mesoInception4
+    #expect(refusal([], all, base).contains("meso-inception4 has none"))
+    #expect(refusal([.resnet18], all, base) == "none")
+  }
+
   @Test func whatRemainsIsToldByMethodWhereItIsKnown() {
     #expect(ComparisonJob.remaining(["sfe", "none"], measured: [:]) == nil)
     let measured = ["none": [10.0, 20], "sfe": [60]]
@@ -114,7 +185,7 @@ import Testing
   /// A variant whose scores are chosen by hand: two real images, two by each of two methods.
   private func variant(
     _ method: String, _ seed: Int, scores: [Double], leftOut: String? = nil,
-    energy: Double? = nil
+    energy: Double? = nil, model: String? = nil
   ) throws -> VariantResult {
     let metrics = try EvaluationMetrics(
       scores: scores, labels: [0, 0, 1, 1, 1, 1], methods: [0, 0, 1, 1, 2, 2],
@@ -127,7 +198,8 @@ import Testing
     }
     return VariantResult(
       variant: .init(
-        name: "\(method)-\(seed)", method: method, seed: seed, leftOut: leftOut), step: 9,
+        name: "\(method)-\(seed)", method: method, seed: seed, leftOut: leftOut, model: model),
+      step: 9,
       weights: "w", data: "d", metrics: metrics,
       degraded: leftOut == nil ? ["blur=1.0": metrics] : [:], localisation: localisation ?? [:])
   }
@@ -173,5 +245,39 @@ import Testing
     // What is written reads back.
     let data = try JSONEncoder().encode(comparison)
     #expect(try JSONDecoder().decode(Comparison.self, from: data) == comparison)
+  }
+
+  /// Every network has the rows that it would have alone, with its name.
+  @Test func everyNetworkHasItsRows() throws {
+    let right = [0.1, 0.2, 0.8, 0.9, 0.7, 0.6]
+    let half = [0.1, 0.85, 0.8, 0.9, 0.7, 0.6]
+    let setting = Comparison.Setting(
+      model: "m", crop: 64, steps: 9, globalBatch: 8, probability: 1)
+    func variants(_ model: String?, _ first: [Double], _ second: [Double]) throws
+      -> [VariantResult]
+    {
+      try [
+        variant("none", 1, scores: first, energy: 0.5, model: model),
+        variant("sfe", 1, scores: second, energy: 0.25, model: model),
+        variant("none", 1, scores: second, leftOut: "grid", model: model),
+      ]
+    }
+    let both = Comparison(
+      try variants("b", right, half) + variants("a", half, right), setting: setting, data: ["t"])
+    #expect(both.models == ["b", "a"] && both.methods == ["none", "sfe"])
+    for (model, first, second) in [("b", right, half), ("a", half, right)] {
+      let alone = Comparison(try variants(nil, first, second), setting: setting, data: ["t"])
+      #expect(alone.models == nil)
+      var rows = both.rows.filter { $0.model == model }
+      for place in rows.indices { rows[place].model = nil }
+      #expect(rows == alone.rows && !rows.isEmpty)
+    }
+    #expect(both.rows.allSatisfy { $0.model != nil })
+    let data = try JSONEncoder().encode(both)
+    #expect(try JSONDecoder().decode(Comparison.self, from: data) == both)
+    // What was written before there were networks to compare reads as it did, and is written so.
+    let alone = Comparison(try variants(nil, right, half), setting: setting, data: ["t"])
+    let text = String(decoding: try JSONEncoder().encode(alone), as: UTF8.self)
+    #expect(!text.contains("\"models\"") && text.components(separatedBy: "\"model\"").count == 2)
   }
 }

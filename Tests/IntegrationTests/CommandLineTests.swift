@@ -66,6 +66,8 @@ extension Jobs {
       ["benchmark", "--steps", "-1"],
       ["benchmark", "--allreduce", "--largest-megabytes", "0.001"],
       ["compare", "--config", "c", "--methods", "sfe,best"],
+      ["compare", "--config", "c", "--models", "resnet18,resnet18"],
+      ["compare", "--config", "c", "--models", "resnet18,resnet19"],
       ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "o", "--degrade", "jpeg=0"],
       ["explain", "--checkpoint", "c", "-", "-"],
       ["export", "--checkpoint", "c"],

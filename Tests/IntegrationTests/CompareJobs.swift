@@ -148,6 +148,53 @@ extension Jobs {
         wrong.isRefusal(65, "--leave-out", "'faceswap'", "did you mean 'face-swap'?"), "\(wrong)")
     }
 
+    /// Two networks, interrupted between them.
+    @Test func networksAreComparedAndResumed() throws {
+      let more = ["--models", "xception-tiny,mobilenet-v2", "--seeds", "1"]
+      let whole = try compare("networks", more)
+      #expect(whole.succeeded, "\(whole)")
+      #expect(whole.standardError.contains("variant 3 of 4: mobilenet-v2, none, seed 5"))
+      let names = ["mobilenet-v2", "xception-tiny"].flatMap { ["\($0)-none", "\($0)-sfe"] }
+      #expect(runs.folder.names("networks/runs") == names.map { "\($0)-seed-5" })
+      for name in names {
+        let configuration = try Configuration.load(
+          path: runs.folder.file("networks/runs/\(name)-seed-5/config.yaml"))
+        #expect(name.hasPrefix(configuration.model.name.rawValue + "-"))
+      }
+      let path = runs.folder.file("networks/comparison.json")
+      let comparison = try json(path)
+      #expect(comparison["models"] == ["xception-tiny", "mobilenet-v2"])
+      #expect(comparison["setting"]?["model"]?.textValue == "xception-tiny,mobilenet-v2")
+      let rows = try #require(comparison["rows"]?.arrayValue)
+      for model in ["xception-tiny", "mobilenet-v2"] {
+        let own = rows.filter { $0["model"]?.textValue == model }
+        #expect(2 * own.count == rows.count)
+        for kind in ["fam", "cam"] {
+          #expect(own.contains { $0["table"] == "localisation" && $0["row"]?.textValue == kind })
+        }
+      }
+      #expect(whole.standardOutput.contains("## Networks"), "\(whole)")
+
+      let expected = try bytes(path)
+      try FileManager.default.removeItem(atPath: path)
+      try FileManager.default.removeItem(
+        atPath: runs.folder.file("networks/runs/mobilenet-v2-sfe-seed-5"))
+      let resumed = try compare("networks", more + ["--resume"])
+      #expect(resumed.succeeded, "\(resumed)")
+      #expect(
+        resumed.standardError.contains("xception-tiny, sfe, seed 5 is done already"), "\(resumed)")
+      #expect(try bytes(path) == expected)
+
+      // Neither their crop nor their maps need data to be refused by.
+      let crop = try compare("refused", ["--models", "xception-tiny,meso-inception4"])
+      #expect(crop.isRefusal(65, "--models", "meso-inception4", "256", "40"), "\(crop)")
+      let maps = try compare(
+        "refused",
+        ["--models", "meso-inception4", "--methods", "none,ae", "--set", "data.crop=256"])
+      #expect(maps.isRefusal(65, "--methods", "is ae", "meso-inception4"), "\(maps)")
+      #expect(!FileManager.default.fileExists(atPath: runs.folder.file("refused")))
+    }
+
     @Test func whatCannotBeComparedIsRefusedBeforeTheTraining() throws {
       let none = runs.folder.file("none")
       var arguments = try arguments("none")

@@ -7,7 +7,8 @@ import Testing
 
 @Suite struct ComparisonTableTests {
   private func variant(
-    _ method: String, _ seed: Int, scores: [Double], leftOut: String? = nil, energy: Double = 0.5
+    _ method: String, _ seed: Int, scores: [Double], leftOut: String? = nil, energy: Double = 0.5,
+    model: String? = nil
   ) throws -> VariantResult {
     let metrics = try EvaluationMetrics(
       scores: scores, labels: [0, 0, 1, 1], methods: [0, 0, 1, 2],
@@ -16,8 +17,8 @@ import Testing
       images: 2, areaShare: 0.25, pointingAccuracy: 1, energyShare: energy,
       intersectionOverUnion: 0.125)
     return VariantResult(
-      variant: .init(name: "n", method: method, seed: seed, leftOut: leftOut), step: 9,
-      weights: "w", data: "d", metrics: metrics,
+      variant: .init(name: "n", method: method, seed: seed, leftOut: leftOut, model: model),
+      step: 9, weights: "w", data: "d", metrics: metrics,
       degraded: leftOut == nil ? ["jpeg=50": metrics] : [:],
       localisation: leftOut == nil ? ["fam": .init(overall: own, methods: ["grid": own])] : [:])
   }
@@ -110,6 +111,48 @@ import Testing
     where line.hasPrefix("|") && next.hasPrefix("|") {
       #expect(line.count == next.count)
     }
+  }
+
+  /// Networks by methods at a glance, and in every table a column that names them.
+  @Test func severalNetworksHaveAColumn() throws {
+    var variants: [VariantResult] = []
+    for (model, scores) in [("resnet18", right), ("mobilenet-v2", wrong)] {
+      for seed in 1...2 {
+        variants.append(try variant("none", seed, scores: scores, model: model))
+        variants.append(try variant("sfe", seed, scores: right, model: model))
+      }
+      variants.append(try variant("sfe", 1, scores: scores, leftOut: "grid", model: model))
+    }
+    let setting = Comparison.Setting(
+      model: "resnet18,mobilenet-v2", crop: 64, steps: 9, globalBatch: 8, probability: 0.5)
+    let text = ComparisonTable.markdown(Comparison(variants, setting: setting, data: ["t"]))
+    let lines = text.split(separator: "\n").map(String.init)
+    func has(_ expected: [String]) -> Bool {
+      lines.contains {
+        $0.replacing("\\|", with: "¦").split(separator: "|").map {
+          $0.trimmingCharacters(in: .whitespaces)
+        } == expected
+      }
+    }
+    #expect(lines[0] == "# Comparison of networks and augmentation methods")
+    #expect(text.contains("resnet18, mobilenet-v2 at 64 pixels"))
+    let (one, three) = ("1.0000 ± 0.0000", "0.7500 ± 0.0000")
+    #expect(has(["figure", "network", "none", "sfe"]))
+    #expect(has(["AUC", "resnet18", one, one]) && has(["", "mobilenet-v2", three, one]))
+    #expect(has(["network", "images", "figure", "none", "sfe"]))
+    #expect(has(["resnet18", "all", "AUC", one, one]))
+    #expect(has(["mobilenet-v2", "all", "AUC", three, one]))
+    #expect(has(["", "jpeg=50", "AUC", three, one]))
+    #expect(has(["mobilenet-v2", "grid", "AUC", "never seen", "-", "1.0000"]))
+    #expect(has(["mobilenet-v2", "all", "AUC", "+0.2500 ± 0.0000 (2/2) *"]))
+    #expect(text.contains("- mobilenet-v2: SFE against `none`: AUC is higher by 0.2500"))
+    #expect(text.contains("- resnet18: SFE and `none`: AUC is the same on average."))
+    // One network that was asked for needs no column.
+    let alone = Comparison(
+      variants.filter { $0.variant.model == "resnet18" }, setting: setting, data: ["t"])
+    let own = ComparisonTable.markdown(alone)
+    #expect(own.contains("# Comparison of augmentation methods") && !own.contains("network"))
+    #expect(own.contains("## Left out") && own.contains("never seen"))
   }
 
   @Test func oneSeedClaimsNothing() throws {

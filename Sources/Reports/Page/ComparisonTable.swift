@@ -17,7 +17,9 @@ public enum ComparisonTable {
   }
 
   public static func markdown(_ comparison: Comparison) -> String {
-    var sections = [introduction(comparison), detection(comparison)]
+    var sections = [introduction(comparison)]
+    if hasNetworks(comparison) { sections.append(networks(comparison)) }
+    sections.append(detection(comparison))
     if comparison.rows.contains(where: { $0.table == .robustness }) {
       sections.append(robustness(comparison))
     }
@@ -27,6 +29,11 @@ public enum ComparisonTable {
     if !comparison.leftOut.isEmpty { sections.append(leftOut(comparison)) }
     if let section = differences(comparison) { sections.append(section) }
     return sections.joined(separator: "\n\n") + "\n"
+  }
+
+  /// Several networks: every table has a column of their names then.
+  private static func hasNetworks(_ comparison: Comparison) -> Bool {
+    (comparison.models?.count ?? 0) > 1
   }
 
   // MARK: Sections
@@ -43,13 +50,15 @@ public enum ComparisonTable {
     let names = comparison.methods.map { name in
       "`\(name)`" + (ErasingMethodName(rawValue: name).map { " \($0.method.summary)" } ?? "")
     }.joined(separator: ", ")
+    let subject = hasNetworks(comparison) ? "networks and " : ""
+    let model = setting.model.replacing(",", with: ", ")
     return """
-      # Comparison of augmentation methods
+      # Comparison of \(subject)augmentation methods
 
-      \(setting.model) at \(setting.crop) pixels, \(setting.steps) updates of \
+      \(model) at \(setting.crop) pixels, \(setting.steps) updates of \
       \(setting.globalBatch) images, each image erased with probability \(setting.probability); the \
-      weights after the last update. \(spread) The same seed begins from the same weights and sees \
-      the same images in the same order.
+      weights after the last update. \(spread) The same seed begins from the same weights\
+      \(hasNetworks(comparison) ? " of a network" : "") and sees the same images in the same order.
 
       Methods, by what they erase: \(names).
 
@@ -57,6 +66,30 @@ public enum ComparisonTable {
       1/\(test.real) allows no false positive at all, so the TPR at such a rate is the one without \
       any.
       """
+  }
+
+  /// Network by method, at a glance.
+  private static func networks(_ comparison: Comparison) -> String {
+    var cells: [[String]] = []
+    for figure in ["auc", "eer"] {
+      for model in comparison.models ?? [] {
+        let row = comparison.rows.first {
+          $0.table == .detection && $0.row == "all" && $0.method == nil && $0.model == model
+            && $0.figure == figure
+        }
+        guard let row else { continue }
+        cells.append(
+          [cells.last?[0] == title(figure) ? "" : title(figure), model]
+            + comparison.methods.map { spread(row.spreads[$0]) })
+      }
+    }
+    return """
+      ## Networks
+
+      On all test images; all networks have the same budget of updates, not of arithmetic.
+
+
+      """ + grid(["figure", "network"] + comparison.methods, cells)
   }
 
   private static func detection(_ comparison: Comparison) -> String {
@@ -99,15 +132,21 @@ public enum ComparisonTable {
 
   private static func leftOut(_ comparison: Comparison) -> String {
     var lines: [(cells: [String], row: ComparisonRow)] = []
-    for method in comparison.leftOut {
-      for figure in ["auc", "eer", "tpr_at_fpr_1e-2"] {
-        for (table, words) in [(ComparisonRow.Table.detection, "seen"), (.leftOut, "never seen")] {
-          guard
-            let row = comparison.rows.first(where: {
-              $0.table == table && $0.method == method && $0.figure == figure
-            })
-          else { continue }
-          lines.append(([printable(method), title(figure), words], row))
+    for model in models(comparison) {
+      for method in comparison.leftOut {
+        for figure in ["auc", "eer", "tpr_at_fpr_1e-2"] {
+          for (table, words) in [
+            (ComparisonRow.Table.detection, "seen"), (.leftOut, "never seen"),
+          ] {
+            guard
+              let row = comparison.rows.first(where: {
+                $0.table == table && $0.method == method && $0.figure == figure
+                  && $0.model == model
+              })
+            else { continue }
+            lines.append(
+              (network(row, comparison) + [printable(method), title(figure), words], row))
+          }
         }
       }
     }
@@ -120,7 +159,7 @@ public enum ComparisonTable {
 
       """
         + grid(
-          ["method", "figure", "in training"] + comparison.methods,
+          networkHeading(comparison) + ["method", "figure", "in training"] + comparison.methods,
           lines.map { line in
             line.cells + comparison.methods.map { spread(line.row.spreads[$0]) }
           })
@@ -138,7 +177,8 @@ public enum ComparisonTable {
       }
     }
     let cells = rows.map { row in
-      [name(row), title(row.figure)] + others.map { difference(row.differences[$0]) }
+      network(row, comparison) + [name(row), title(row.figure)]
+        + others.map { difference(row.differences[$0]) }
     }
     let n = comparison.seeds.count
     var text = """
@@ -160,7 +200,7 @@ public enum ComparisonTable {
         """
     }
     text += grid(
-      ["condition", "figure"] + others.map { "sfe − \($0)" }, cells)
+      networkHeading(comparison) + ["condition", "figure"] + others.map { "sfe − \($0)" }, cells)
     let verdicts = verdicts(comparison, others)
     return verdicts.isEmpty ? text : text + "\n\n" + verdicts.joined(separator: "\n")
   }
@@ -172,14 +212,18 @@ public enum ComparisonTable {
       (ComparisonRow.Table.detection, "all", "auc", "AUC"),
       (.localisation, "fam", "energy_share", "the share of FAM inside the forged region"),
     ] {
-      guard
-        let row = comparison.rows.first(where: {
-          $0.table == table && $0.row == name && $0.method == nil && $0.figure == figure
-        })
-      else { continue }
-      for other in others {
-        guard let difference = row.differences[other] else { continue }
-        lines.append("- " + verdict(difference, of: words, against: other))
+      for model in models(comparison) {
+        guard
+          let row = comparison.rows.first(where: {
+            $0.table == table && $0.row == name && $0.method == nil && $0.figure == figure
+              && $0.model == model
+          })
+        else { continue }
+        for other in others {
+          guard let difference = row.differences[other] else { continue }
+          let place = network(row, comparison).map { "\($0): " }.joined()
+          lines.append("- " + place + verdict(difference, of: words, against: other))
+        }
       }
     }
     return lines
@@ -210,6 +254,20 @@ public enum ComparisonTable {
 
   // MARK: Cells
 
+  /// The networks of rows; nil is that of a comparison that is not over networks.
+  private static func models(_ comparison: Comparison) -> [String?] {
+    comparison.models.map { $0.map { Optional($0) } } ?? [nil]
+  }
+
+  /// The column of networks, where there are several.
+  private static func networkHeading(_ comparison: Comparison) -> [String] {
+    hasNetworks(comparison) ? ["network"] : []
+  }
+
+  private static func network(_ row: ComparisonRow, _ comparison: Comparison) -> [String] {
+    hasNetworks(comparison) ? [row.model ?? ""] : []
+  }
+
   /// Rows of one table: its own first column is empty where it repeats the one above.
   private static func table(
     _ rows: [ComparisonRow], _ comparison: Comparison, heading: String,
@@ -218,11 +276,14 @@ public enum ComparisonTable {
     var last: ComparisonRow?
     let cells = rows.map { row in
       defer { last = row }
-      let isRepeated = row.row == last?.row && row.method == last?.method
-      return [isRepeated ? "" : printable(name(row.row)), title(row.figure)]
+      let isOfNetwork = row.model == last?.model
+      let isRepeated = isOfNetwork && row.row == last?.row && row.method == last?.method
+      let network = isOfNetwork && last != nil ? networkHeading(comparison).map { _ in "" } : nil
+      return (network ?? Self.network(row, comparison))
+        + [isRepeated ? "" : printable(name(row.row)), title(row.figure)]
         + comparison.methods.map { spread(row.spreads[$0]) }
     }
-    return grid([heading, "figure"] + comparison.methods, cells)
+    return grid(networkHeading(comparison) + [heading, "figure"] + comparison.methods, cells)
   }
 
   private static func name(_ row: ComparisonRow) -> String {
