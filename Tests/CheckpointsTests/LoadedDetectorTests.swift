@@ -277,6 +277,22 @@ import Testing
     #expect(said.contains { $0.hasPrefix("note: ") && $0.contains("'module.'") }, "\(said)")
   }
 
+  /// EfficientNets of several programs have the same tensors; which one a file says it is, is said.
+  @Test(arguments: ["efficientnet_b0", "tf_efficientnet_b0", nil])
+  func aTrainingSaysWhereItsNetworkIsNotTheFiles(architecture: String?) throws {
+    let detector = Detector(.efficientnetB0)
+    detector.initialise(seed: 1)
+    let path = try write(
+      detector.weights(), architecture.map { ["architecture": $0] } ?? [:])
+    var configuration = try configuration(path)
+    configuration.model.name = .efficientnetB0
+    let said = try check(configuration)
+    #expect(
+      said.contains {
+        $0.hasPrefix("warning: ") && $0.contains("say model tf-efficientnet-b0; this training has")
+      } == (architecture == "tf_efficientnet_b0"), "\(said)")
+  }
+
   // MARK: Channels
 
   /// Pixels and input are each other's inverse in each channel.

@@ -50,6 +50,13 @@ enum InitialWeights {
     }
     // Fine-tuning may well use others: only said.
     let other = try? WeightsUse(metadata: file.metadata, unless: WeightsUse())
+    if let before = other?.model, before != detector.name {
+      // The same tensors, which another network computes other things with.
+      remarks.append(
+        .warning(
+          "\(source): its metadata say model \(before.rawValue); this training has model.name "
+            + "\(detector.name.rawValue), which uses the same tensors otherwise"))
+    }
     for (key, before, now) in [
       ("mean", other?.mean, configuration.data.mean), ("std", other?.std, configuration.data.std),
     ] {
