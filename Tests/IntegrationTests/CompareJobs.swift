@@ -166,9 +166,11 @@ extension Jobs {
       #expect(comparison["models"] == ["xception-tiny", "mobilenet-v2"])
       #expect(comparison["setting"]?["model"]?.textValue == "xception-tiny,mobilenet-v2")
       let rows = try #require(comparison["rows"]?.arrayValue)
+      // Of methods whose maps are 0 everywhere, as may be after so few steps, there are no rows.
+      let detection = rows.filter { $0["table"] != "localisation" }
       for model in ["xception-tiny", "mobilenet-v2"] {
         let own = rows.filter { $0["model"]?.textValue == model }
-        #expect(2 * own.count == rows.count)
+        #expect(2 * detection.count { $0["model"]?.textValue == model } == detection.count)
         for kind in ["fam", "cam"] {
           #expect(own.contains { $0["table"] == "localisation" && $0["row"]?.textValue == kind })
         }

@@ -83,7 +83,7 @@ extension Jobs {
       #expect(contradiction.isRefusal(64, "--crop 64 contradicts", "40"), "\(contradiction)")
       try folder.write("in the way", to: "file")
       let place = try export(checkpoint, folder.file("file/x.onnx"))
-      #expect(place.isRefusal(74, folder.file("file"), "Not a directory"), "\(place)")
+      #expect(place.isRefusal(74, folder.file("file"), "File exists"), "\(place)")
       #expect(
         folder.names() == ["file", "head-1.safetensors", "head-1000.safetensors", "one.onnx"])
     }
