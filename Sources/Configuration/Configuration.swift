@@ -71,6 +71,10 @@ public struct Configuration: Sendable, Equatable {
     public var classes: ClassOrder?
     /// What their head is; nil: two logits.
     public var head: HeadForm?
+    /// Share of the head's inputs that a training pass leaves out.
+    public var dropout = 0.0
+    /// How often the last residual branch is left out of an image's training pass.
+    public var dropPath = 0.0
 
     public typealias Name = DetectorName
   }
@@ -88,6 +92,8 @@ public struct Configuration: Sendable, Equatable {
     public var accumulate = 1
     /// The flood level b of |L − b| + b; 0: no flooding.
     public var flooding = 0.04
+    /// Share of the target that both classes have in equal parts.
+    public var labelSmoothing = 0.0
     public var batchNorm = BatchNorm.local
     /// What becomes of a step whose loss or gradients are not finite.
     public var nonFinite = NonFinite.stop

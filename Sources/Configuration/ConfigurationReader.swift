@@ -216,6 +216,12 @@ extension Configuration {
         "data.crop",
         "is \(data.crop), and \(model.name.rawValue) takes \(model.name.cropsText)")
     }
+    guard model.dropPath == 0 || model.name.hasResidualBranches else {
+      throw refuse(
+        "model.drop_path",
+        "is \(model.dropPath.plain), and \(model.name.rawValue) has no residual branches that could be "
+          + "left out")
+    }
     if let problem = problem(with: augmentation.method) {
       throw refuse("augmentation.method", problem)
     }

@@ -42,6 +42,44 @@ extension Jobs {
       }
     }
 
+    /// What is left out belongs to the sample, and so is the same on any number of ranks, and after a
+    /// training was ended and went on.
+    @Test(arguments: ["xception-tiny", "mobilenet-v2"])
+    func whatIsLeftOutIsTheSameOnOneAndTwoRanks(model: String) throws {
+      let runs = try TinyRuns()
+      let settings =
+        [
+          "model.name=\(model)", "data.crop=64", "model.dropout=0.4",
+          "training.label_smoothing=0.1", "training.batch_norm=synchronized",
+          "training.flooding=\(Self.level)",
+        ] + (model == "mobilenet-v2" ? ["model.drop_path=0.5"] : [])
+      for ranks in [1, 2] {
+        let outcome = try runs.train(
+          "on-\(ranks)", settings + ["training.batch_per_rank=\(4 / ranks)"], ranks: ranks,
+          timeLimit: 400)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      let losses = try runs.losses("on-1")
+      #expect(losses.count == 8)
+      for (a, b) in zip(losses, try runs.losses("on-2")) { #expect(abs(a - b) <= 1e-6 * abs(a)) }
+
+      // Half of it, then the rest.
+      let schedule = ["training.batch_per_rank=2", "checkpoint.every_steps=4"]
+      for (steps, more) in [(4, []), (8, ["--resume"])] {
+        let outcome = try runs.train(
+          "in-parts", settings + schedule + ["training.steps=\(steps)"], ranks: 2, more: more,
+          timeLimit: 400)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      #expect(try runs.losses("in-parts") == runs.losses("on-2"))
+      // And it is another training than without.
+      let plain = try runs.train(
+        "plain", ["model.name=\(model)", "data.crop=64", "training.batch_norm=synchronized"],
+        timeLimit: 400)
+      #expect(plain.succeeded, "\(plain)")
+      #expect(try runs.losses("plain").first != losses.first)
+    }
+
     @Test func accumulationTakesTheSamplesOfALargerBatch() throws {
       let runs = try TinyRuns()
       for (name, batch, parts) in [("whole", 8, 1), ("parts", 4, 2)] {

@@ -15,6 +15,7 @@ struct NetworkBuilder {
   private var parameters: [Parameter] = []
   private var norms: [BatchNorm] = []
   private var runningCount = 0
+  private var branches: [Double] = []
   /// ε and momentum of batch norms from here on; those of PyTorch unless said.
   var normEpsilon = 1e-5
   var normMomentum = 0.1
@@ -61,11 +62,29 @@ struct NetworkBuilder {
           weight: weight, bias: bias)), [x], channels: outputs)
   }
 
+  /// A convolution of groups of channels, each by itself: of the first inputs to the first outputs, and so
+  /// on.
+  mutating func grouped(
+    _ name: String, _ x: Value, _ outputs: Int, _ window: Window, groups: Int, bias: Bool = false
+  ) -> Value {
+    precondition(
+      groups > 1 && x.channels % groups == 0 && outputs % groups == 0 && x.layer != 0,
+      "\(groups) groups of \(x.channels) channels to \(outputs)")
+    let weight = parameter(
+      "\(name).weight", [outputs, x.channels / groups, window.size, window.size], .grouped, .normal)
+    let bias = bias ? parameter("\(name).bias", [outputs], .vector, .constant(0)) : nil
+    return add(
+      name,
+      .convolution(
+        .init(
+          inputs: x.channels, outputs: outputs, window: window, isDepthwise: false,
+          weight: weight, bias: bias, groups: groups)), [x], channels: outputs)
+  }
+
   /// A convolution of each channel by itself.
   mutating func depthwise(
     _ name: String, _ x: Value, _ window: Window, bias: Bool = false
   ) -> Value {
-    precondition(window.dilation == 1, "depthwise windows have no dilation")
     let weight = parameter(
       "\(name).weight", [x.channels, 1, window.size, window.size], .depthwise, .normal)
     let bias = bias ? parameter("\(name).bias", [x.channels], .vector, .constant(0)) : nil
@@ -120,7 +139,18 @@ struct NetworkBuilder {
 
   mutating func sum(_ a: Value, _ b: Value) -> Value {
     precondition(a.channels == b.channels, "a sum of \(a.channels) and \(b.channels) channels")
-    return add("", .sum, [a, b], channels: a.channels)
+    return add("", .sum(branch: nil), [a, b], channels: a.channels)
+  }
+
+  /// The sum of a residual branch, which stochastic depth may leave out of an image's training pass, and
+  /// of what goes past it.
+  ///
+  /// - Parameter share: the branch's rate as a share of the setting `model.drop_path`.
+  mutating func residual(_ branch: Value, _ x: Value, share: Double) -> Value {
+    precondition(
+      branch.channels == x.channels, "a sum of \(branch.channels) and \(x.channels) channels")
+    branches.append(share)
+    return add("", .sum(branch: branches.count - 1), [branch, x], channels: x.channels)
   }
 
   mutating func concatenation(_ parts: [Value]) -> Value {
@@ -138,6 +168,14 @@ struct NetworkBuilder {
   mutating func maximumPool(_ x: Value, _ window: Window) -> Value {
     precondition(window.dilation == 1 && window.size <= 15, "a pooling window of up to 15 pixels")
     return add("", .maximumPool(window), [x], channels: x.channels)
+  }
+
+  /// - Parameter countsPadding: the mean is over the whole window, zeros of the padding included, as is
+  ///   PyTorch's default; else over what lies inside of the map.
+  mutating func averagePool(_ x: Value, _ window: Window, countsPadding: Bool = true) -> Value {
+    precondition(window.dilation == 1 && window.size <= 15, "a pooling window of up to 15 pixels")
+    return add(
+      "", .averagePool(window, countsPadding: countsPadding), [x], channels: x.channels)
   }
 
   mutating func globalAverage(_ x: Value) -> Value {
@@ -188,7 +226,7 @@ struct NetworkBuilder {
     if case .globalAverage = layers[x.layer].kind { features = layers[x.layer].inputs[0] }
     return NetworkGraph(
       layers: layers, parameters: Parameter.placed(parameters), norms: norms,
-      runningCount: runningCount,
+      runningCount: runningCount, branches: branches,
       head: Head(name: name, features: x.channels, weight: layer.weight, bias: layer.bias),
       features: features)
   }

@@ -10,11 +10,13 @@ struct NetworkGraph: Sendable {
     /// Over the channels of each pixel (Ba et al. 2016).
     case layerNorm(LayerNorm)
     case activation(Activation)
-    /// Of two maps.
-    case sum
+    /// Of two maps. Where the first is a residual branch: its place in `branches`.
+    case sum(branch: Int?)
     /// One map's channels behind the other's.
     case concatenation
     case maximumPool(Window)
+    /// The mean of each window: of its pixels inside of the map, or with zeros for those outside.
+    case averagePool(Window, countsPadding: Bool)
     /// Each channel's mean: a map of one pixel.
     case globalAverage
     /// All pixels of a channel, then those of the next: a map of one pixel.
@@ -36,6 +38,8 @@ struct NetworkGraph: Sendable {
     /// Indices into `parameters`.
     let weight: Int
     let bias: Int?
+    /// Of channels, each by itself; 1 where all go together, or `isDepthwise` says more.
+    var groups = 1
   }
 
   struct LayerNorm: Sendable {
@@ -67,6 +71,9 @@ struct NetworkGraph: Sendable {
   let norms: [BatchNorm]
   /// Elements of the running statistics.
   let runningCount: Int
+  /// Of each residual branch that stochastic depth may leave out, in forward order: its rate as a
+  /// share of the setting.
+  let branches: [Double]
   /// The last layer, which gives the two logits.
   let head: Head
   /// The layers before this one of a map that the head averages; its class activation maps are the
@@ -80,7 +87,8 @@ struct NetworkGraph: Sendable {
       let input = layer.inputs.first.map { sizes[$0] } ?? MapSize(height: crop, width: crop)
       switch layer.kind {
       case .convolution(let convolution): sizes.append(convolution.window.output(of: input))
-      case .maximumPool(let window): sizes.append(window.output(of: input))
+      case .maximumPool(let window), .averagePool(let window, _):
+        sizes.append(window.output(of: input))
       case .globalAverage, .flatten, .linear: sizes.append(MapSize(height: 1, width: 1))
       default: sizes.append(input)
       }
@@ -96,7 +104,7 @@ struct NetworkGraph: Sendable {
       case .convolution(let layer):
         let taps = layer.window.size * layer.window.size
         return sum + sizes[index].pixels * taps * layer.outputs
-          * (layer.isDepthwise ? 1 : layer.inputs)
+          * (layer.isDepthwise ? 1 : layer.inputs / layer.groups)
       case .linear(let layer): return sum + layer.inputs * layer.outputs
       default: return sum
       }

@@ -14,6 +14,8 @@ final class GraphPass: @unchecked Sendable {
   let maps: Kernels
   /// Of maps of one pixel.
   let vectors: Kernels
+  /// What training leaves out; nil: nothing is.
+  let drops: DropMasks?
   var isTraining: Bool { plan.purpose == .training }
 
   /// Where image i of the pass is, (crop, crop, 3) float32, and where its gradient goes.
@@ -52,12 +54,14 @@ final class GraphPass: @unchecked Sendable {
   ///   - images: that it has room for.
   ///   - tasks: that leave sums of their own; 0: for running statistics.
   ///   - sharesMemory: buffers that are needed at different times may lie in one place.
+  ///   - drops: what training leaves out.
   init(
     _ plan: PassPlan, _ runners: [OperationRunner], _ times: Times, detector: Detector,
     weights: WorkingWeights, states: [ChannelState], images: Int, maps: Kernels, tasks: Int,
-    sharesMemory: Bool = true
+    sharesMemory: Bool = true, drops: DropMasks? = nil
   ) {
     self.plan = plan
+    self.drops = drops
     network = plan.network
     self.detector = detector
     self.weights = weights
@@ -243,6 +247,17 @@ final class GraphPass: @unchecked Sendable {
   ) {
     var source = self.view(view, image: image, pixel: pixel)
     kernels(view.map).layers.load(&source, out, Int32(pixels))
+  }
+
+  /// A factor a channel times `pixels` pixels that look like those of a map.
+  func scale(
+    _ map: Int, _ pixels: UnsafeRawPointer, by factor: UnsafePointer<Float>, pixels count: Int,
+    to out: UnsafeMutableRawPointer
+  ) {
+    var source = rfm_view(
+      data: pixels, scale: factor, shift: zeros, gate: nil, slope: 0,
+      activation: Int32(RFM_IDENTITY), ld: Int32(network.maps[map].stride))
+    kernels(map).layers.load(&source, out, Int32(count))
   }
 
   // MARK: What is done behind every operation

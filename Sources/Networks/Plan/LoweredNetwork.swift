@@ -57,12 +57,15 @@ struct LoweredNetwork: Sendable {
       /// The same over the image, whose three channels are not padded.
       case imageConvolution(NetworkGraph.Convolution)
       case depthwise(NetworkGraph.Convolution)
+      case grouped(NetworkGraph.Convolution)
       case layerNorm(NetworkGraph.LayerNorm)
       /// A view, stored.
       case copy
-      case sum
+      /// Of two maps; with a residual branch that training may leave out, its place in the graph's.
+      case sum(branch: Int?)
       case concatenation
       case maximumPool(Window)
+      case averagePool(Window, countsPadding: Bool)
       case globalAverage
       case flatten
       case linear(NetworkGraph.Linear)
@@ -83,12 +86,16 @@ struct LoweredNetwork: Sendable {
   /// The map that the head averages.
   private(set) var features: MapView?
   let graph: NetworkGraph
+  /// Stochastic depth's setting.
+  let dropPath: Double
 
   /// The last operation's output: the two logits.
   var logits: Int { operations.last!.output }
 
-  init(_ graph: NetworkGraph, crop: Int) {
+  /// - Parameter dropPath: 0 but for training: no branch is left out then.
+  init(_ graph: NetworkGraph, crop: Int, dropPath: Double = 0) {
     self.graph = graph
+    self.dropPath = dropPath
     self.crop = crop
     let sizes = graph.sizes(crop: crop)
     // How each layer's result is read.
@@ -114,6 +121,8 @@ struct LoweredNetwork: Sendable {
       let kind: Operation.Kind =
         if inputs[0] == nil { .imageConvolution(convolution) } else if convolution.isDepthwise {
           .depthwise(convolution)
+        } else if convolution.groups > 1 {
+          .grouped(convolution)
         } else { .convolution(convolution) }
       var view = add(kind, inputs.compactMap { $0 }, size, layer, parameters)
       if let bias = convolution.bias { attach(.bias(bias), to: &view) }
@@ -147,9 +156,17 @@ struct LoweredNetwork: Sendable {
       return view
     case .layerNorm(let norm):
       return add(.layerNorm(norm), [inputs[0]!], size, layer, [norm.weight, norm.bias])
-    case .sum: return add(.sum, [inputs[0]!, inputs[1]!], size, layer, [])
+    case .sum(let branch):
+      let drops = branch.map { graph.branches[$0] * dropPath > 0 } ?? false
+      guard drops else { return add(.sum(branch: nil), inputs.map { $0! }, size, layer, []) }
+      // The branch's factor takes a gate's place.
+      let first = inputs[0]!.gate == nil ? inputs[0]! : copied(inputs[0]!, layer)
+      return add(.sum(branch: branch), [first, inputs[1]!], size, layer, [])
     case .concatenation: return add(.concatenation, inputs.map { $0! }, size, layer, [])
     case .maximumPool(let window): return add(.maximumPool(window), [inputs[0]!], size, layer, [])
+    case .averagePool(let window, let countsPadding):
+      return add(
+        .averagePool(window, countsPadding: countsPadding), [inputs[0]!], size, layer, [])
     case .globalAverage: return add(.globalAverage, [inputs[0]!], size, layer, [])
     case .flatten: return add(.flatten, [inputs[0]!], size, layer, [])
     }

@@ -25,6 +25,8 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
   private let tiles: [TileMemory]
   private let states: [ChannelState]
   private let memory: AlignedMemory
+  private let drops: DropMasks?
+  private let smoothing: Double
   private var labels: UnsafePointer<UInt8>
 
   /// A pass is a fixed list of these, made once: a step plans and allocates nothing.
@@ -46,13 +48,18 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
 
   init(
     _ detector: Detector, _ graph: NetworkGraph, crop: Int, batch: Int, precision: Precision,
-    workers: WorkerPool, reduction: StatisticsReduction?, sharesMemory: Bool = true
+    workers: WorkerPool, reduction: StatisticsReduction?, sharesMemory: Bool = true,
+    regularisation: Regularisation = Regularisation()
   ) {
     self.detector = detector
     self.batch = batch
     self.workers = workers
     self.reduction = reduction
-    network = LoweredNetwork(graph, crop: crop)
+    network = LoweredNetwork(graph, crop: crop, dropPath: regularisation.dropPath)
+    drops = DropMasks(
+      regularisation, features: graph.head.features, branches: graph.branches,
+      widest: network.maps.map(\.stride).max()!, batch: batch)
+    smoothing = regularisation.labelSmoothing
     kernels = Kernels(precision)
     weights = WorkingWeights(detector, kernels: kernels)
     gradients = GradientArena(detector, inDouble: reduction != nil)
@@ -81,7 +88,7 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
     }
     pass = GraphPass(
       plan, runners, times, detector: detector, weights: weights, states: states, images: batch,
-      maps: kernels, tasks: batch, sharesMemory: sharesMemory)
+      maps: kernels, tasks: batch, sharesMemory: sharesMemory, drops: drops)
     memory = AlignedMemory(size: 8 * batch)
     logits = UnsafeMutableBufferPointer(start: memory.floats(), count: 2 * batch)
     labels = UnsafePointer(UnsafeRawPointer(memory.address).assumingMemoryBound(to: UInt8.self))
@@ -279,8 +286,11 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
     for state in states { state.refresh() }
   }
 
-  func forward(images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>) throws -> Double {
+  func forward(
+    images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>, keys: SampleKeys?
+  ) throws -> Double {
     self.labels = labels
+    drops?.draw(keys)
     let each = network.crop * network.crop * 3
     for image in 0..<batch { pass.imageAddresses[image] = images + image * each }
     try run(forwardSteps)
@@ -289,7 +299,7 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
       pass.readLogits(image, to: logits.baseAddress! + 2 * image)
       loss += CrossEntropy.loss(
         real: Double(logits[2 * image]), fake: Double(logits[2 * image + 1]),
-        label: labels[image])
+        label: labels[image], smoothing: smoothing)
     }
     return loss / Double(batch)
   }
@@ -317,7 +327,7 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
       let fake =
         CrossEntropy.fakeGradient(
           real: Double(logits[2 * image]), fake: Double(logits[2 * image + 1]),
-          label: labels[image]) / Double(batch)
+          label: labels[image], smoothing: smoothing) / Double(batch)
       pass.seed(image, fake: Float(fake))
       if let sums {
         sums[0] -= fake
