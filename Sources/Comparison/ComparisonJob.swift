@@ -214,7 +214,7 @@ public final class ComparisonJob {
   private func setting(_ results: [VariantResult]) -> Comparison.Setting {
     let training = configuration.training
     return Comparison.Setting(
-      model: configuration.model.name.rawValue, crop: configuration.data.crop,
+      model: configuration.model.form.description, crop: configuration.data.crop,
       steps: results[0].step,
       globalBatch: training.batchPerRank * training.accumulate * communicator.size,
       probability: configuration.augmentation.probability)
@@ -291,7 +291,7 @@ public final class ComparisonJob {
       communicator.isRoot
       ? try LoadedDetector(opening: latest(variant)) { say("\($0)") }
       : LoadedDetector(
-        Detector(DetectorName(rawValue: configuration.model.name.rawValue)!),
+        Detector(configuration.model.form),
         crop: configuration.data.crop, mean: configuration.data.mean, std: configuration.data.std,
         source: latest(variant))
     try communicator.broadcast(loaded.detector.values)

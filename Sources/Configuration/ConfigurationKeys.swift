@@ -84,9 +84,16 @@ extension Configuration {
         + "trained has real first in any case."),
     .optionalChoice(
       "model.head", \.model.head,
-      "What the head of model.weights is: softmax, a logit for each of two classes; or sigmoid, one "
-        + "logit, whose class 1 is the second of model.classes; null: softmax, and a head of another "
-        + "size is replaced by a fresh one."),
+      "What the network ends in. linear, softmax: a linear layer over the average of the last map, a "
+        + "logit for each of two classes; sigmoid: likewise, and the head of model.weights has one logit, "
+        + "whose class 1 is the second of model.classes; patch: two logits at each position of the last "
+        + "map, of which the loss is the mean (Chai et al. 2020); null: linear. A head of another size is "
+        + "replaced by a fresh one."),
+    .optionalText(
+      "model.truncate", \.model.truncate,
+      "The stage in which the network ends, such as block2 of xception, layer2 of resnet18, blocks.3 of "
+        + "efficientnet-b4, features.23 of vgg16-bn or stages.1 of convnext-tiny; null: it is whole."
+    ),
     .number(
       "model.dropout", \.model.dropout, 0...1.0.nextDown,
       "Share of the inputs of the head's linear layer that a training pass leaves out, drawn for each "

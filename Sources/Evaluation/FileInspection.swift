@@ -201,7 +201,7 @@ public struct FileInspection: Sendable {
     describeDetector(
       Dictionary(
         file.entries.filter(\.type.isFloatingPoint).map { ($0.name, $0.shape) },
-        uniquingKeysWith: { $1 }))
+        uniquingKeysWith: { $1 }), file.metadata)
     guard depth.verifies, depth.rank == 0 else { return }
     for entry in file.entries where entry.type.isFloatingPoint {
       let bad = try file.read(entry).values.reduce(0) { $0 + ($1.isFinite ? 0 : 1) }
@@ -224,7 +224,8 @@ public struct FileInspection: Sendable {
     }
     lines += file.notes.map { "  \($0)" }
     describeDetector(
-      Dictionary(file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }))
+      Dictionary(file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 }),
+      file.metadata)
     guard depth.verifies, depth.rank == 0 else { return }
     for tensor in file.tensors {
       let bad = tensor.values.count { !$0.isFinite }
@@ -235,15 +236,19 @@ public struct FileInspection: Sendable {
     }
   }
 
-  /// Which detector the tensors are, if they are one.
-  private mutating func describeDetector(_ shapes: [String: [Int]]) {
-    guard let found = WeightsDescription(of: shapes) else {
+  /// Which detector the tensors are, if they are one, by themselves or as their metadata say.
+  private mutating func describeDetector(_ shapes: [String: [Int]], _ metadata: [String: String]) {
+    let said = try? WeightsUse(metadata: metadata, unless: WeightsUse())
+    guard
+      let found = WeightsDescription(
+        of: shapes, truncate: said?.truncate, head: said?.head?.kind ?? .linear)
+    else {
       if let problem = WeightsDescription.problem(of: shapes) {
         lines.append("  no detector: \(problem)")
       }
       return
     }
-    var line = "  weights of \(found.model.rawValue)"
+    var line = "  weights of \(found.form)"
     if !found.prefix.isEmpty { line += ", names behind '\(found.prefix)'" }
     if let head = found.head {
       line += ", head \(head.name) of \(head.outputs) "
@@ -264,7 +269,7 @@ public struct FileInspection: Sendable {
     let state = checkpoint.state
     lines += [
       "checkpoint after step \(state.step), epoch \(state.epoch), at position \(state.position)",
-      "  detector: \(state.detector.name), crop \(state.detector.crop), mean "
+      "  detector: \(state.detector.form?.description ?? state.detector.name), crop \(state.detector.crop), mean "
         + "\(state.detector.mean), std \(state.detector.std)",
       "  seed: \(state.seed), ranks: \(state.ranks)",
       "  configuration: \(state.configurationDigest)",

@@ -474,6 +474,28 @@ import Testing
     #expect(differences.allSatisfy { !$0.isHarmless })
   }
 
+  @Test func whereANetworkEndsIsSaidByItsStages() throws {
+    let read = try parse(
+      "data: {train: a}\nmodel: {name: xception, truncate: block2, head: patch}")
+    #expect(read.model.form.description == "xception up to block2 with a patch head")
+    #expect(try parse(read.yaml) == read)
+    #expect(try parse("data: {train: a}", "model.head=linear").model.form.isWhole)
+    for (settings, key, words) in [
+      ("name: resnet18, truncate: layer5", "model.truncate", "has layer1, layer2, layer3, layer4"),
+      ("name: resnet18, truncate: layr2", "model.truncate", "did you mean 'layer2'?"),
+      ("name: convnext-tiny, head: patch", "model.head", "stages.0, stages.1"),
+      ("head: patch, dropout: 0.1", "model.dropout", "a patch head has none"),
+      ("truncate: block2, drop_path: 0.1", "model.drop_path", "xception up to block2 has no"),
+    ] {
+      let error = try refusal("data: {train: a}\nmodel: {\(settings)}")
+      #expect(error.key == key && error.description.contains(words), "\(error)")
+    }
+    // Every network has class activation maps where it is cut.
+    _ = try parse(
+      "data: {train: a}", "model.name=convnext-tiny", "model.truncate=stages.1",
+      "augmentation.method=ae")
+  }
+
   @Test func theClassOrderIsATextOrAListOrNull() throws {
     for text in ["\"fake,real\"", "[fake, real]"] {
       #expect(try parse("data: {train: a}\nmodel: {classes: \(text)}").model.classes == .fakeReal)

@@ -24,6 +24,7 @@ import Testing
     case layerNorm
     case twoNorms
     case flatten
+    case patches
 
     var testDescription: String {
       switch self {
@@ -36,6 +37,8 @@ import Testing
       default: "\(self)"
       }
     }
+
+    var isPatch: Bool { if case .patches = self { true } else { false } }
 
     private static func name(_ window: Window) -> String {
       "\(window.size) by \(window.stride), \(window.padding), dilation \(window.dilation)"
@@ -69,7 +72,7 @@ import Testing
       Middle.smooth($0)
     } + [
       .dense(Window(3, padding: .zeros(1)), bias: true), .residual, .squeeze, .concatenation,
-      .layerNorm, .twoNorms, .flatten,
+      .layerNorm, .twoNorms, .flatten, .patches,
     ]
 
   /// Layers that no network here has yet.
@@ -123,6 +126,7 @@ import Testing
       }
       x = net.concatenation(parts)
     case .layerNorm: x = net.layerNorm("middle", x, epsilon: 1e-6)
+    case .patches: x = net.convolution("middle", x, 20, Window(3, stride: 2))
     case .twoNorms:
       // The same norm again, and one behind an activation.
       x = net.batchNorm("norm1", net.convolution("middle", x, 11, Window(1)))
@@ -134,6 +138,7 @@ import Testing
       return net.graph(head: "head", of: net.layerNorm("last", x, epsilon: 1e-6))
     }
     x = net.activation(.silu, net.batchNorm("norm2", x))
+    if case .patches = middle { return net.graph(patchHead: "head", of: x) }
     return net.graph(head: "head", of: net.globalAverage(x))
   }
 
@@ -221,6 +226,22 @@ import Testing
     #expect(Double(sharp) > 0.6 * Double(judged), "\(sharp) of \(judged)")
   }
 
+  /// What FAM is the gradient of: z_fake − z_real, of a patch head its mean over positions (but for the
+  /// bias, which the activation maps don't have).
+  private static func attended(
+    _ inference: InferenceProgram, _ image: [Float], isPatch: Bool
+  ) -> Double {
+    let size = inference.featureHeight * inference.featureWidth
+    var logits = [Float](repeating: .nan, count: 2)
+    guard isPatch else {
+      inference.run(images: image, count: 1, logits: &logits)
+      return Double(logits[1]) - Double(logits[0])
+    }
+    var maps = [Float](repeating: .nan, count: 2 * size)
+    inference.run(images: image, count: 1, logits: &logits, activationMaps: &maps)
+    return (0..<size).reduce(0) { $0 + Double(maps[size + $1]) - Double(maps[$1]) } / Double(size)
+  }
+
   @Test(arguments: middles)
   func inputGradientIsTheDerivativeOfTheLogits(middle: Middle) throws {
     let detector = Self.detector(Self.network(middle))
@@ -243,8 +264,7 @@ import Testing
         step: min(0.02 * size / max(abs(expected), 1e-12), 1), rounding: 5e-7 * size
       ) { step in
         let moved = zip(image, direction).map { Float(Double($0) + step * $1) }
-        let logits = inference.logits(moved, count: 1)
-        return Double(logits[1]) - Double(logits[0])
+        return Self.attended(inference, moved, isPatch: middle.isPatch)
       }
       #expect(
         abs(measured.value - expected) < 0.03 * abs(expected) + measured.error,

@@ -5,7 +5,8 @@
 needs what detectors.py needs, and draws weights and images as it does. A patch detector (Chai et al. 2020)
 ends behind a stage in a 1x1 convolution: two logits at each position. Its loss is the mean cross-entropy
 over positions, its score the mean of softmax over positions, and its attention the gradient of the mean
-over positions of fake - real logit. CASE.json has what detectors.py's files have; CASE.f32 for each crop
+over positions of fake - real logit. Images are those that stay farthest from the kinks of ReLU and pooling
+while weights are moved a little. CASE.json has what detectors.py's files have; CASE.f32 for each crop
 
     evaluation      of each image the score's logit, log(p / (1 - p)), and its float32 error; sketches of
                     the logits at all positions [H, W, 2] and of FAM
@@ -27,7 +28,9 @@ import deterministic
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "NetworksTests" / "Golden" / "Patches"
 CROPS = {64: 4, 97: 3}
-CANDIDATES = 6
+CANDIDATES = 12
+# How far weights are moved to see which images have an element near a kink.
+JITTER = 5e-7
 # Layers in the order of the forward pass, the last of them cut behind a place of its own.
 CASES = {
     "resnet18-layer2-patch": (
@@ -86,8 +89,13 @@ def score(logits):
     return parts[:, 1] - parts[:, 0]
 
 
-def evaluation(case, dtype, crop, numbers, layout=torch.contiguous_format):
+def evaluation(case, dtype, crop, numbers, layout=torch.contiguous_format, jitter=None):
     model = build(case, dtype)[0].to(memory_format=layout).eval()
+    if jitter is not None:
+        draws = torch.Generator().manual_seed(jitter)
+        with torch.no_grad():
+            for p in model.parameters():
+                p.mul_(1 + JITTER * torch.randn(p.shape, generator=draws, dtype=dtype))
     images, _ = deterministic.batch(numbers, crop)
     inputs = detectors.nchw(images, dtype).to(memory_format=layout).requires_grad_(True)
     logits = model(inputs)
@@ -133,7 +141,11 @@ def write(case):
 
         others = ways(case, attend, numbers)
         worst = [max(detectors.error(way[n][2], attention[n]) for way in others) for n in numbers]
-        chosen = sorted(numbers, key=lambda n: worst[n])[:2]
+        near = list(worst)
+        for seed in range(4) if case not in SMOOTH else []:
+            moved = evaluation(case, torch.float64, crop, numbers, jitter=seed)[2]
+            near = [max(near[n], detectors.error(moved[n], attention[n])) for n in numbers]
+        chosen = sorted(numbers, key=lambda n: near[n])[:2]
         for n in chosen:
             single = others[0][n]
             values += [scores[n], abs(single[0] - scores[n])]
@@ -171,7 +183,7 @@ def write(case):
                 "offset": start,
             }
         )
-        print(case, crop, [worst[n] for n in chosen], moved, first, loss)
+        print(case, crop, [worst[n] for n in chosen], [near[n] for n in chosen], moved, first, loss)
     arrays = build(case, torch.float32)[1]
     index = {"weightsChecksum": detectors.checksum(arrays), "cases": cases}
     GOLDEN.mkdir(exist_ok=True, parents=True)

@@ -16,15 +16,39 @@ struct NetworkBuilder {
   private var norms: [BatchNorm] = []
   private var runningCount = 0
   private var branches: [Double] = []
+  private var stages: [NetworkGraph.Stage] = []
   /// ε and momentum of batch norms from here on; those of PyTorch unless said.
   var normEpsilon = 1e-5
   var normMomentum = 0.1
 
   let image: Value
+  /// What the layers that it began with make.
+  private(set) var last: Value
 
   init() {
     image = Value(layer: 0, channels: 3)
+    last = image
     layers.append(.init(name: "", kind: .image, inputs: [], channels: 3))
+  }
+
+  /// The layers of a network up to a stage, for another end.
+  init(_ graph: NetworkGraph, upTo stage: NetworkGraph.Stage) {
+    self.init()
+    layers = Array(graph.layers[..<stage.layers])
+    parameters = Array(graph.parameters[..<stage.parameters])
+    norms = Array(graph.norms[..<stage.norms])
+    runningCount = stage.runningCount
+    branches = Array(graph.branches[..<stage.branches])
+    last = Value(layer: stage.layer, channels: layers[stage.layer].channels)
+  }
+
+  /// A place behind which the network may end, where `x` is all that what comes reads.
+  mutating func stage(_ name: String, _ x: Value) {
+    precondition(!stages.contains { $0.name == name }, "two stages are called \(name)")
+    stages.append(
+      .init(
+        name: name, layer: x.layer, layers: layers.count, parameters: parameters.count,
+        norms: norms.count, runningCount: runningCount, branches: branches.count))
   }
 
   private mutating func add(
@@ -224,10 +248,27 @@ struct NetworkBuilder {
     }
     var features: Int?
     if case .globalAverage = layers[x.layer].kind { features = layers[x.layer].inputs[0] }
-    return NetworkGraph(
+    return graph(
+      Head(name: name, features: x.channels, weight: layer.weight, bias: layer.bias), features)
+  }
+
+  /// The end of a patch detector: a 1×1 convolution that gives two logits at each pixel.
+  mutating func graph(patchHead name: String, of x: Value) -> NetworkGraph {
+    let layer = NetworkGraph.Linear(
+      inputs: x.channels, outputs: 2,
+      weight: parameter("\(name).weight", [2, x.channels, 1, 1], .matrix, .uniform),
+      bias: parameter("\(name).bias", [2], .vector, .constant(0)))
+    _ = add(name, .patchHead(layer), [x], channels: 2)
+    return graph(
+      Head(
+        name: name, features: x.channels, weight: layer.weight, bias: layer.bias, isPatch: true),
+      x.layer)
+  }
+
+  private func graph(_ head: Head, _ features: Int?) -> NetworkGraph {
+    NetworkGraph(
       layers: layers, parameters: Parameter.placed(parameters), norms: norms,
-      runningCount: runningCount, branches: branches,
-      head: Head(name: name, features: x.channels, weight: layer.weight, bias: layer.bias),
+      runningCount: runningCount, branches: branches, stages: stages, head: head,
       features: features)
   }
 }

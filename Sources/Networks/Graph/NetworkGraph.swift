@@ -23,6 +23,8 @@ struct NetworkGraph: Sendable {
     case flatten
     /// A matrix over a map of one pixel.
     case linear(Linear)
+    /// Two logits at each pixel of a map.
+    case patchHead(Linear)
     /// A map times a gate a channel, from a map of one pixel (squeeze-and-excite, Hu et al. 2018).
     case gate
     /// A factor a channel.
@@ -65,6 +67,18 @@ struct NetworkGraph: Sendable {
     let channels: Int
   }
 
+  /// A place behind which the network may end: how much had been declared there.
+  struct Stage: Sendable {
+    let name: String
+    /// What it makes.
+    let layer: Int
+    let layers: Int
+    let parameters: Int
+    let norms: Int
+    let runningCount: Int
+    let branches: Int
+  }
+
   let layers: [Layer]
   /// In declaration order; offsets are the reverse of that.
   let parameters: [Parameter]
@@ -74,11 +88,21 @@ struct NetworkGraph: Sendable {
   /// Of each residual branch that stochastic depth may leave out, in forward order: its rate as a
   /// share of the setting.
   let branches: [Double]
+  let stages: [Stage]
   /// The last layer, which gives the two logits.
   let head: Head
-  /// The layers before this one of a map that the head averages; its class activation maps are the
-  /// head's weights over it. nil where the network ends otherwise.
+  /// The layer of a map that the head averages, or reads pixel by pixel; its class activation maps are
+  /// the head's weights over it. nil where the network ends otherwise.
   let features: Int?
+
+  /// All but the head, where that averages a map.
+  var lastMap: Stage? {
+    features.map {
+      Stage(
+        name: "", layer: $0, layers: $0 + 1, parameters: parameters.count - 2, norms: norms.count,
+        runningCount: runningCount, branches: branches.count)
+    }
+  }
 
   /// Sizes of all layers' maps at a crop.
   func sizes(crop: Int) -> [MapSize] {
@@ -106,13 +130,15 @@ struct NetworkGraph: Sendable {
         return sum + sizes[index].pixels * taps * layer.outputs
           * (layer.isDepthwise ? 1 : layer.inputs / layer.groups)
       case .linear(let layer): return sum + layer.inputs * layer.outputs
+      case .patchHead(let layer):
+        return sum + sizes[index].pixels * layer.inputs * layer.outputs
       default: return sum
       }
     }
   }
 }
 
-/// The linear layer that gives the two logits.
+/// The layer that gives the two logits.
 struct Head: Sendable {
   /// Its published name, without `.weight`.
   let name: String
@@ -120,4 +146,6 @@ struct Head: Sendable {
   /// Indices into the parameters.
   let weight: Int
   let bias: Int
+  /// It gives two at each position of a map.
+  var isPatch = false
 }

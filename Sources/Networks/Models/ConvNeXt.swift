@@ -25,6 +25,7 @@ extension NetworkGraph {
           net.layerScale("\(name).gamma", y, initial: 1e-6), x, share: number / last)
         number += 1
       }
+      net.stage("stages.\(stage)", x)
     }
     x = net.layerNorm("head.norm", net.globalAverage(x), epsilon: epsilon)
     return net.graph(head: "head.fc", of: x)

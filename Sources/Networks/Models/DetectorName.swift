@@ -50,6 +50,9 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
     }
   }
 
+  /// Its layers, whatever engine runs them.
+  var declaration: NetworkGraph { graph ?? .xception(widths) }
+
   /// What other programs call its layers.
   var publishedNames: PublishedNames {
     switch self {
@@ -80,10 +83,6 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
 
   /// What is assumed where nobody says.
   public var usualCrop: Int { crops.contains(224) ? 224 : crops.lowerBound }
-
-  /// It has residual branches that stochastic depth may leave out. (Xception's own engine leaves none
-  /// out.)
-  public var hasResidualBranches: Bool { graph.map { !$0.branches.isEmpty } ?? false }
 
   /// It ends in an average over a map and a linear layer, so that each class has an activation map.
   public var hasActivationMaps: Bool { graph.map { $0.features != nil } ?? true }

@@ -79,6 +79,7 @@ extension NetworkGraph {
           expansion: stage.expansion, activation: .silu, squeezes: true, share: number / count)
         number += 1
       }
+      net.stage("blocks.\(s)", x)
     }
     x = net.convolution("conv_head", x, size.channels(1280), Window(1))
     x = net.activation(.silu, net.batchNorm("bn2", x))

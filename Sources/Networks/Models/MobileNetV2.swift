@@ -19,6 +19,7 @@ extension NetworkGraph {
           activation: .relu6, squeezes: false, share: number / count)
         number += 1
       }
+      net.stage("blocks.\(s)", x)
     }
     x = net.convolution("conv_head", x, 1280, Window(1))
     x = net.activation(.relu6, net.batchNorm("bn2", x))

@@ -40,6 +40,7 @@ extension NetworkGraph {
         x = net.relu(net.residual(y, x, share: number / last))
         number += 1
       }
+      net.stage("layer\(stage + 1)", x)
     }
     return net.graph(head: "fc", of: net.globalAverage(x))
   }

@@ -1,5 +1,39 @@
 import Glibc
 
+/// What the logits of a patch head come to for an image: (0, log(p/(1 − p))), where p is the mean over
+/// positions of softmax's probability of fake (Chai et al. 2020).
+///
+/// Both p and 1 − p are summed up as logarithms, so that neither is rounded away near 0.
+struct PatchScore {
+  private var fake = LogarithmOfSum()
+  private var real = LogarithmOfSum()
+
+  /// log Σ exp(x), of terms that come one by one.
+  private struct LogarithmOfSum {
+    private var largest = -Double.infinity
+    private var sum = 0.0
+
+    mutating func add(_ x: Double) {
+      if x > largest {
+        sum = sum * exp(largest - x) + 1
+        largest = x
+      } else {
+        sum += exp(x - largest)
+      }
+    }
+
+    var value: Double { largest + log(sum) }
+  }
+
+  /// A position's logits.
+  mutating func add(real: Double, fake: Double) {
+    self.fake.add(-CrossEntropy.loss(real: real, fake: fake, label: 1))
+    self.real.add(-CrossEntropy.loss(real: real, fake: fake, label: 0))
+  }
+
+  var logit: Double { fake.value - real.value }
+}
+
 /// Cross-entropy of two logits.
 ///
 /// With label smoothing s (Szegedy et al. 2016) the label's class has the target 1 − s/2 and the other

@@ -139,6 +139,7 @@ class OperationRunner: @unchecked Sendable {
       case .globalAverage: GlobalAverageRunner(network, index)
       case .flatten: FlattenRunner(network, index)
       case .linear(let layer): LinearRunner(network, index, layer)
+      case .patchHead(let layer): PatchHeadRunner(network, index, layer)
       }
     }
   }

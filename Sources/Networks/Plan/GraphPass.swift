@@ -12,7 +12,7 @@ final class GraphPass: @unchecked Sendable {
   /// Images that the buffers have room for.
   let images: Int
   let maps: Kernels
-  /// Of maps of one pixel.
+  /// Of maps that are always in float32.
   let vectors: Kernels
   /// What training leaves out; nil: nothing is.
   let drops: DropMasks?
@@ -386,21 +386,47 @@ final class GraphPass: @unchecked Sendable {
 
   // MARK: Logits
 
-  /// The two logits of an image: real, fake.
-  func readLogits(_ image: Int, to out: UnsafeMutablePointer<Float>) {
-    var view = view(LoweredNetwork.MapView(map: network.logits), image: image)
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: Int(view.ld)) { room in
+  /// Positions at which an image has logits: 1, but for a patch head.
+  var positions: Int { network.maps[network.logits].size.pixels }
+
+  /// The two logits at a position.
+  @inline(__always)
+  func logits(_ image: Int, position: Int) -> (real: Float, fake: Float) {
+    var view = view(
+      LoweredNetwork.MapView(map: network.logits), image: image, pixel: position)
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: Int(view.ld)) { room in
       vectors.layers.load(&view, room.baseAddress!, 1)
-      (out[0], out[1]) = (room[0], room[1])
+      return (room[0], room[1])
     }
   }
 
-  /// The logits' gradient: of the fake one, and its opposite for the other.
-  func seed(_ image: Int, fake: Float) {
+  /// The two logits of an image: real, fake. Of a patch head those that stand for the mean of softmax
+  /// over its positions, see ``PatchScore``.
+  func readLogits(_ image: Int, to out: UnsafeMutablePointer<Float>) {
+    guard network.graph.head.isPatch else {
+      (out[0], out[1]) = logits(image, position: 0)
+      return
+    }
+    var score = PatchScore()
+    for position in 0..<positions {
+      let (real, fake) = logits(image, position: position)
+      score.add(real: Double(real), fake: Double(fake))
+    }
+    (out[0], out[1]) = (0, Float(score.logit))
+  }
+
+  /// The logits' gradient: of the fake one at each position, and its opposite for the other.
+  @inline(__always)
+  func seed(_ image: Int, _ fake: (_ position: Int) -> Float) {
     let stride = network.maps[network.logits].stride
-    let gradient = gradient(network.logits, image: image).assumingMemoryBound(to: Float.self)
-    gradient.update(repeating: 0, count: stride)
-    (gradient[0], gradient[1]) = (-fake, fake)
+    let positions = positions
+    let gradients = gradient(network.logits, image: image).assumingMemoryBound(to: Float.self)
+    gradients.update(repeating: 0, count: positions * stride)
+    for position in 0..<positions {
+      let gradient = gradients + position * stride
+      let value = fake(position)
+      (gradient[0], gradient[1]) = (-value, value)
+    }
   }
 
   /// Class activation maps (real, fake) of an image, each of the size of the features:

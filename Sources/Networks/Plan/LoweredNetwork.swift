@@ -8,7 +8,8 @@ struct LoweredNetwork: Sendable {
   struct StoredMap: Sendable {
     let size: MapSize
     let channels: Int
-    /// One pixel, always in float32: what linear layers and gates work on.
+    /// Always in float32: maps of one pixel, which linear layers and gates work on, and a patch head's
+    /// logits.
     let isVector: Bool
     /// The published name of the layer that makes it, or of the one that comes next to it.
     var name: String
@@ -69,6 +70,7 @@ struct LoweredNetwork: Sendable {
       case globalAverage
       case flatten
       case linear(NetworkGraph.Linear)
+      case patchHead(NetworkGraph.Linear)
     }
     let kind: Kind
     /// Empty where the image is read.
@@ -83,13 +85,13 @@ struct LoweredNetwork: Sendable {
   private(set) var maps: [StoredMap] = []
   private(set) var affines: [Affine] = []
   private(set) var operations: [Operation] = []
-  /// The map that the head averages.
+  /// The map that the head averages, or reads pixel by pixel.
   private(set) var features: MapView?
   let graph: NetworkGraph
   /// Stochastic depth's setting.
   let dropPath: Double
 
-  /// The last operation's output: the two logits.
+  /// The last operation's output: the two logits, of a patch head at each position.
   var logits: Int { operations.last!.output }
 
   /// - Parameter dropPath: 0 but for training: no branch is left out then.
@@ -129,6 +131,10 @@ struct LoweredNetwork: Sendable {
       return view
     case .linear(let linear):
       var view = add(.linear(linear), [inputs[0]!], size, layer, [linear.weight])
+      attach(.bias(linear.bias), to: &view)
+      return view
+    case .patchHead(let linear):
+      var view = add(.patchHead(linear), [inputs[0]!], size, layer, [linear.weight])
       attach(.bias(linear.bias), to: &view)
       return view
     case .batchNorm(let number):
@@ -196,7 +202,7 @@ struct LoweredNetwork: Sendable {
   ) -> MapView {
     let isVector: Bool
     switch kind {
-    case .globalAverage, .flatten, .linear: isVector = true
+    case .globalAverage, .flatten, .linear, .patchHead: isVector = true
     case .copy, .layerNorm: isVector = maps[inputs[0].map].isVector
     default: isVector = false
     }

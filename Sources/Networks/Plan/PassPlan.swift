@@ -139,7 +139,8 @@ struct PassPlan: Sendable {
       let map = network.maps[view.map]
       let multiplies: Bool
       switch operation.kind {
-      case .convolution, .imageConvolution, .depthwise, .grouped: multiplies = purpose == .training
+      case .convolution, .imageConvolution, .depthwise, .grouped, .patchHead:
+        multiplies = purpose == .training
       case .layerNorm: multiplies = true
       default: multiplies = false
       }

@@ -60,6 +60,8 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
       regularisation, features: graph.head.features, branches: graph.branches,
       widest: network.maps.map(\.stride).max()!, batch: batch)
     smoothing = regularisation.labelSmoothing
+    precondition(
+      regularisation.dropout == 0 || !graph.head.isPatch, "a patch head has no dropout")
     kernels = Kernels(precision)
     weights = WorkingWeights(detector, kernels: kernels)
     gradients = GradientArena(detector, inDouble: reduction != nil)
@@ -297,9 +299,14 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
     var loss = 0.0
     for image in 0..<batch {
       pass.readLogits(image, to: logits.baseAddress! + 2 * image)
-      loss += CrossEntropy.loss(
-        real: Double(logits[2 * image]), fake: Double(logits[2 * image + 1]),
-        label: labels[image], smoothing: smoothing)
+      // The mean over positions, of which there is one but for a patch head.
+      var sum = 0.0
+      for position in 0..<pass.positions {
+        let (real, fake) = pass.logits(image, position: position)
+        sum += CrossEntropy.loss(
+          real: Double(real), fake: Double(fake), label: labels[image], smoothing: smoothing)
+      }
+      loss += sum / Double(pass.positions)
     }
     return loss / Double(batch)
   }
@@ -320,18 +327,22 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
 
   var reducesGradients: Bool { gradients.isWide }
 
-  /// The logits' gradient, ∂(mean cross-entropy)/∂z_k = (softmax_k − [k = label])/batch.
+  /// The logits' gradient, ∂(mean cross-entropy)/∂z_k = (softmax_k − target_k)/batch, and over positions.
   private func seed(_ images: Range<Int>, task: Int) {
     let sums = pass.state(network.logits)?.clearedSums(task)
     for image in images {
-      let fake =
-        CrossEntropy.fakeGradient(
-          real: Double(logits[2 * image]), fake: Double(logits[2 * image + 1]),
-          label: labels[image], smoothing: smoothing) / Double(batch)
-      pass.seed(image, fake: Float(fake))
-      if let sums {
-        sums[0] -= fake
-        sums[1] += fake
+      let count = Double(batch * pass.positions)
+      pass.seed(image) { position in
+        let (real, fake) = pass.logits(image, position: position)
+        let gradient =
+          CrossEntropy.fakeGradient(
+            real: Double(real), fake: Double(fake), label: labels[image], smoothing: smoothing)
+          / count
+        if let sums {
+          sums[0] -= gradient
+          sums[1] += gradient
+        }
+        return Float(gradient)
       }
     }
   }
