@@ -178,16 +178,26 @@ struct LoweredNetwork: Sendable {
     }
   }
 
-  /// Makes a view of a map that nothing else scales or reads so far, of the same values but for a bias,
-  /// which is returned.
+  /// Makes a view of a map that nothing else scales or reads, of the same values but for a bias, which
+  /// is returned.
   private mutating func makeBare(_ view: inout MapView, _ layer: NetworkGraph.Layer) -> Int? {
     let map = view.map
-    if isBare(view, affineToo: false), !operations.contains(where: { $0.reads(map) }) {
+    if isBare(view, affineToo: false), !operations.contains(where: { $0.reads(map) }),
+      !isReadByOthers(layer.inputs[0])
+    {
       guard let affine = maps[map].affine else { return nil }
       if case .bias(let bias) = affines[affine].kind { return bias }
     }
     view = copied(view, layer)
     return nil
+  }
+
+  /// Whether the layer's result has more than one reader, who may come later.
+  private func isReadByOthers(_ index: Int) -> Bool {
+    if graph.layers.reduce(0, { $0 + $1.inputs.count { $0 == index } }) > 1 { return true }
+    // What does nothing shows what it reads.
+    guard case .activation(.identity) = graph.layers[index].kind else { return false }
+    return isReadByOthers(graph.layers[index].inputs[0])
   }
 
   /// The view shows the stored map as it is.
