@@ -19,6 +19,30 @@ void rfm_copy_channels(const void *in, int in_ld, int from, void *out, int out_l
            (size_t)channels * element);
 }
 
+// A copy of a few floats, without a call where there are as many as usual.
+static inline void copy_floats(const float *in, float *out, ptrdiff_t count) {
+  if (count == 4) memcpy(out, in, 4 * sizeof(float));
+  else if (count == 8) memcpy(out, in, 8 * sizeof(float));
+  else memcpy(out, in, (size_t)count * sizeof(float));
+}
+
+void rfm_group_patches(const float *in, float *out, int pixels, int taps, int ld, int groups, int each) {
+  const ptrdiff_t K = (ptrdiff_t)taps * each;
+  for (ptrdiff_t p = 0; p < pixels; p++, out += groups * K)
+    for (ptrdiff_t t = 0; t < taps; t++, in += ld)
+      for (ptrdiff_t g = 0; g < groups; g++) copy_floats(in + g * each, out + g * K + t * each, each);
+}
+
+void rfm_ungroup_patches(const float *in, float *out, int pixels, int taps, int ld, int groups,
+                         int each) {
+  const ptrdiff_t K = (ptrdiff_t)taps * each, used = (ptrdiff_t)groups * each;
+  for (ptrdiff_t p = 0; p < pixels; p++, in += groups * K)
+    for (ptrdiff_t t = 0; t < taps; t++, out += ld) {
+      for (ptrdiff_t g = 0; g < groups; g++) copy_floats(in + g * K + t * each, out + g * each, each);
+      memset(out + used, 0, (size_t)(ld - used) * sizeof(float));
+    }
+}
+
 void rfm_image_patches(const float *image, float *out, const rfm_window *w, int top, int H, int r0,
                        int r1) {
   const ptrdiff_t size = w->size, K = size * size * 3;

@@ -80,6 +80,8 @@ static const rfm_layer_kernels NAME(layers) = {
     .unpatch = NAME(window_unpatch),
     .max_pool = NAME(window_max_pool),
     .max_unpool = NAME(window_max_unpool),
+    .average_pool = NAME(window_average_pool),
+    .average_unpool = NAME(window_average_unpool),
     .layer_norm = NAME(layer_norm_forward),
     .layer_norm_backward = NAME(layer_norm_back),
 };

@@ -1,8 +1,17 @@
-// Depthwise convolutions, patches and maxima over windows of any size, a row at a time; included once a
+// Depthwise convolutions, patches, maxima and averages over windows of any size, a row at a time; included once a
 // target and element type.
 //
 // Sixteen channels go along a row, four pixels at once where the window lies inside: a weight is loaded
 // once for four products. Rows are in the first cache, or soon will be.
+
+enum { NAME(widest_window) = 16 };
+
+// The windows that pixel x lies in: for each kx with a whole q = (x + pad − kx·dilation)/stride inside.
+#define FOR_TAPS(x)                                                     \
+  for (int kx = 0; kx < size; kx++) {                                   \
+    const ptrdiff_t from = (x) + w->pad - (ptrdiff_t)kx * w->dilation;   \
+    if (from < 0 || from % stride || from / stride >= w->Wo) continue;   \
+    const ptrdiff_t q = from / stride;
 
 // Outputs x of a row whose whole window lies inside: [first, end).
 AI void NAME(inside)(const rfm_window *w, ptrdiff_t *first, ptrdiff_t *end) {
@@ -19,15 +28,15 @@ AI void NAME(inside)(const rfm_window *w, ptrdiff_t *first, ptrdiff_t *end) {
 
 // Outputs [x0, x1) one by one, with the row's ends looked after.
 AI void NAME(depthwise_edge)(const void *const *rows, const float *weights, ACT *out,
-                             const rfm_window *w, int size, ptrdiff_t ld, ptrdiff_t c, ptrdiff_t x0,
-                             ptrdiff_t x1) {
+                             const rfm_window *w, int size, int dilation, ptrdiff_t ld,
+                             ptrdiff_t c, ptrdiff_t x0, ptrdiff_t x1) {
   for (ptrdiff_t x = x0; x < x1; x++) {
     vf sum = 0.0f;
     for (int ky = 0; ky < size; ky++) {
       const ACT *row = rows[ky];
       if (!row) continue;
       for (int kx = 0; kx < size; kx++) {
-        const ptrdiff_t i = x * w->stride + kx - w->pad;
+        const ptrdiff_t i = x * w->stride + kx * dilation - w->pad;
         if (i < 0 || i >= w->W) continue;
         sum += *(const vf_any *)(weights + (ky * size + kx) * ld + c) * NAME(load)(row + i * ld + c);
       }
@@ -37,12 +46,13 @@ AI void NAME(depthwise_edge)(const void *const *rows, const float *weights, ACT 
 }
 
 AI void NAME(depthwise_size)(const void *const *rows, const float *weights, ACT *out,
-                             const rfm_window *w, ptrdiff_t ld, int size, int stride) {
+                             const rfm_window *w, ptrdiff_t ld, int size, int stride,
+                             int dilation) {
   ptrdiff_t first, end;
   NAME(inside)(w, &first, &end);
   const ptrdiff_t step = stride * ld;
   for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
-    NAME(depthwise_edge)(rows, weights, out, w, size, ld, c, 0, first);
+    NAME(depthwise_edge)(rows, weights, out, w, size, dilation, ld, c, 0, first);
     ptrdiff_t x = first;
     for (; x + 4 <= end; x += 4) {
       vf s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
@@ -51,7 +61,7 @@ AI void NAME(depthwise_size)(const void *const *rows, const float *weights, ACT 
         const ACT *p = (const ACT *)rows[ky] + (x * stride - w->pad) * ld + c;
         for (int kx = 0; kx < size; kx++) {
           const vf k = *(const vf_any *)(weights + (ky * size + kx) * ld + c);
-          const ACT *q = p + kx * ld;
+          const ACT *q = p + kx * dilation * ld;
           s0 += k * NAME(load)(q);
           s1 += k * NAME(load)(q + step);
           s2 += k * NAME(load)(q + 2 * step);
@@ -63,7 +73,7 @@ AI void NAME(depthwise_size)(const void *const *rows, const float *weights, ACT 
       NAME(store)(out + (x + 2) * ld + c, s2);
       NAME(store)(out + (x + 3) * ld + c, s3);
     }
-    NAME(depthwise_edge)(rows, weights, out, w, size, ld, c, x, w->Wo);
+    NAME(depthwise_edge)(rows, weights, out, w, size, dilation, ld, c, x, w->Wo);
   }
 }
 
@@ -78,8 +88,9 @@ AI void NAME(depthwise_size)(const void *const *rows, const float *weights, ACT 
 
 static void NAME(window_depthwise)(const void *const *rows, const float *weights, void *out,
                                    const rfm_window *w, int ld) {
-#define BODY(K, S) NAME(depthwise_size)(rows, weights, out, w, ld, K, S)
-  FOR_WINDOW(w, BODY)
+#define BODY(K, S) NAME(depthwise_size)(rows, weights, out, w, ld, K, S, 1)
+  if (w->dilation != 1) NAME(depthwise_size)(rows, weights, out, w, ld, w->size, w->stride, w->dilation);
+  else FOR_WINDOW(w, BODY)
 #undef BODY
 }
 
@@ -139,17 +150,41 @@ AI void NAME(depthwise_input_size)(const void *const *rows, const float *weights
     }
 }
 
+// The same for taps that are apart.
+static void NAME(depthwise_input_dilated)(const void *const *rows, const float *weights, ACT *out,
+                                          const rfm_window *w, ptrdiff_t ld) {
+  const int size = w->size, stride = w->stride;
+  for (ptrdiff_t x = 0; x < w->W; x++) {
+    ptrdiff_t places[NAME(widest_window)], taps[NAME(widest_window)];
+    int count = 0;
+    FOR_TAPS(x)
+      places[count] = q * ld;
+      taps[count++] = kx * ld;
+    }
+    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+      vf sum = 0.0f;
+      for (int ky = 0; ky < size; ky++) {
+        if (!rows[ky]) continue;
+        const float *k = weights + (ptrdiff_t)ky * size * ld + c;
+        for (int t = 0; t < count; t++)
+          sum += *(const vf_any *)(k + taps[t]) * NAME(load)((const ACT *)rows[ky] + places[t] + c);
+      }
+      NAME(store)(out + x * ld + c, sum);
+    }
+  }
+}
+
 static void NAME(window_depthwise_input)(const void *const *rows, const float *weights, void *out,
                                          const rfm_window *w, int ld) {
 #define BODY(K, S) NAME(depthwise_input_size)(rows, weights, out, w, ld, K, S)
-  FOR_WINDOW(w, BODY)
+  if (w->dilation != 1) NAME(depthwise_input_dilated)(rows, weights, out, w, ld);
+  else FOR_WINDOW(w, BODY)
 #undef BODY
 }
 
-enum { NAME(widest_window) = 16 };
-
 AI void NAME(depthwise_weight_size)(const void *const *rows, const ACT *dy, float *dw,
-                                    const rfm_window *w, ptrdiff_t ld, int size, int stride) {
+                                    const rfm_window *w, ptrdiff_t ld, int size, int stride,
+                                    int dilation) {
   ptrdiff_t first, end;
   NAME(inside)(w, &first, &end);
   for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR)
@@ -163,14 +198,14 @@ AI void NAME(depthwise_weight_size)(const void *const *rows, const ACT *dy, floa
           for (; x < end; x++) {
             const vf d = NAME(load)(dy + x * ld + c);
             const ACT *p = row + (x * stride - w->pad) * ld + c;
-            for (int kx = 0; kx < size; kx++) sums[kx] += d * NAME(load)(p + kx * ld);
+            for (int kx = 0; kx < size; kx++) sums[kx] += d * NAME(load)(p + kx * dilation * ld);
           }
           x--;
           continue;
         }
         const vf d = NAME(load)(dy + x * ld + c);
         for (int kx = 0; kx < size; kx++) {
-          const ptrdiff_t i = x * stride + kx - w->pad;
+          const ptrdiff_t i = x * stride + kx * dilation - w->pad;
           if (i >= 0 && i < w->W) sums[kx] += d * NAME(load)(row + i * ld + c);
         }
       }
@@ -181,8 +216,10 @@ AI void NAME(depthwise_weight_size)(const void *const *rows, const ACT *dy, floa
 
 static void NAME(window_depthwise_weight)(const void *const *rows, const void *dy, float *dw,
                                           const rfm_window *w, int ld) {
-#define BODY(K, S) NAME(depthwise_weight_size)(rows, dy, dw, w, ld, K, S)
-  FOR_WINDOW(w, BODY)
+#define BODY(K, S) NAME(depthwise_weight_size)(rows, dy, dw, w, ld, K, S, 1)
+  if (w->dilation != 1)
+    NAME(depthwise_weight_size)(rows, dy, dw, w, ld, w->size, w->stride, w->dilation);
+  else FOR_WINDOW(w, BODY)
 #undef BODY
 }
 
@@ -212,13 +249,6 @@ static void NAME(window_patch)(const void *const *rows, void *out_, const rfm_wi
     }
   }
 }
-
-// The windows that pixel x lies in: for each kx with a whole q = (x + pad − kx·dilation)/stride inside.
-#define FOR_TAPS(x)                                                     \
-  for (int kx = 0; kx < size; kx++) {                                   \
-    const ptrdiff_t from = (x) + w->pad - (ptrdiff_t)kx * w->dilation;   \
-    if (from < 0 || from % stride || from / stride >= w->Wo) continue;   \
-    const ptrdiff_t q = from / stride;
 
 AI void NAME(unpatch_size)(const void *const *rows, ACT *out, const rfm_window *w, ptrdiff_t ld,
                            int size, int stride) {
@@ -298,6 +328,65 @@ static void NAME(window_max_unpool)(const void *const *rows, const uint8_t *cons
       }
       NAME(store)(out + x * ld + c, sum);
     }
+}
+
+// Taps of the window at output x that lie inside of the row: [first, end).
+AI void NAME(taps_inside)(const rfm_window *w, ptrdiff_t x, ptrdiff_t *first, ptrdiff_t *end) {
+  const ptrdiff_t i = x * w->stride - w->pad;
+  *first = i < 0 ? -i : 0;
+  *end = w->W - i < w->size ? w->W - i : w->size;
+}
+
+static void NAME(window_average_pool)(const void *const *rows, void *out_, const rfm_window *w,
+                                      int counts_padding, int ld_) {
+  const ptrdiff_t ld = ld_;
+  const int size = w->size;
+  ACT *out = out_;
+  int height = 0;
+  for (int ky = 0; ky < size; ky++) height += rows[ky] != NULL;
+  for (ptrdiff_t x = 0; x < w->Wo; x++) {
+    ptrdiff_t kx0, kx1;
+    NAME(taps_inside)(w, x, &kx0, &kx1);
+    const ptrdiff_t i = x * w->stride - w->pad;
+    const vf share = 1.0f / (float)(counts_padding ? size * size : height * (kx1 - kx0));
+    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+      vf sum = 0.0f;
+      for (int ky = 0; ky < size; ky++) {
+        if (!rows[ky]) continue;
+        for (ptrdiff_t kx = kx0; kx < kx1; kx++)
+          sum += NAME(load)((const ACT *)rows[ky] + (i + kx) * ld + c);
+      }
+      NAME(store)(out + x * ld + c, sum * share);
+    }
+  }
+}
+
+static void NAME(window_average_unpool)(const void *const *rows, const int32_t *heights, void *out_,
+                                        const rfm_window *w, int counts_padding, int ld_) {
+  const ptrdiff_t ld = ld_;
+  const int size = w->size, stride = w->stride;
+  ACT *out = out_;
+  for (ptrdiff_t x = 0; x < w->W; x++) {
+    ptrdiff_t places[NAME(widest_window)], widths[NAME(widest_window)];
+    int count = 0;
+    FOR_TAPS(x)
+      ptrdiff_t kx0, kx1;
+      NAME(taps_inside)(w, q, &kx0, &kx1);
+      widths[count] = kx1 - kx0;
+      places[count++] = q * ld;
+    }
+    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+      vf sum = 0.0f;
+      for (int ky = 0; ky < size; ky++) {
+        if (!rows[ky]) continue;
+        for (int t = 0; t < count; t++) {
+          const float share = 1.0f / (float)(counts_padding ? size * size : heights[ky] * widths[t]);
+          sum += share * NAME(load)((const ACT *)rows[ky] + places[t] + c);
+        }
+      }
+      NAME(store)(out + x * ld + c, sum);
+    }
+  }
 }
 #undef FOR_TAPS
 #undef FOR_WINDOW

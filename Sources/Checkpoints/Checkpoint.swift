@@ -67,8 +67,17 @@ public struct CheckpointState: Sendable, Equatable {
     public var mean: ChannelValues
     public var std: ChannelValues
 
-    public init(name: String, crop: Int, mean: ChannelValues, std: ChannelValues) {
+    /// As in `model.truncate`, and whether `model.head` is patch.
+    public var truncate: String?
+    public var head: HeadKind
+
+    public init(
+      name: String, crop: Int, mean: ChannelValues, std: ChannelValues, truncate: String? = nil,
+      head: HeadKind = .linear
+    ) {
       self.name = name
+      self.truncate = truncate
+      self.head = head
       self.crop = crop
       self.mean = mean
       self.std = std
@@ -77,7 +86,15 @@ public struct CheckpointState: Sendable, Equatable {
     public init(_ configuration: Configuration) {
       self.init(
         name: configuration.model.name.rawValue, crop: configuration.data.crop,
-        mean: configuration.data.mean, std: configuration.data.std)
+        mean: configuration.data.mean, std: configuration.data.std,
+        truncate: configuration.model.truncate, head: configuration.model.form.head)
+    }
+
+    /// nil where this version knows no such network.
+    public var form: DetectorForm? {
+      guard let name = DetectorName(rawValue: name) else { return nil }
+      let form = DetectorForm(name, truncate: truncate, head: head)
+      return form.problem == nil ? form : nil
     }
   }
 
@@ -185,7 +202,8 @@ public struct Checkpoint: Sendable, Equatable {
     guard let detector = json["detector"], let name = detector["name"]?.textValue,
       let crop = detector["crop"]?.integerValue, (1...1 << 16).contains(crop),
       let mean = detector["mean"].flatMap(ChannelValues.init),
-      let std = detector["std"].flatMap(ChannelValues.init), std.all.allSatisfy({ $0 > 0 })
+      let std = detector["std"].flatMap(ChannelValues.init), std.all.allSatisfy({ $0 > 0 }),
+      let head = HeadKind(rawValue: detector["head"]?.textValue ?? HeadKind.linear.rawValue)
     else { throw failure("has no valid 'detector'") }
     guard let configurationDigest = json["config_digest"]?.textValue else {
       throw failure("has no 'config_digest'")
@@ -211,8 +229,21 @@ public struct Checkpoint: Sendable, Equatable {
       step: try integer("step"), epoch: try integer("epoch"), position: try integer("position"),
       seed: try integer("seed", from: .min), configurationDigest: configurationDigest,
       ranks: try integer("ranks", from: 1),
-      detector: .init(name: name, crop: crop, mean: mean, std: std), metrics: metrics,
+      detector: .init(
+        name: name, crop: crop, mean: mean, std: std, truncate: detector["truncate"]?.textValue,
+        head: head), metrics: metrics,
       details: details)
+  }
+
+  /// Of a network that is not whole, what is not, too.
+  private static func detectorMembers(_ detector: CheckpointState.Detector) -> [JSON.Member] {
+    var members: [JSON.Member] = [
+      .init("name", .text(detector.name)), .init("crop", .integer(detector.crop)),
+      .init("mean", detector.mean.json), .init("std", detector.std.json),
+    ]
+    if let stage = detector.truncate { members.append(.init("truncate", .text(stage))) }
+    if detector.head == .patch { members.append(.init("head", .text(detector.head.rawValue))) }
+    return members
   }
 
   /// The text of `state.json`.
@@ -228,12 +259,7 @@ public struct Checkpoint: Sendable, Equatable {
       .init("seed", .integer(state.seed)),
       .init("config_digest", .text(state.configurationDigest)),
       .init("ranks", .integer(state.ranks)),
-      .init(
-        "detector",
-        [
-          "name": .text(state.detector.name), "crop": .integer(state.detector.crop),
-          "mean": state.detector.mean.json, "std": state.detector.std.json,
-        ]),
+      .init("detector", .object(detectorMembers(state.detector))),
       .init("metrics", .object(state.metrics)),
       .init("details", .object(state.details)),
       .init(

@@ -42,6 +42,20 @@ public final class LoadedDetector {
     var exitStatus: ExitStatus { .usage }
   }
 
+  /// Bare weights that are said to be a network which there is not.
+  struct UnknownForm: ReportableError {
+    let source: String
+    /// What says so: an option, or else the file.
+    let option: String?
+    let key: String
+    let text: String
+
+    var description: String {
+      "\(source): \(option.map { "\($0) " } ?? "\(key) of its metadata ")\(text)"
+    }
+    var exitStatus: ExitStatus { option == nil ? .badData : .usage }
+  }
+
   /// Opens a checkpoint folder, or bare weights (see `WeightsFile`): only such as have a head, which is
   /// never made up here.
   ///
@@ -65,10 +79,13 @@ public final class LoadedDetector {
   private convenience init(checkpoint path: String, asked: WeightsUse) throws {
     let checkpoint = try Checkpoint(opening: path)
     let state = checkpoint.state.detector
-    guard let name = DetectorName(rawValue: state.name) else {
+    guard let form = state.form else {
       throw CheckpointError(
-        path: path, problem: "holds a detector that this version doesn't know: \(state.name)")
+        path: path,
+        problem: "holds a detector that this version doesn't know: \(state.name)"
+          + (state.truncate.map { " up to \($0)" } ?? ""))
     }
+    let name = form.name
     guard name.crops.contains(state.crop),
       state.std.all.allSatisfy({ Float($0) > 0 })
     else {
@@ -81,11 +98,19 @@ public final class LoadedDetector {
       ("--mean \(asked.mean ?? 0)", asked.mean ?? state.mean == state.mean, "\(state.mean)"),
       ("--std \(asked.std ?? 0)", asked.std ?? state.std == state.std, "\(state.std)"),
       ("--classes fake,real", asked.classes != .fakeReal, ClassOrder.realFake.rawValue),
-      ("--head sigmoid", asked.head != .sigmoid, HeadForm.softmax.rawValue),
+      (
+        "--head \(asked.head?.rawValue ?? "")",
+        asked.head.map { $0 != .sigmoid && $0.kind == form.head } ?? true,
+        form.head == .patch ? HeadForm.patch.rawValue : HeadForm.softmax.rawValue
+      ),
+      (
+        "--truncate \(asked.truncate ?? "")", asked.truncate ?? form.truncate == form.truncate,
+        form.truncate ?? "nothing of it"
+      ),
     ] where !isSame {
       throw Contradiction(option: option, path: path, known: known)
     }
-    let detector = Detector(name)
+    let detector = Detector(form)
     try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
     self.init(
       detector, crop: state.crop, mean: state.mean, std: state.std, source: path,
@@ -109,11 +134,21 @@ public final class LoadedDetector {
     Self.tellOverruled(file.metadata, asked, source: source, tell)
     let shapes = Dictionary(
       file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
-    let models = WeightsDescription.all(of: shapes).map(\.model)
+    let (truncate, headForm) = (asked.truncate ?? said.truncate, asked.head ?? said.head)
+    let models = WeightsDescription.all(
+      of: shapes, truncate: truncate, head: headForm?.kind ?? .linear
+    ).map(\.model)
     let name = asked.model ?? said.model ?? models.first ?? .xception
-    let detector = Detector(name)
+    let form = DetectorForm(name, truncate: truncate, head: headForm?.kind ?? .linear)
+    if let problem = form.problem {
+      let isAsked = problem.concernsHead ? asked.head != nil : asked.truncate != nil
+      let key = problem.concernsHead ? "head" : "truncate"
+      throw UnknownForm(
+        source: source, option: isAsked ? "--\(key)" : nil, key: key, text: problem.text)
+    }
+    let detector = Detector(form)
     let head = HeadReading(
-      classes: asked.classes ?? said.classes ?? .realFake, form: asked.head ?? .softmax)
+      classes: asked.classes ?? said.classes ?? .realFake, form: headForm ?? .softmax)
     do {
       for remark in try detector.load(file.tensors, from: source, seed: 0, head: head) {
         tell(remark)
@@ -167,6 +202,8 @@ public final class LoadedDetector {
       ("--mean", asked.mean.map(text), said.mean.map(text)),
       ("--std", asked.std.map(text), said.std.map(text)),
       ("--classes", asked.classes?.rawValue, said.classes?.rawValue),
+      ("--head", asked.head?.rawValue, said.head?.rawValue),
+      ("--truncate", asked.truncate, said.truncate),
     ]
     for case (let option, let asked?, let said?) in pairs where asked != said {
       tell(.note("\(source): \(option) \(asked) wins over its metadata, which say \(said)"))

@@ -45,7 +45,7 @@ extension LoadedDetector {
   public func agree(_ communicator: Communicator) throws {
     guard communicator.size > 1 else { return }
     var digest = ContentsDigest()
-    digest.add("\(detector.name.rawValue) \(crop) \(mean) \(std)")
+    digest.add("\(detector.form) \(crop) \(mean) \(std)")
     digest.add(UnsafeRawBufferPointer(detector.values))
     digest.add(UnsafeRawBufferPointer(detector.runningStatistics))
     try SharedContents.agree(

@@ -13,10 +13,13 @@ public struct WeightsUse: Sendable, Equatable {
   public var std: ChannelValues?
   public var classes: ClassOrder?
   public var head: HeadForm?
+  /// The stage in which the network ends.
+  public var truncate: String?
 
   public init(
     model: DetectorName? = nil, crop: Int? = nil, mean: ChannelValues? = nil,
-    std: ChannelValues? = nil, classes: ClassOrder? = nil, head: HeadForm? = nil
+    std: ChannelValues? = nil, classes: ClassOrder? = nil, head: HeadForm? = nil,
+    truncate: String? = nil
   ) {
     self.model = model
     self.crop = crop
@@ -24,19 +27,22 @@ public struct WeightsUse: Sendable, Equatable {
     self.std = std
     self.classes = classes
     self.head = head
+    self.truncate = truncate
   }
 
   /// What a training writes into its weights.
   package init(_ detector: CheckpointState.Detector) {
     self.init(
       model: DetectorName(rawValue: detector.name), crop: detector.crop, mean: detector.mean,
-      std: detector.std, classes: .realFake)
+      std: detector.std, classes: .realFake, head: detector.head == .patch ? .patch : nil,
+      truncate: detector.truncate)
   }
 
   // MARK: Metadata
 
   /// The texts that safetensors files keep beside their tensors: `model`, `crop`, `mean` and `std`
-  /// (lists of three numbers), `classes`; and `format`, which other programs look for.
+  /// (lists of three numbers), `classes`; `truncate` and `head` (patch) of a network that is not whole;
+  /// and `format`, which other programs look for.
   package var metadata: [String: String] {
     var texts = ["format": "pt"]
     texts["model"] = model?.rawValue
@@ -44,6 +50,8 @@ public struct WeightsUse: Sendable, Equatable {
     texts["mean"] = mean.map(Self.list)
     texts["std"] = std.map(Self.list)
     texts["classes"] = classes?.rawValue
+    texts["truncate"] = truncate
+    if head == .patch { texts["head"] = HeadForm.patch.rawValue }
     return texts
   }
 
@@ -78,6 +86,8 @@ public struct WeightsUse: Sendable, Equatable {
       ]
       model = names.lazy.compactMap { DetectorName(rawValue: $0) ?? published[$0] }.first
     }
+    if asked.truncate == nil { truncate = metadata["truncate"] }
+    if asked.head == nil, metadata["head"] == HeadForm.patch.rawValue { head = .patch }
     if asked.crop == nil {
       if let text = metadata["crop"] {
         guard let side = Int(text), (DetectorName.smallestCrop...4096).contains(side) else {

@@ -219,7 +219,8 @@ public final class ComparisonJob {
     let training = configuration.training
     return Comparison.Setting(
       model: models.isEmpty
-        ? configuration.model.name.rawValue : models.map(\.rawValue).joined(separator: ","),
+        ? configuration.model.form.description
+        : models.map(\.rawValue).joined(separator: ","),
       crop: configuration.data.crop, steps: results[0].step,
       globalBatch: training.batchPerRank * training.accumulate * communicator.size,
       probability: configuration.augmentation.probability)
@@ -301,7 +302,7 @@ public final class ComparisonJob {
       communicator.isRoot
       ? try LoadedDetector(opening: latest(variant)) { say("\($0)") }
       : LoadedDetector(
-        Detector(plan.configuration(of: variant).model.name),
+        Detector(plan.configuration(of: variant).model.form),
         crop: configuration.data.crop, mean: configuration.data.mean, std: configuration.data.std,
         source: latest(variant))
     try communicator.broadcast(loaded.detector.values)

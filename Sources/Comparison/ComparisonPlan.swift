@@ -101,6 +101,11 @@ public struct ComparisonPlan: Sendable {
     for model in models.isEmpty ? [base.model.name] : models {
       var configuration = base
       configuration.model.name = model
+      if let problem = configuration.model.form.problem {
+        throw ConfigurationError(
+          place: "--models", key: "model.\(problem.concernsHead ? "head" : "truncate")",
+          problem: problem.text)
+      }
       for method in methods {
         guard let problem = configuration.problem(with: method) else { continue }
         throw ConfigurationError(place: "--methods", problem: problem)

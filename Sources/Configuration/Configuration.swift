@@ -69,10 +69,21 @@ public struct Configuration: Sendable, Equatable {
     public var weights: String?
     /// Which class comes first in those; nil: what they say themselves, or else real.
     public var classes: ClassOrder?
-    /// What their head is; nil: two logits.
+    /// What its head is, and that of those; nil: a linear layer of two logits.
     public var head: HeadForm?
+    /// The stage in which the network ends; nil: it is whole.
+    public var truncate: String?
+    /// Share of the head's inputs that a training pass leaves out.
+    public var dropout = 0.0
+    /// How often the last residual branch is left out of an image's training pass.
+    public var dropPath = 0.0
 
     public typealias Name = DetectorName
+
+    /// The network that is trained.
+    public var form: DetectorForm {
+      DetectorForm(name, truncate: truncate, head: head?.kind ?? .linear)
+    }
   }
 
   /// What is done to the images before the update.
@@ -88,6 +99,8 @@ public struct Configuration: Sendable, Equatable {
     public var accumulate = 1
     /// The flood level b of |L − b| + b; 0: no flooding.
     public var flooding = 0.04
+    /// Share of the target that both classes have in equal parts.
+    public var labelSmoothing = 0.0
     public var batchNorm = BatchNorm.local
     /// What becomes of a step whose loss or gradients are not finite.
     public var nonFinite = NonFinite.stop

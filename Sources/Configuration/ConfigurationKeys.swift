@@ -84,9 +84,26 @@ extension Configuration {
         + "trained has real first in any case."),
     .optionalChoice(
       "model.head", \.model.head,
-      "What the head of model.weights is: softmax, a logit for each of two classes; or sigmoid, one "
-        + "logit, whose class 1 is the second of model.classes; null: softmax, and a head of another "
-        + "size is replaced by a fresh one."),
+      "What the network ends in. linear, softmax: a linear layer over the average of the last map, a "
+        + "logit for each of two classes; sigmoid: likewise, and the head of model.weights has one logit, "
+        + "whose class 1 is the second of model.classes; patch: two logits at each position of the last "
+        + "map, of which the loss is the mean (Chai et al. 2020); null: linear. A head of another size is "
+        + "replaced by a fresh one."),
+    .optionalText(
+      "model.truncate", \.model.truncate,
+      "The stage in which the network ends, such as block2 of xception, layer2 of resnet18, blocks.3 of "
+        + "efficientnet-b4, features.23 of vgg16-bn or stages.1 of convnext-tiny; null: it is whole."
+    ),
+    .number(
+      "model.dropout", \.model.dropout, 0...1.0.nextDown,
+      "Share of the inputs of the head's linear layer that a training pass leaves out, drawn for each "
+        + "image; what is left grows by as much. Attention and evaluation leave nothing out."),
+    .number(
+      "model.drop_path", \.model.dropPath, 0...1.0.nextDown,
+      "Stochastic depth: how often a residual branch is left out of an image's training pass, where "
+        + "what is left grows by as much; never the first, the last as often as said, those between "
+        + "evenly, by timm's rates. For networks of the general engine with residual branches."
+    ),
 
     .choice(
       "augmentation.method", \.augmentation.method,
@@ -137,6 +154,10 @@ extension Configuration {
     .number(
       "training.flooding", \.training.flooding, 0...unbounded,
       "The level b of flooding, |loss - b| + b on the global mean loss; 0: none."),
+    .number(
+      "training.label_smoothing", \.training.labelSmoothing, 0...1,
+      "Share of the target that both classes have in equal parts, as PyTorch's label_smoothing; the loss "
+        + "that is told and flooded has it."),
     .choice(
       "training.batch_norm", \.training.batchNorm,
       "local: each rank normalises by its own batch; or synchronized: by the batches of all."),

@@ -164,7 +164,7 @@ extension Configuration {
     var settings = augmentation
     settings.method = method
     guard settings.erasing(crop: data.crop).guide == .classActivation,
-      !model.name.hasActivationMaps
+      !model.form.hasActivationMaps
     else { return nil }
     return "is \(method.rawValue), which erases by class activation maps, and "
       + "\(model.name.rawValue) has none: they need a network that ends in the average of a map and a "
@@ -215,6 +215,18 @@ extension Configuration {
       throw refuse(
         "data.crop",
         "is \(data.crop), and \(model.name.rawValue) takes \(model.name.cropsText)")
+    }
+    if let problem = model.form.problem {
+      throw refuse(problem.concernsHead ? "model.head" : "model.truncate", problem.text)
+    }
+    guard model.dropPath == 0 || model.form.hasResidualBranches else {
+      throw refuse(
+        "model.drop_path",
+        "is \(model.dropPath.plain), and \(model.form) has no residual branches that could be left out"
+      )
+    }
+    guard model.dropout == 0 || model.form.head == .linear else {
+      throw refuse("model.dropout", "is \(model.dropout.plain), and a patch head has none")
     }
     if let problem = problem(with: augmentation.method) {
       throw refuse("augmentation.method", problem)

@@ -17,10 +17,10 @@ public enum AttentionKind: String, Sendable, CaseIterable {
 
 /// A kind of map that a detector doesn't have.
 public struct MissingMaps: ReportableError {
-  let detector: DetectorName
+  let detector: DetectorForm
 
   public var description: String {
-    "\(detector.rawValue) has no class activation maps: they need a network that ends in the average "
+    "\(detector) has no class activation maps: they need a network that ends in the average "
       + "of a map and a linear layer; FAM (--kind fam) is there for every network"
   }
   public var exitStatus: ExitStatus { .usage }
@@ -139,7 +139,7 @@ public final class DatasetPass {
   }
 
   /// The detector has class activation maps.
-  public var hasActivationMaps: Bool { detector.name.hasActivationMaps }
+  public var hasActivationMaps: Bool { detector.hasActivationMaps }
   /// The kinds of map that the detector has.
   public var kinds: [AttentionKind] {
     AttentionKind.allCases.filter { $0 == .fam || hasActivationMaps }
@@ -154,7 +154,7 @@ public final class DatasetPass {
     _ kind: AttentionKind, _ set: ShardSet, _ samples: [Int],
     afterBatch: () throws -> Void = {}, _ body: (Mapped) throws -> Void
   ) throws {
-    guard kind == .fam || hasActivationMaps else { throw MissingMaps(detector: detector.name) }
+    guard kind == .fam || hasActivationMaps else { throw MissingMaps(detector: detector.form) }
     guard !samples.isEmpty else { return }
     let pixels = crop * crop
     let loader = try BatchLoader(

@@ -236,14 +236,13 @@ public struct FileInspection: Sendable {
     }
   }
 
-  /// Which detector the tensors are, if they are one.
-  ///
-  /// - Parameter metadata: what the file says of itself.
+  /// Which detector the tensors are, if they are one, by themselves or as their metadata say.
   private mutating func describeDetector(
     _ shapes: [String: [Int]], metadata: [String: String]
   ) {
-    let all = WeightsDescription.all(of: shapes)
     let said = try? WeightsUse(metadata: metadata, unless: WeightsUse())
+    let all = WeightsDescription.all(
+      of: shapes, truncate: said?.truncate, head: said?.head?.kind ?? .linear)
     guard let found = all.first(where: { $0.model == said?.model }) ?? all.first else {
       let difference = WeightsDifference(nearestTo: shapes)
       if !shapes.isEmpty {
@@ -255,7 +254,7 @@ public struct FileInspection: Sendable {
       lines += (difference?.lines ?? []).map { "  \($0)" }
       return
     }
-    var line = "  weights of \(found.model.rawValue)"
+    var line = "  weights of \(found.form)"
     if !found.prefix.isEmpty { line += ", names behind '\(found.prefix)'" }
     if let head = found.head {
       line += ", head \(head.name) of \(head.outputs) "
@@ -282,7 +281,7 @@ public struct FileInspection: Sendable {
     let state = checkpoint.state
     lines += [
       "checkpoint after step \(state.step), epoch \(state.epoch), at position \(state.position)",
-      "  detector: \(state.detector.name), crop \(state.detector.crop), mean "
+      "  detector: \(state.detector.form?.description ?? state.detector.name), crop \(state.detector.crop), mean "
         + "\(state.detector.mean), std \(state.detector.std)",
       "  seed: \(state.seed), ranks: \(state.ranks)",
       "  configuration: \(state.configurationDigest)",

@@ -8,7 +8,7 @@ extension PrototypesFile {
   ///
   /// - Parameter path: the prototypes file.
   public func mismatch(with loaded: LoadedDetector, path: String) -> String? {
-    let name = loaded.detector.name.rawValue
+    let name = loaded.detector.form.description
     if let model = origin.model, model != name {
       return "\(path): these are prototypes of the detector \(model), not of \(name): what they "
         + "say of methods means little; compute them with this detector (rfm prototypes)"

@@ -43,6 +43,7 @@ public struct Philox {
 public enum RandomPurpose: UInt32, Sendable {
   case order = 1
   case crop, flip, erase, fill, dropout, initialisation, synthesis, split, degradation
+  case dropPath
 }
 
 /// A stream of draws for (seed, epoch, sample, purpose), the same on every machine and every rank.

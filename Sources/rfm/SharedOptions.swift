@@ -78,9 +78,16 @@ struct WeightsOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The head of bare weights: softmax, two logits; or sigmoid, one, of the second class. "
-        + "(default: softmax)"))
+      "The head of bare weights: linear or softmax, two logits; sigmoid, one, of the second class; or "
+        + "patch, two at each position of the last map. (default: as their metadata say, or else linear)"
+    ))
   var head: HeadForm?
+
+  @Option(
+    help: ArgumentHelp(
+      "The stage in which the network of bare weights ends, such as layer2 of resnet18. (default: as "
+        + "their metadata say, or else none: it is whole)", valueName: "stage"))
+  var truncate: String?
 
   func validate() throws {
     if let crop, !(DetectorName.smallestCrop...4096).contains(crop) {
@@ -100,7 +107,8 @@ struct WeightsOptions: ParsableArguments {
     let loaded = try LoadedDetector(
       opening: checkpoint,
       asked: WeightsUse(
-        model: model, crop: crop, mean: mean, std: std, classes: classes, head: head)
+        model: model, crop: crop, mean: mean, std: std, classes: classes, head: head,
+        truncate: truncate)
     ) { say("\($0)") }
     try loaded.agree(communicator)
     return loaded

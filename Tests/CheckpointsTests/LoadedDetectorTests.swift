@@ -83,6 +83,8 @@ import Testing
       (WeightsUse(std: 0.25), "--std 0.25 contradicts"),
       (WeightsUse(classes: .fakeReal), "--classes fake,real contradicts"),
       (WeightsUse(head: .sigmoid), "--head sigmoid contradicts"),
+      (WeightsUse(head: .patch), "--head patch contradicts"),
+      (WeightsUse(truncate: "block2"), "--truncate block2 contradicts"),
     ] {
       #expect(refusal(path, asked).contains(words), "\(refusal(path, asked))")
     }
@@ -227,6 +229,44 @@ import Testing
     #expect(
       said.contains { $0.hasPrefix("warning: ") && $0.contains("replaced by a fresh one") },
       "\(said)")
+  }
+
+  /// What a training writes says where the network ends; else options do, and nothing is guessed.
+  @Test func aPatchDetectorIsReadAsItsMetadataOrOptionsSay() throws {
+    let form = DetectorForm(.xceptionTiny, truncate: "block2", head: .patch)
+    let detector = Detector(form)
+    detector.initialise(seed: 8)
+    let state = CheckpointState.Detector(
+      name: "xception-tiny", crop: 72, mean: 0.5, std: 0.25, truncate: "block2", head: .patch)
+    #expect(state.form == form)
+    let metadata = WeightsUse(state).metadata
+    #expect(metadata["truncate"] == "block2" && metadata["head"] == "patch")
+    let said = try write(detector.weights(), metadata, "said.safetensors")
+    let (loaded, remarks) = try load(said)
+    #expect(loaded.detector.form == form && loaded.crop == 72 && remarks.isEmpty, "\(remarks)")
+    #expect(loaded.detector.weights() == detector.weights())
+
+    let bare = try write(detector.weights(), [:], "bare.safetensors")
+    let asked = WeightsUse(
+      crop: 72, mean: 0.5, std: 0.25, classes: .realFake, head: .patch, truncate: "block2")
+    #expect(try load(bare, asked).loaded.detector.form == form)
+    #expect(refusal(bare).contains("missing"))
+    var wrong = asked
+    wrong.model = .xceptionTiny
+    wrong.truncate = "block9"
+    #expect(refusal(bare, wrong).contains("--truncate is 'block9', no stage of xception-tiny"))
+    let odd = try write(
+      detector.weights(), ["model": "resnet18", "truncate": "block2"], "odd.safetensors")
+    #expect(refusal(odd).contains("truncate of its metadata is 'block2', no stage of resnet18"))
+    // The whole network has no head for it.
+    let whole = try write(Self.detector().weights(), [:], "whole.safetensors")
+    wrong.truncate = "block2"
+    #expect(refusal(whole, wrong).contains("it holds the whole xception-tiny"))
+    var configuration = try configuration(whole)
+    configuration.model.truncate = "block2"
+    configuration.model.head = .patch
+    let lines = try check(configuration)
+    #expect(lines.contains { $0.contains("tensors behind block2 are left aside") }, "\(lines)")
   }
 
   @Test func oneLogitIsTakenByAnOptionAndByASetting() throws {

@@ -146,6 +146,11 @@ import Testing
     ("training: {optimizer: {learning_rate: 0}}", "c.yaml:1: training.optimizer.le", "above 0"),
     ("training: {optimizer: {beta1: 1}}", "c.yaml:1: training.optimizer.beta1", "below 1"),
     ("training: {flooding: .inf}", "c.yaml:1: training.flooding", "a number"),
+    ("training: {label_smoothing: 1.1}", "c.yaml:1: training.label_smoothing", "at most 1.0"),
+    ("model: {dropout: 1}", "c.yaml:1: model.dropout", "below 1"),
+    ("model: {dropout: -0.1}", "c.yaml:1: model.dropout", "at least 0.0"),
+    ("model: {drop_path: 1}", "c.yaml:1: model.drop_path", "below 1"),
+    ("model: {droppath: 0}", "c.yaml:1: model.droppath: unknown key", "'model.drop_path'?"),
     (
       "training: {schedule: {minimum: 1}}", "c.yaml:1: training.schedule.minimum",
       "above the learning rate"
@@ -446,6 +451,49 @@ import Testing
       let error = try refusal("data: {train: a.h5, \(yaml)}")
       #expect(error.description.contains(words), "\(yaml): \(error)")
     }
+  }
+
+  @Test func branchesAreLeftOutWhereThereAreSome() throws {
+    for name in ["resnet18", "efficientnet-b4", "mobilenet-v2", "convnext-tiny"] {
+      let read = try parse(
+        "data: {train: a}", "model.name=\(name)", "model.drop_path=0.2", "model.dropout=0.3",
+        "training.label_smoothing=0.1")
+      #expect(read.model.dropPath == 0.2 && read.model.dropout == 0.3)
+      #expect(read.training.labelSmoothing == 0.1)
+    }
+    for (name, crop) in [("xception", 224), ("vgg16-bn", 224), ("meso-inception4", 256)] {
+      let error = try refusal(
+        "data: {train: a, crop: \(crop)}\nmodel: {name: \(name), drop_path: 0.2}")
+      #expect(error.key == "model.drop_path")
+      #expect(error.description.contains("\(name) has no residual branches"), "\(error)")
+    }
+    // With other values a run would end with other weights.
+    let other = try parse("data: {train: a}", "model.dropout=0.3", "training.label_smoothing=0.1")
+    let differences = other.differences(from: try parse("data: {train: a}"))
+    #expect(differences.map(\.key) == ["model.dropout", "training.label_smoothing"])
+    #expect(differences.allSatisfy { !$0.isHarmless })
+  }
+
+  @Test func whereANetworkEndsIsSaidByItsStages() throws {
+    let read = try parse(
+      "data: {train: a}\nmodel: {name: xception, truncate: block2, head: patch}")
+    #expect(read.model.form.description == "xception up to block2 with a patch head")
+    #expect(try parse(read.yaml) == read)
+    #expect(try parse("data: {train: a}", "model.head=linear").model.form.isWhole)
+    for (settings, key, words) in [
+      ("name: resnet18, truncate: layer5", "model.truncate", "has layer1, layer2, layer3, layer4"),
+      ("name: resnet18, truncate: layr2", "model.truncate", "did you mean 'layer2'?"),
+      ("name: convnext-tiny, head: patch", "model.head", "stages.0, stages.1"),
+      ("head: patch, dropout: 0.1", "model.dropout", "a patch head has none"),
+      ("truncate: block2, drop_path: 0.1", "model.drop_path", "xception up to block2 has no"),
+    ] {
+      let error = try refusal("data: {train: a}\nmodel: {\(settings)}")
+      #expect(error.key == key && error.description.contains(words), "\(error)")
+    }
+    // Every network has class activation maps where it is cut.
+    _ = try parse(
+      "data: {train: a}", "model.name=convnext-tiny", "model.truncate=stages.1",
+      "augmentation.method=ae")
   }
 
   @Test func theClassOrderIsATextOrAListOrNull() throws {

@@ -42,6 +42,114 @@ extension Jobs {
       }
     }
 
+    /// What is left out belongs to the sample, and so is the same on any number of ranks, and after a
+    /// training was ended and went on.
+    @Test(arguments: ["xception-tiny", "mobilenet-v2"])
+    func whatIsLeftOutIsTheSameOnOneAndTwoRanks(model: String) throws {
+      let runs = try TinyRuns()
+      let settings =
+        [
+          "model.name=\(model)", "data.crop=64", "model.dropout=0.4",
+          "training.label_smoothing=0.1", "training.batch_norm=synchronized",
+          "training.flooding=\(Self.level)",
+        ] + (model == "mobilenet-v2" ? ["model.drop_path=0.5"] : [])
+      for ranks in [1, 2] {
+        let outcome = try runs.train(
+          "on-\(ranks)", settings + ["training.batch_per_rank=\(4 / ranks)"], ranks: ranks,
+          timeLimit: 400)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      let losses = try runs.losses("on-1")
+      #expect(losses.count == 8)
+      for (a, b) in zip(losses, try runs.losses("on-2")) { #expect(abs(a - b) <= 1e-6 * abs(a)) }
+
+      // Half of it, then the rest.
+      let schedule = ["training.batch_per_rank=2", "checkpoint.every_steps=4"]
+      for (steps, more) in [(4, []), (8, ["--resume"])] {
+        let outcome = try runs.train(
+          "in-parts", settings + schedule + ["training.steps=\(steps)"], ranks: 2, more: more,
+          timeLimit: 400)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      #expect(try runs.losses("in-parts") == runs.losses("on-2"))
+      // And it is another training than without.
+      let plain = try runs.train(
+        "plain", ["model.name=\(model)", "data.crop=64", "training.batch_norm=synchronized"],
+        timeLimit: 400)
+      #expect(plain.succeeded, "\(plain)")
+      #expect(try runs.losses("plain").first != losses.first)
+    }
+
+    /// A patch detector trains alike on one and two ranks and in parts, and its checkpoint says all that
+    /// is needed to use it.
+    @Test func aPatchDetectorIsTheSameOnOneAndTwoRanks() throws {
+      let runs = try TinyRuns()
+      let settings = [
+        "model.truncate=block2", "model.head=patch", "data.crop=64", "augmentation.method=ae",
+        "training.batch_norm=synchronized", "training.flooding=\(Self.level)",
+      ]
+      for ranks in [1, 2] {
+        let outcome = try runs.train(
+          "on-\(ranks)", settings + ["training.batch_per_rank=\(4 / ranks)"], ranks: ranks)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      let losses = try runs.losses("on-1")
+      #expect(losses.count == 8)
+      for (a, b) in zip(losses, try runs.losses("on-2")) { #expect(abs(a - b) <= 1e-6 * abs(a)) }
+      for (steps, more) in [(4, []), (8, ["--resume"])] {
+        let outcome = try runs.train(
+          "in-parts", settings + ["training.batch_per_rank=2", "training.steps=\(steps)"],
+          ranks: 2, more: more)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      #expect(try runs.losses("in-parts") == runs.losses("on-2"))
+
+      // The checkpoint and its bare weights need no option, and say the same of the images.
+      let folder = runs.path("on-1") + "/checkpoints/latest"
+      let bare = runs.folder.file("bare.safetensors")
+      try FileManager.default.copyItem(atPath: "\(folder)/model.safetensors", toPath: bare)
+      var told: [String] = []
+      for (place, source) in [folder, bare].enumerated() {
+        let output = runs.folder.file("scores-\(place)")
+        let outcome = try Job.run(
+          "rfm",
+          [
+            "evaluate", "--checkpoint", source, "--data", try SharedData.validation, "--output",
+            output,
+          ], ranks: 1)
+        #expect(outcome.succeeded, "\(outcome)")
+        told.append(try String(contentsOfFile: "\(output)/scores.csv", encoding: .utf8))
+      }
+      #expect(told[0] == told[1] && told[0].contains(",0.0,"))
+      for command in [
+        [
+          "prototypes", "--checkpoint", folder, "--data", try SharedData.validation, "--output",
+          runs.folder.file("prototypes.h5"), "--images-per-method", "2",
+        ],
+        [
+          "attention", "--checkpoint", folder, "--data", try SharedData.validation, "--output",
+          runs.folder.file("maps.h5"), "--kind", "cam",
+        ],
+        ["inspect", bare],
+      ] {
+        let outcome = try Job.run("rfm", command, ranks: 1)
+        #expect(outcome.succeeded, "\(outcome)")
+        if command[0] == "inspect" {
+          #expect(
+            outcome.standardOutput.contains(
+              "weights of xception-tiny up to block2 with a patch head"), "\(outcome)")
+        }
+      }
+      let other = try Job.run(
+        "rfm",
+        [
+          "evaluate", "--checkpoint", folder, "--truncate", "block3", "--data",
+          try SharedData.validation,
+        ], ranks: 1)
+      #expect(other.status == 64, "\(other)")
+      #expect(other.standardError.contains("--truncate block3 contradicts"), "\(other)")
+    }
+
     @Test func accumulationTakesTheSamplesOfALargerBatch() throws {
       let runs = try TinyRuns()
       for (name, batch, parts) in [("whole", 8, 1), ("parts", 4, 2)] {

@@ -16,6 +16,8 @@ import Testing
     case depthwise(Window)
     /// A depthwise convolution, and nothing between it and a pointwise one.
     case separable(Window)
+    case grouped(Window, groups: Int)
+    case average(Window, countsPadding: Bool)
     case maximum(Window)
     case smooth(Activation)
     case residual
@@ -24,16 +26,22 @@ import Testing
     case layerNorm
     case twoNorms
     case flatten
+    case patches
 
     var testDescription: String {
       switch self {
       case .dense(let window, let bias): "dense \(Self.name(window))\(bias ? " with a bias" : "")"
       case .depthwise(let window): "depthwise \(Self.name(window))"
       case .separable(let window): "separable \(Self.name(window))"
+      case .grouped(let window, let groups): "\(groups) groups \(Self.name(window))"
+      case .average(let window, let countsPadding):
+        "average \(Self.name(window))\(countsPadding ? " and padding" : "")"
       case .maximum(let window): "maximum \(Self.name(window))"
       default: "\(self)"
       }
     }
+
+    var isPatch: Bool { if case .patches = self { true } else { false } }
 
     private static func name(_ window: Window) -> String {
       "\(window.size) by \(window.stride), \(window.padding), dilation \(window.dilation)"
@@ -54,7 +62,11 @@ import Testing
       Window(5, padding: .zeros(2)), Window(5, stride: 2, padding: .zeros(2)),
       Window(5, stride: 2, padding: .same), Window(7, padding: .zeros(3)),
       Window(7, stride: 2, padding: .zeros(3)), Window(3, stride: 3),
+      Window(3, padding: .zeros(2), dilation: 2),
+      Window(3, stride: 2, padding: .zeros(3), dilation: 3),
+      Window(5, stride: 2, padding: .same, dilation: 2),
     ].map { Middle.depthwise($0) }
+    + layersOfOtherNetworks
     + [
       Window(3, padding: .zeros(1)), Window(3, stride: 2, padding: .same),
       Window(5, padding: .zeros(2)), Window(7, stride: 2, padding: .zeros(3)),
@@ -67,8 +79,23 @@ import Testing
       Middle.smooth($0)
     } + [
       .dense(Window(3, padding: .zeros(1)), bias: true), .residual, .squeeze, .concatenation,
-      .layerNorm, .twoNorms, .flatten,
+      .layerNorm, .twoNorms, .flatten, .patches,
     ]
+
+  /// Layers that no network here has yet.
+  static let layersOfOtherNetworks: [Middle] =
+    [
+      (Window(1), 4), (Window(1, stride: 2), 2), (Window(3, padding: .zeros(1)), 4),
+      (Window(3, stride: 2, padding: .zeros(1)), 2), (Window(3, stride: 2, padding: .same), 6),
+      (Window(3, padding: .zeros(2), dilation: 2), 4), (Window(5, stride: 2, padding: .same), 12),
+      (Window(2, stride: 2), 3),
+    ].map { Middle.grouped($0.0, groups: $0.1) }
+    + [
+      Window(2, stride: 2), Window(3, padding: .zeros(1)), Window(3, stride: 2, padding: .zeros(1)),
+      Window(3, stride: 2, padding: .same), Window(5, stride: 3, padding: .zeros(2)),
+    ].flatMap {
+      [Middle.average($0, countsPadding: true), .average($0, countsPadding: false)]
+    }
 
   /// Image → 3×3 → norm → SiLU → middle → norm → SiLU → mean → two logits; 11 and 20 channels, so that
   /// padding is there.
@@ -81,6 +108,12 @@ import Testing
     case .depthwise(let window): x = net.depthwise("middle", x, window)
     case .separable(let window):
       x = net.convolution("middle", net.depthwise("each", x, window), 20, Window(1))
+    case .grouped(let window, let groups):
+      // 12 channels to 24, so that padding is there.
+      x = net.activation(.silu, net.convolution("before", x, 12, Window(1), bias: true))
+      x = net.grouped("middle", x, 24, window, groups: groups, bias: true)
+    case .average(let window, let countsPadding):
+      x = net.averagePool(x, window, countsPadding: countsPadding)
     case .maximum(let window): x = net.maximumPool(x, window)
     case .smooth(let activation):
       x = net.activation(activation, net.convolution("middle", x, 20, Window(1), bias: true))
@@ -102,6 +135,7 @@ import Testing
       }
       x = net.concatenation(parts)
     case .layerNorm: x = net.layerNorm("middle", x, epsilon: 1e-6)
+    case .patches: x = net.convolution("middle", x, 20, Window(3, stride: 2))
     case .twoNorms:
       // The same norm again, and one behind an activation.
       x = net.batchNorm("norm1", net.convolution("middle", x, 11, Window(1)))
@@ -113,6 +147,7 @@ import Testing
       return net.graph(head: "head", of: net.layerNorm("last", x, epsilon: 1e-6))
     }
     x = net.activation(.silu, net.batchNorm("norm2", x))
+    if case .patches = middle { return net.graph(patchHead: "head", of: x) }
     return net.graph(head: "head", of: net.globalAverage(x))
   }
 
@@ -200,6 +235,22 @@ import Testing
     #expect(Double(sharp) > 0.6 * Double(judged), "\(sharp) of \(judged)")
   }
 
+  /// What FAM is the gradient of: z_fake − z_real, of a patch head its mean over positions (but for the
+  /// bias, which the activation maps don't have).
+  private static func attended(
+    _ inference: InferenceProgram, _ image: [Float], isPatch: Bool
+  ) -> Double {
+    let size = inference.featureHeight * inference.featureWidth
+    var logits = [Float](repeating: .nan, count: 2)
+    guard isPatch else {
+      inference.run(images: image, count: 1, logits: &logits)
+      return Double(logits[1]) - Double(logits[0])
+    }
+    var maps = [Float](repeating: .nan, count: 2 * size)
+    inference.run(images: image, count: 1, logits: &logits, activationMaps: &maps)
+    return (0..<size).reduce(0) { $0 + Double(maps[size + $1]) - Double(maps[$1]) } / Double(size)
+  }
+
   @Test(arguments: middles)
   func inputGradientIsTheDerivativeOfTheLogits(middle: Middle) throws {
     let detector = Self.detector(Self.network(middle))
@@ -222,8 +273,7 @@ import Testing
         step: min(0.02 * size / max(abs(expected), 1e-12), 1), rounding: 5e-7 * size
       ) { step in
         let moved = zip(image, direction).map { Float(Double($0) + step * $1) }
-        let logits = inference.logits(moved, count: 1)
-        return Double(logits[1]) - Double(logits[0])
+        return Self.attended(inference, moved, isPatch: middle.isPatch)
       }
       #expect(
         abs(measured.value - expected) < 0.03 * abs(expected) + measured.error,
@@ -300,7 +350,7 @@ import Testing
     for number in 0..<3 + draws.below(6) {
       let name = "layer\(number)"
       let from = earlier[draws.below(earlier.count)]
-      switch draws.below(8) {
+      switch draws.below(10) {
       case 0: x = net.convolution(name, x, 11, Window(3, padding: .zeros(1)), bias: true)
       case 1: x = net.depthwise(name, x, Window(5, padding: .zeros(2)))
       case 2: x = net.maximumPool(x, Window(3, padding: .zeros(1)))
@@ -311,19 +361,26 @@ import Testing
         x = net.convolution(name, x, 11, Window(1))
       case 5:
         x = net.convolution(name, net.concatenation([x, from]), 11, Window(1))
-      case 6: x = net.sum(x, from)
+      case 6: x = net.residual(x, from, share: 1)
+      case 7: x = net.averagePool(x, Window(3, padding: .zeros(1)), countsPadding: false)
+      case 8:
+        x = net.convolution("\(name).before", x, 12, Window(1))
+        x = net.grouped("\(name).groups", x, 12, Window(3, padding: .zeros(1)), groups: 4)
+        x = net.convolution(name, x, 11, Window(1))
       default: x = net.convolution(name, x, 11, Window(1))
       }
       if draws.below(2) == 0 { x = net.batchNorm("\(name).norm", x) }
       if draws.below(2) == 0 { x = net.activation(activations[draws.below(5)], x) }
-      if draws.below(3) == 0 { x = net.sum(x, from) }
+      if draws.below(3) == 0 { x = net.residual(x, from, share: 0.5) }
       earlier.append(x)
     }
     return net.graph(head: "head", of: net.globalAverage(x))
   }
 
   /// With each buffer in a place of its own the results are the same to the last bit.
-  @Test func sharedMemoryChangesNothingInRandomNetworks() throws {
+  @Test(arguments: [0, 0.5]) func sharedMemoryChangesNothingInRandomNetworks(
+    dropPath: Double
+  ) throws {
     var draws = Draws(72)
     let workers = WorkerPool(threads: 2)
     let (images, labels) = Fixture.batch([3, 8, 13, 22, 31], crop: Self.crop)
@@ -337,12 +394,16 @@ import Testing
         let detector = Self.detector(graph, seed: UInt64(seed))
         let program = GraphTraining(
           detector, graph, crop: Self.crop, batch: 5, precision: .float32, workers: workers,
-          reduction: nil, sharesMemory: shares)
+          reduction: nil, sharesMemory: shares,
+          regularisation: Regularisation(dropout: dropPath / 2, dropPath: dropPath))
         program.refresh()
         let loss = try images.withUnsafeBufferPointer { images in
           try labels.withUnsafeBufferPointer { labels in
-            let loss = try program.forward(
-              images: images.baseAddress!, labels: labels.baseAddress!)
+            let loss = try [0, 1, 2, 3, 4].withUnsafeBufferPointer { numbers in
+              try program.forward(
+                images: images.baseAddress!, labels: labels.baseAddress!,
+                keys: SampleKeys(seed: 1, visits: numbers, identifiers: numbers))
+            }
             try program.backward(accumulate: false)
             return loss
           }
@@ -424,6 +485,29 @@ import Testing
     #expect(logits[0] != logits[1])
     #expect(relativeDistance(logits[1], logits[0]) < 0.05)
     #expect(cosine(gradients[0], gradients[1]) > 0.9)
+  }
+
+  /// The same of layers that no network here has yet.
+  @Test(.enabled(if: KernelSelection.hasBFloat16), arguments: layersOfOtherNetworks)
+  func bfloat16IsNearFloat32(middle: Middle) throws {
+    let (images, labels) = Fixture.batch([3, 8, 13, 22, 31], crop: Self.crop)
+    let workers = WorkerPool(threads: 2)
+    var results: [(logits: [Float], attention: [Float], gradients: [Float])] = []
+    for precision in [Precision.float32, .bfloat16] {
+      let detector = Self.detector(Self.network(middle))
+      let attention = AttentionProgram(
+        detector, crop: Self.crop, precision: precision, workers: workers)
+      attention.refresh()
+      let fam = AttentionResult.of(attention, images, selected: Array(0..<5))
+      let program = TrainingProgram(
+        detector, crop: Self.crop, batch: 5, precision: precision, workers: workers)
+      let gradients = try TrainingResult.of(program, images, labels).gradients
+      results.append((fam.logits, fam.gradients, gradients))
+    }
+    #expect(results[0].logits != results[1].logits)
+    #expect(relativeDistance(results[1].logits, results[0].logits) < 0.05)
+    #expect(cosine(results[0].attention, results[1].attention) > 0.99)
+    #expect(cosine(results[0].gradients, results[1].gradients) > 0.98)
   }
 
   @Test(arguments: networks)

@@ -69,23 +69,28 @@ import Testing
     #expect(known.subtracting(read) == ["logits"])
   }
 
-  private func expectSame(
-    _ detector: Detector, _ model: ONNXReading, crop: Int, _ numbers: [Int],
-    _ comment: @autoclosure () -> String = ""
-  ) throws {
+  /// How far our logits of these images are from the model's, relative to their L2 norm.
+  private func distance(
+    _ detector: Detector, _ model: ONNXReading, crop: Int, _ numbers: [Int]
+  ) throws -> Double {
     let (images, _) = Fixture.batch(numbers, crop: crop)
     let program = InferenceProgram(detector, crop: crop, workers: WorkerPool(threads: 2))
     program.refresh()
     let ours = program.logits(images, count: numbers.count)
     let theirs = try ONNXRunning.run(model, Self.channelsFirst(images, crop: crop))
     #expect(theirs.shape == [numbers.count, 2])
+    // Images have logits of their own.
+    #expect(abs(theirs.values[1] - theirs.values[3]) > 1e-4)
     let difference = zip(ours, theirs.values).reduce(0.0) {
       $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1)
     }
-    let size = theirs.values.reduce(0.0) { $0 + $1 * $1 }
-    #expect((difference / size).squareRoot() < 1e-4, "\(ours) \(theirs.values) \(comment())")
-    // Images have logits of their own.
-    #expect(numbers.count < 2 || abs(theirs.values[0] - theirs.values[2]) > 1e-4)
+    return (difference / theirs.values.reduce(0.0) { $0 + $1 * $1 }).squareRoot()
+  }
+
+  private func expectSame(
+    _ detector: Detector, _ model: ONNXReading, crop: Int, _ numbers: [Int]
+  ) throws {
+    #expect(try distance(detector, model, crop: crop, numbers) < 1e-4)
   }
 
   /// An odd crop, or an even one; both where padding depends on the size.
@@ -148,11 +153,59 @@ import Testing
     #expect(model.nodes.contains { $0.operation == "Unsqueeze" })
   }
 
+  /// A norm in front of which a path leaves: what that path has is not normalised.
+  @Test(arguments: [false, true])
+  func whatAnotherPathReadsIsNotNormalised(isNormFirst: Bool) throws {
+    var net = NetworkBuilder()
+    let x = net.convolution("first", net.image, 6, Window(3, stride: 2), bias: true)
+    var paths: [NetworkBuilder.Value] = []
+    if !isNormFirst { paths.append(net.relu(x)) }
+    paths.append(net.relu(net.batchNorm("norm1", x)))
+    paths.append(net.relu(net.layerScale("factor", net.activation(.identity, x), initial: 0.5)))
+    if isNormFirst { paths.append(net.relu(x)) }
+    let y = net.concatenation(paths)
+    let detector = GraphTests.detector(net.graph(head: "head", of: net.globalAverage(y)))
+    let model = try exported(detector, crop: GraphTests.crop)
+    expectSound(model, crop: GraphTests.crop)
+    try expectSame(detector, model, crop: GraphTests.crop, [3, 8, 13])
+  }
+
+  /// Networks that end behind a stage, in an average or in logits at each position.
+  @Test(arguments: [
+    DetectorForm(.xceptionTiny, truncate: "block3"), .init(.xceptionTiny, head: .patch),
+    .init(.resnet18, truncate: "layer2", head: .patch),
+  ])
+  func networksThatEndElsewhereGiveOurLogits(form: DetectorForm) throws {
+    let detector = Detector(form)
+    detector.initialise(seed: 4)
+    let model = try exported(detector, crop: 64)
+    expectSound(model, crop: 64)
+    try expectSame(detector, model, crop: 64, [3, 8])
+    #expect(model.nodes.contains { $0.operation == "ReduceLogSumExp" } == (form.head == .patch))
+  }
+
+  /// These tests see what they are there for.
+  @Test func aPaddingOrANormThatIsWrongIsNoticed() throws {
+    let detector = try Fixture.drawn(.tfEfficientnetB0)
+    let model = try exported(detector, crop: 38)
+    #expect(try distance(detector, model, crop: 38, [3, 8]) < 1e-5)
+    for (place, node) in model.nodes.enumerated() {
+      guard let pads = node.integers["pads"], pads[0] != pads[2] else { continue }
+      var other = model
+      other.nodes[place].integers["pads"] = [pads[2], pads[3], pads[0], pads[1]]
+      #expect(try distance(detector, other, crop: 38, [3, 8]) > 1e-4, "\(node.name)")
+    }
+    let bias = try #require(model.tensors.firstIndex { $0.name == "blocks.2.0.conv_dw.bias" })
+    var other = model
+    for c in other.tensors[bias].floats.indices { other.tensors[bias].floats[c] *= 1.05 }
+    #expect(try distance(detector, other, crop: 38, [3, 8]) > 1e-4)
+  }
+
   /// Xception's own engine, and its layers as a graph in the general one, which is what is exported.
   @Test(arguments: [(DetectorName.xception, 33), (.xceptionTiny, 33), (.xceptionTiny, 64)])
   func xceptionIsTheSameAsAGraph(name: DetectorName, crop: Int) throws {
     let own = try Fixture.drawn(name)
-    let graph = NetworkGraph.xception(name.widths)
+    let graph = name.declaration
     let other = Detector(name, Architecture(graph))
     #expect(own.parameters.map(\.name) == other.parameters.map(\.name))
     #expect(own.parameters.map(\.offset) == other.parameters.map(\.offset))

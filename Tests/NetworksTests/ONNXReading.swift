@@ -289,7 +289,10 @@ struct ONNXRunning {
     switch node.operation {
     case "Conv": return convolution(node, x, inputs[1], inputs.count > 2 ? inputs[2] : nil)
     case "Gemm": return try matrix(node, x, inputs[1], inputs[2])
-    case "MaxPool": return maximum(node, x)
+    case "MaxPool": return pool(node, x, isAverage: false)
+    case "AveragePool": return pool(node, x, isAverage: true)
+    case "LogSoftmax": return try alongChannels(node, x)
+    case "ReduceLogSumExp": return try summedOverPixels(node, x)
     case "GlobalAveragePool":
       let pixels = x.shape[2] * x.shape[3]
       return Map(
@@ -372,7 +375,33 @@ struct ONNXRunning {
     return y
   }
 
-  private static func maximum(_ node: ONNXReading.Node, _ x: Map) -> Map {
+  private static func alongChannels(_ node: ONNXReading.Node, _ x: Map) throws -> Map {
+    guard node.integers["axis"] == [1] else { throw Failure(description: "along another axis") }
+    let (channels, pixels) = (x.shape[1], x.shape.dropFirst(2).reduce(1, *))
+    var y = x
+    for image in 0..<x.shape[0] {
+      for pixel in 0..<pixels {
+        let places = (0..<channels).map { (image * channels + $0) * pixels + pixel }
+        let sum = log(places.reduce(0) { $0 + exp(x.values[$1]) })
+        for place in places { y.values[place] = x.values[place] - sum }
+      }
+    }
+    return y
+  }
+
+  private static func summedOverPixels(_ node: ONNXReading.Node, _ x: Map) throws -> Map {
+    guard node.integers["axes"] == [2, 3], node.integers["keepdims"] == [0] else {
+      throw Failure(description: "over other axes")
+    }
+    let pixels = x.shape[2] * x.shape[3]
+    return Map(
+      [x.shape[0], x.shape[1]],
+      (0..<x.shape[0] * x.shape[1]).map {
+        log(x.values[$0 * pixels..<($0 + 1) * pixels].reduce(0) { $0 + exp($1) })
+      })
+  }
+
+  private static func pool(_ node: ONNXReading.Node, _ x: Map, isAverage: Bool) -> Map {
     let size = node.integers["kernel_shape"]!
     let stride = node.integers["strides"] ?? [1, 1]
     let pads = node.integers["pads"] ?? [0, 0, 0, 0]
@@ -383,15 +412,20 @@ struct ONNXRunning {
     for channel in 0..<x.shape[0] * x.shape[1] {
       for i in 0..<outHeight {
         for j in 0..<outWidth {
-          var highest = -Double.infinity
+          var (highest, sum, count) = (-Double.infinity, 0.0, 0)
           for row in 0..<size[0] {
             for column in 0..<size[1] {
               let (top, left) = (i * stride[0] - pads[0] + row, j * stride[1] - pads[1] + column)
               guard top >= 0, top < height, left >= 0, left < width else { continue }
-              highest = max(highest, x.values[(channel * height + top) * width + left])
+              let value = x.values[(channel * height + top) * width + left]
+              highest = max(highest, value)
+              sum += value
+              count += 1
             }
           }
-          y.values[(channel * outHeight + i) * outWidth + j] = highest
+          if node.integers["count_include_pad"] == [1] { count = size[0] * size[1] }
+          y.values[(channel * outHeight + i) * outWidth + j] =
+            isAverage ? sum / Double(count) : highest
         }
       }
     }

@@ -1,7 +1,7 @@
 import CKernels
 import Testing
 
-/// Depthwise convolutions, patches and maxima over windows of every size, stride, padding and dilation
+/// Depthwise convolutions, patches, maxima and averages over windows of every size, stride, padding and dilation
 /// that a network here has, and some that none has, against plain loops. The draws are dyadic: sums are
 /// exact in any order, so every element must be the same.
 @Suite struct WindowKernelTests {
@@ -70,7 +70,7 @@ import Testing
   @Test(arguments: KernelPath.runnable)
   func depthwiseConvolutionsAreTheirSums(path: KernelPath) {
     let ld = Self.ld
-    forEachPlace(dilated: false) { place, missing in
+    forEachPlace(dilated: true) { place, missing in
       var draws = Draws(UInt64(place.size * 1000 + place.width * 10 + place.stride))
       let taps = place.size
       let inputs = (0..<taps).map { _ in
@@ -197,6 +197,98 @@ import Testing
       }
       #expect(dx.values == back.map(path.stored), "\(place), \(String(describing: missing))")
       #expect(dx.guardsAreWhole)
+    }
+  }
+
+  /// Sums are exact, and what they are divided by is counted here; the way back is near to rounding.
+  @Test(arguments: KernelPath.runnable, [false, true])
+  func averagesAreOverTheirWindowsAndGoBack(path: KernelPath, countsPadding: Bool) {
+    let ld = Self.ld
+    forEachPlace(dilated: false) { place, missing in
+      let taps = place.size
+      guard 2 * place.pad <= taps, taps > 1 || missing == nil else { return }
+      var draws = Draws(UInt64(place.size * 1000 + place.width * 10 + place.stride))
+      let inputs = (0..<taps).map { _ in
+        Elements(draws.dyadic(place.width * ld, denominator: 4, limit: 4), path.precision)
+      }
+      var sums = [Double](repeating: 0, count: place.outputs * ld)
+      var counts = [Int](repeating: 0, count: place.outputs)
+      for ky in 0..<taps where ky != missing {
+        for kx in 0..<taps {
+          for (output, input) in place.pairs(kx) {
+            counts[output] += 1
+            for c in 0..<ld { sums[output * ld + c] += Double(inputs[ky][input * ld + c]) }
+          }
+        }
+      }
+      var window = place.kernel
+      let out = Elements(count: sums.count, path.precision)
+      withRows(inputs, without: missing) {
+        path.layers.average_pool($0, out.address, &window, countsPadding ? 1 : 0, Int32(ld))
+      }
+      let expected = sums.indices.map { i in
+        path.stored(
+          Double(Float(sums[i]) * (1 / Float(countsPadding ? taps * taps : counts[i / ld]))))
+      }
+      #expect(out.values == expected, "\(place), \(String(describing: missing))")
+      #expect(out.guardsAreWhole)
+
+      // Each row of gradients is of a window with other rows inside of the map.
+      let heights = (0..<taps).map { Int32(1 + $0) }
+      let gradients = (0..<taps).map { _ in
+        Elements(draws.dyadic(place.outputs * ld, denominator: 4, limit: 4), path.precision)
+      }
+      let widths = (0..<place.outputs).map { q in
+        (0..<taps).count { tap in place.pairs(tap).contains { $0.output == q } }
+      }
+      var back = [Double](repeating: 0, count: place.width * ld)
+      for ky in 0..<taps where ky != missing {
+        for kx in 0..<taps {
+          for (output, input) in place.pairs(kx) {
+            let count = countsPadding ? taps * taps : Int(heights[ky]) * widths[output]
+            for c in 0..<ld {
+              back[input * ld + c] += Double(gradients[ky][output * ld + c]) / Double(count)
+            }
+          }
+        }
+      }
+      let dx = Elements(count: back.count, path.precision)
+      withRows(gradients, without: missing) {
+        path.layers.average_unpool(
+          $0, heights, dx.address, &window, countsPadding ? 1 : 0, Int32(ld))
+      }
+      let rounding = path.precision == .float32 ? 1e-6 : 8e-3
+      #expect(
+        zip(dx.values, back).allSatisfy { abs(Double($0) - $1) <= rounding * max(1, abs($1)) },
+        "\(place), \(String(describing: missing))")
+      #expect(dx.guardsAreWhole)
+    }
+  }
+
+  @Test func patchesByGroupsAndBack() {
+    let (pixels, taps, ld) = (3, 4, 32)
+    for (groups, each) in [(2, 3), (7, 4), (3, 8), (1, 20), (4, 7)] {
+      var draws = Draws(UInt64(groups))
+      let used = groups * each
+      let patches = draws.dyadic(pixels * taps * ld)
+      var grouped = [Float](repeating: .nan, count: pixels * taps * used)
+      rfm_group_patches(
+        patches, &grouped, Int32(pixels), Int32(taps), Int32(ld), Int32(groups), Int32(each))
+      var place = 0
+      for p in 0..<pixels {
+        for g in 0..<groups {
+          for t in 0..<taps {
+            for c in 0..<each {
+              #expect(grouped[place] == patches[(p * taps + t) * ld + g * each + c])
+              place += 1
+            }
+          }
+        }
+      }
+      var back = [Float](repeating: .nan, count: patches.count)
+      rfm_ungroup_patches(
+        grouped, &back, Int32(pixels), Int32(taps), Int32(ld), Int32(groups), Int32(each))
+      #expect(back == patches.indices.map { $0 % ld < used ? patches[$0] : 0 })
     }
   }
 

@@ -68,16 +68,16 @@ typedef struct {
   void (*unload_gate)(const rfm_view *in, const void *da, const void *_Nullable existing, void *out,
                       float *gate_gradient, int pixels);
 
-  /// A row of a depthwise convolution: out(x, c) = Σ w(ky, kx, c)·rows[ky](x·stride + kx − pad, c).
-  /// weights (size, size, ld). Dilation 1.
+  /// A row of a depthwise convolution: out(x, c) = Σ w(ky, kx, c)·rows[ky](x·stride +
+  /// kx·dilation − pad, c). weights (size, size, ld).
   void (*depthwise)(const rfm_row *_Nonnull rows, const float *weights, void *out,
                     const rfm_window *window, int ld);
-  /// A row of its input's gradient: out(x, c) = Σ w(ky, kx, c)·rows[ky](q, c) over q·stride + kx − pad =
-  /// x, rows[ky] the row of the output's gradient that tap row ky pairs with this row.
+  /// A row of its input's gradient: out(x, c) = Σ w(ky, kx, c)·rows[ky](q, c) over q·stride +
+  /// kx·dilation − pad = x, rows[ky] the row of the output's gradient that tap row ky pairs with this row.
   void (*depthwise_input)(const rfm_row *_Nonnull rows, const float *weights, void *out,
                           const rfm_window *window, int ld);
-  /// Its weights' gradient by one row of the output's: dw(ky, kx, c) += Σ rows[ky](x·stride + kx − pad,
-  /// c)·dy(x, c).
+  /// Its weights' gradient by one row of the output's: dw(ky, kx, c) += Σ rows[ky](x·stride +
+  /// kx·dilation − pad, c)·dy(x, c).
   void (*depthwise_weight)(const rfm_row *_Nonnull rows, const void *dy, float *dw,
                            const rfm_window *window, int ld);
 
@@ -95,6 +95,15 @@ typedef struct {
   void (*max_unpool)(const rfm_row *_Nonnull rows, const rfm_winners *_Nonnull winners,
                      void *out, const rfm_window *window, int ld);
 
+  /// A row of means over windows: of the pixels inside of the map, or with `counts_padding` over all
+  /// places of the window, those outside as zeros.
+  void (*average_pool)(const rfm_row *_Nonnull rows, void *out, const rfm_window *window,
+                       int counts_padding, int ld);
+  /// The inverse: out(x, c) = Σ rows[ky](q, c)/count over the windows q that x lies in. heights[ky]: rows
+  /// of that window inside of the map.
+  void (*average_unpool)(const rfm_row *_Nonnull rows, const int32_t *heights, void *out,
+                         const rfm_window *window, int counts_padding, int ld);
+
   /// Over the channels of each pixel: out = γ·(x − μ)/√(σ² + ε) + β. weight, bias (ld), zero beyond
   /// `channels`.
   void (*layer_norm)(const void *x, const float *weight, const float *bias, float epsilon, void *out,
@@ -110,6 +119,11 @@ void rfm_clear_padding(void *map, int pixels, int channels, int ld, int element)
 /// Copies `channels` channels of every pixel from channel `from` of one map to channel `to` of another.
 void rfm_copy_channels(const void *in, int in_ld, int from, void *out, int out_ld, int to, int channels,
                        int pixels, int element);
+/// Patches by groups of channels: out (pixels, groups, taps, each) of in (pixels, taps, ld).
+void rfm_group_patches(const float *in, float *out, int pixels, int taps, int ld, int groups, int each);
+/// The inverse; channels beyond the last become zero.
+void rfm_ungroup_patches(const float *in, float *out, int pixels, int taps, int ld, int groups,
+                         int each);
 /// Rows [r0, r1) of the patches of a 3-channel image: out ((r1−r0)·Wo, size·size·3), columns ordered
 /// (ky, kx, c), zero outside of the image. `top`: rows of padding above; H rows in the image.
 void rfm_image_patches(const float *image, float *out, const rfm_window *window, int top, int H, int r0,

@@ -34,10 +34,11 @@ public struct ExportJob {
   private static func metadata(
     _ loaded: LoadedDetector, version: String
   ) -> [(key: String, value: String)] {
+    let form = loaded.detector.form
     let use = WeightsUse(
-      model: loaded.detector.name, crop: loaded.crop, mean: loaded.mean, std: loaded.std,
-      classes: .realFake)
-    let keys = ["model", "crop", "mean", "std", "classes"]
+      model: form.name, crop: loaded.crop, mean: loaded.mean, std: loaded.std, classes: .realFake,
+      head: form.head == .patch ? .patch : nil, truncate: form.truncate)
+    let keys = ["model", "truncate", "head", "crop", "mean", "std", "classes"]
     return keys.compactMap { key in use.metadata[key].map { (key, $0) } }
       + [("rfm_version", version)]
   }

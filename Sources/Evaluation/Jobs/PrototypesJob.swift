@@ -35,7 +35,7 @@ public struct PrototypesJob {
     let file = PrototypesFile(
       survey.prototypes,
       origin: .init(
-        model: loaded.detector.name.rawValue, checkpoint: loaded.source,
+        model: loaded.detector.form.description, checkpoint: loaded.source,
         step: loaded.checkpoint?.state.step, patterns: data,
         imagesPerMethod: imagesPerMethod),
       calibration: survey.calibration, meanFaces: survey.meanFaces)

@@ -4,7 +4,7 @@ import Foundations
 /// number of images.
 ///
 /// Its input `image` is (N, 3, crop, crop), RGB and normalised; its output `logits` is (N, 2), real and
-/// fake. A batch norm or layer scale behind a convolution is part of that convolution's weights; what has
+/// fake, of a patch head those that stand for the mean of softmax over its positions (`PatchScore`). A batch norm or layer scale behind a convolution is part of that convolution's weights; what has
 /// no operator of its own (SiLU, GELU) is put together from others. Padding stands in numbers, those of
 /// the crop.
 public struct ONNXModel {
@@ -28,7 +28,7 @@ public struct ONNXModel {
     let graph: NetworkGraph =
       switch detector.architecture.layers {
       case .graph(let graph): graph
-      case .xception: .xception(detector.name.widths)
+      case .xception: detector.name.declaration
       }
     precondition(
       zip(graph.parameters, detector.parameters).allSatisfy {

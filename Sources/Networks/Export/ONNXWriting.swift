@@ -93,6 +93,13 @@ struct ONNXWriting {
       return add(
         "MaxPool", index, [inputs[0].name], placed(window, over: sizes[layer.inputs[0]]),
         like: inputs[0])
+    case .averagePool(let window, let countsPadding):
+      // The operator of this set has no dilations.
+      return add(
+        "AveragePool", index, [inputs[0].name],
+        placed(window, over: sizes[layer.inputs[0]]).filter { $0.name != "dilations" }
+          + [("count_include_pad", .integer(countsPadding ? 1 : 0))], like: inputs[0])
+    case .patchHead(let linear): return addPatchHead(linear, index, inputs[0])
     case .globalAverage:
       var value = add("GlobalAveragePool", index, [inputs[0].name], like: inputs[0])
       value.isVector = true
@@ -154,7 +161,8 @@ struct ONNXWriting {
     let taps = layer.window.size
     inputs.append(
       floats(
-        parameter.name, [layer.outputs, layer.isDepthwise ? 1 : layer.inputs, taps, taps]
+        parameter.name,
+        [layer.outputs, layer.isDepthwise ? 1 : layer.inputs / layer.groups, taps, taps]
       ) {
         let scale = reader.folded(affines, bias: nil, outputs: layer.outputs).scale
         let values = reader.values(layer.weight)
@@ -170,7 +178,7 @@ struct ONNXWriting {
     return add(
       "Conv", index, inputs,
       placed(layer.window, over: sizes[graph.layers[index].inputs[0]])
-        + [("group", .integer(layer.isDepthwise ? layer.outputs : 1))], like: input)
+        + [("group", .integer(layer.isDepthwise ? layer.outputs : layer.groups))], like: input)
   }
 
   private mutating func add(
@@ -190,6 +198,33 @@ struct ONNXWriting {
     let flat = flat(input, index)
     return add(
       "Gemm", index, [flat.name, matrix, bias], [("transB", .integer(1))], like: flat)
+  }
+
+  /// Two logits at each position, and of these the image's: (0, log(p/(1 − p))), where p is the mean of
+  /// softmax. Sums of logarithms take the place of means: their number cancels out.
+  private mutating func addPatchHead(
+    _ layer: NetworkGraph.Linear, _ index: Int, _ input: Value
+  ) -> Value {
+    let reader = WeightReader(detector, graph)
+    let matrix = floats(graph.parameters[layer.weight].name, [layer.outputs, layer.inputs, 1, 1]) {
+      reader.values(layer.weight)
+    }
+    let bias = floats(graph.parameters[layer.bias].name, [layer.outputs]) {
+      reader.values(layer.bias)
+    }
+    let patches = add(
+      "Conv", index, [input.name, matrix, bias], like: input, suffix: ".patches")
+    let softmax = add(
+      "LogSoftmax", index, [patches.name], [("axis", .integer(1))], like: input,
+      suffix: ".log_softmax")
+    let sums = add(
+      "ReduceLogSumExp", index, [softmax.name],
+      [("axes", .integers([2, 3])), ("keepdims", .integer(0))],
+      like: Value(name: "", isVector: true, isFlat: true), suffix: ".sums")
+    let difference = floats("constant.difference", [2, 2]) { [0, 0, -1, 1] }
+    let zeros = floats("constant.zeros", [2]) { [0, 0] }
+    return add(
+      "Gemm", index, [sums.name, difference, zeros], [("transB", .integer(1))], like: sums)
   }
 
   private mutating func add(

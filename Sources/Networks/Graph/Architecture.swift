@@ -1,7 +1,7 @@
 /// What a detector is made of: its parameters, norms and head, and the layers that bind them.
 ///
 /// Xception has an engine of its own, written for its separable units; every other network is a graph
-/// of plain layers, which the general engine runs.
+/// of plain layers, which the general engine runs, and so is Xception where it is cut.
 struct Architecture: Sendable {
   enum Layers: Sendable {
     case xception(XceptionLayers)
@@ -16,12 +16,19 @@ struct Architecture: Sendable {
   let runningCount: Int
   let head: Head
 
-  init(_ name: DetectorName) {
-    if let graph = name.graph {
+  init(_ form: DetectorForm) {
+    if let graph = form.graph {
       self.init(graph)
     } else {
-      self.init(XceptionLayers(name))
+      self.init(XceptionLayers(form.name))
     }
+  }
+
+  init(_ name: DetectorName) { self.init(DetectorForm(name)) }
+
+  /// Each class has an activation map.
+  var hasActivationMaps: Bool {
+    if case .graph(let graph) = layers { graph.features != nil } else { true }
   }
 
   init(_ graph: NetworkGraph) {

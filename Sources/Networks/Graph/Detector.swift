@@ -7,7 +7,8 @@ import Tensors
 /// the gradients, so that buckets of them can travel while backward goes on. Programs
 /// (``TrainingProgram``, ``AttentionProgram``, ``InferenceProgram``) hold the buffers of a pass.
 public final class Detector: @unchecked Sendable {
-  public let name: DetectorName
+  public let form: DetectorForm
+  public var name: DetectorName { form.name }
   let architecture: Architecture
 
   /// Master weights, float32.
@@ -20,21 +21,32 @@ public final class Detector: @unchecked Sendable {
   /// In declaration order, which is forward order.
   public var parameters: [Parameter] { architecture.parameters }
   public var norms: [BatchNorm] { architecture.norms }
-  /// The published name of the linear layer that gives the logits.
+  /// The published name of the layer that gives the logits.
   public var headName: String { architecture.head.name }
+  /// Each class has an activation map: see ``DetectorForm/hasActivationMaps``.
+  public var hasActivationMaps: Bool { architecture.hasActivationMaps }
 
   private let valueMemory: AlignedMemory
   private var gradientMemory: AnyObject
   private let runningMemory: AlignedMemory
 
   /// All weights zero: call `initialise` or `load`.
-  public convenience init(_ name: DetectorName) {
-    self.init(name, Architecture(name))
+  ///
+  /// - Parameter form: a network that there is: see ``DetectorForm/problem``.
+  public convenience init(_ form: DetectorForm) {
+    self.init(form, Architecture(form))
   }
 
-  /// - Parameter architecture: need not be what `name` has.
-  init(_ name: DetectorName, _ architecture: Architecture) {
-    self.name = name
+  /// A whole network.
+  public convenience init(_ name: DetectorName) { self.init(DetectorForm(name)) }
+
+  convenience init(_ name: DetectorName, _ architecture: Architecture) {
+    self.init(DetectorForm(name), architecture)
+  }
+
+  /// - Parameter architecture: need not be what `form` has.
+  init(_ form: DetectorForm, _ architecture: Architecture) {
+    self.form = form
     self.architecture = architecture
     let count = architecture.parameters.reduce(0) { $0 + $1.extent }
     valueMemory = AlignedMemory(size: count * 4)

@@ -15,15 +15,40 @@ struct NetworkBuilder {
   private var parameters: [Parameter] = []
   private var norms: [BatchNorm] = []
   private var runningCount = 0
+  private var branches: [Double] = []
+  private var stages: [NetworkGraph.Stage] = []
   /// ε and momentum of batch norms from here on; those of PyTorch unless said.
   var normEpsilon = 1e-5
   var normMomentum = 0.1
 
   let image: Value
+  /// What the layers that it began with make.
+  private(set) var last: Value
 
   init() {
     image = Value(layer: 0, channels: 3)
+    last = image
     layers.append(.init(name: "", kind: .image, inputs: [], channels: 3))
+  }
+
+  /// The layers of a network up to a stage, for another end.
+  init(_ graph: NetworkGraph, upTo stage: NetworkGraph.Stage) {
+    self.init()
+    layers = Array(graph.layers[..<stage.layers])
+    parameters = Array(graph.parameters[..<stage.parameters])
+    norms = Array(graph.norms[..<stage.norms])
+    runningCount = stage.runningCount
+    branches = Array(graph.branches[..<stage.branches])
+    last = Value(layer: stage.layer, channels: layers[stage.layer].channels)
+  }
+
+  /// A place behind which the network may end, where `x` is all that what comes reads.
+  mutating func stage(_ name: String, _ x: Value) {
+    precondition(!stages.contains { $0.name == name }, "two stages are called \(name)")
+    stages.append(
+      .init(
+        name: name, layer: x.layer, layers: layers.count, parameters: parameters.count,
+        norms: norms.count, runningCount: runningCount, branches: branches.count))
   }
 
   private mutating func add(
@@ -61,11 +86,29 @@ struct NetworkBuilder {
           weight: weight, bias: bias)), [x], channels: outputs)
   }
 
+  /// A convolution of groups of channels, each by itself: of the first inputs to the first outputs, and so
+  /// on.
+  mutating func grouped(
+    _ name: String, _ x: Value, _ outputs: Int, _ window: Window, groups: Int, bias: Bool = false
+  ) -> Value {
+    precondition(
+      groups > 1 && x.channels % groups == 0 && outputs % groups == 0 && x.layer != 0,
+      "\(groups) groups of \(x.channels) channels to \(outputs)")
+    let weight = parameter(
+      "\(name).weight", [outputs, x.channels / groups, window.size, window.size], .grouped, .normal)
+    let bias = bias ? parameter("\(name).bias", [outputs], .vector, .constant(0)) : nil
+    return add(
+      name,
+      .convolution(
+        .init(
+          inputs: x.channels, outputs: outputs, window: window, isDepthwise: false,
+          weight: weight, bias: bias, groups: groups)), [x], channels: outputs)
+  }
+
   /// A convolution of each channel by itself.
   mutating func depthwise(
     _ name: String, _ x: Value, _ window: Window, bias: Bool = false
   ) -> Value {
-    precondition(window.dilation == 1, "depthwise windows have no dilation")
     let weight = parameter(
       "\(name).weight", [x.channels, 1, window.size, window.size], .depthwise, .normal)
     let bias = bias ? parameter("\(name).bias", [x.channels], .vector, .constant(0)) : nil
@@ -120,7 +163,18 @@ struct NetworkBuilder {
 
   mutating func sum(_ a: Value, _ b: Value) -> Value {
     precondition(a.channels == b.channels, "a sum of \(a.channels) and \(b.channels) channels")
-    return add("", .sum, [a, b], channels: a.channels)
+    return add("", .sum(branch: nil), [a, b], channels: a.channels)
+  }
+
+  /// The sum of a residual branch, which stochastic depth may leave out of an image's training pass, and
+  /// of what goes past it.
+  ///
+  /// - Parameter share: the branch's rate as a share of the setting `model.drop_path`.
+  mutating func residual(_ branch: Value, _ x: Value, share: Double) -> Value {
+    precondition(
+      branch.channels == x.channels, "a sum of \(branch.channels) and \(x.channels) channels")
+    branches.append(share)
+    return add("", .sum(branch: branches.count - 1), [branch, x], channels: x.channels)
   }
 
   mutating func concatenation(_ parts: [Value]) -> Value {
@@ -138,6 +192,14 @@ struct NetworkBuilder {
   mutating func maximumPool(_ x: Value, _ window: Window) -> Value {
     precondition(window.dilation == 1 && window.size <= 15, "a pooling window of up to 15 pixels")
     return add("", .maximumPool(window), [x], channels: x.channels)
+  }
+
+  /// - Parameter countsPadding: the mean is over the whole window, zeros of the padding included, as is
+  ///   PyTorch's default; else over what lies inside of the map.
+  mutating func averagePool(_ x: Value, _ window: Window, countsPadding: Bool = true) -> Value {
+    precondition(window.dilation == 1 && window.size <= 15, "a pooling window of up to 15 pixels")
+    return add(
+      "", .averagePool(window, countsPadding: countsPadding), [x], channels: x.channels)
   }
 
   mutating func globalAverage(_ x: Value) -> Value {
@@ -186,10 +248,27 @@ struct NetworkBuilder {
     }
     var features: Int?
     if case .globalAverage = layers[x.layer].kind { features = layers[x.layer].inputs[0] }
-    return NetworkGraph(
+    return graph(
+      Head(name: name, features: x.channels, weight: layer.weight, bias: layer.bias), features)
+  }
+
+  /// The end of a patch detector: a 1×1 convolution that gives two logits at each pixel.
+  mutating func graph(patchHead name: String, of x: Value) -> NetworkGraph {
+    let layer = NetworkGraph.Linear(
+      inputs: x.channels, outputs: 2,
+      weight: parameter("\(name).weight", [2, x.channels, 1, 1], .matrix, .uniform),
+      bias: parameter("\(name).bias", [2], .vector, .constant(0)))
+    _ = add(name, .patchHead(layer), [x], channels: 2)
+    return graph(
+      Head(
+        name: name, features: x.channels, weight: layer.weight, bias: layer.bias, isPatch: true),
+      x.layer)
+  }
+
+  private func graph(_ head: Head, _ features: Int?) -> NetworkGraph {
+    NetworkGraph(
       layers: layers, parameters: Parameter.placed(parameters), norms: norms,
-      runningCount: runningCount,
-      head: Head(name: name, features: x.channels, weight: layer.weight, bias: layer.bias),
+      runningCount: runningCount, branches: branches, stages: stages, head: head,
       features: features)
   }
 }

@@ -7,6 +7,8 @@ public struct Parameter: Sendable {
     /// Published (out, in, k, k), stored (out, ky, kx, padded in): a row is a patch of an NHWC map. The
     /// three channels of an image are not padded.
     case dense
+    /// Published (out, in of a group, k, k), stored (out, ky, kx, in of a group).
+    case grouped
     /// Published (channels, 1, k, k), stored (ky, kx, padded channels).
     case depthwise
     /// (channels), padded.
@@ -37,7 +39,7 @@ public struct Parameter: Sendable {
   /// Elements in the arena, padding between channels included.
   public var storedCount: Int {
     switch layout {
-    case .matrix: publishedCount
+    case .matrix, .grouped: publishedCount
     case .dense: shape[0] * taps * patchChannels
     case .depthwise: taps * paddedChannels(shape[0])
     case .vector: paddedChannels(shape[0])
@@ -52,7 +54,7 @@ public struct Parameter: Sendable {
 
   /// Places of a convolution's window.
   private let taps: Int
-  /// Channels of a place in a stored row of a dense convolution.
+  /// Channels of a place in a stored row of a convolution.
   private let patchChannels: Int
 
   init(name: String, shape: [Int], layout: Layout, offset: Int, initial: Initial) {
@@ -63,11 +65,15 @@ public struct Parameter: Sendable {
     self.initial = initial
     taps = shape.count == 4 ? shape[2] * shape[3] : 1
     patchChannels =
-      layout == .dense ? (shape[1] == 3 ? 3 : paddedChannels(shape[1])) : 0
+      switch layout {
+      case .dense: shape[1] == 3 ? 3 : paddedChannels(shape[1])
+      case .grouped: shape[1]
+      case .matrix, .depthwise, .vector: 0
+      }
     switch layout {
     case .matrix: matrixShape = (shape[0], shape[1])
     case .dense: matrixShape = (shape[0], taps * patchChannels)
-    case .depthwise, .vector: matrixShape = nil
+    case .grouped, .depthwise, .vector: matrixShape = nil
     }
   }
 
@@ -94,7 +100,7 @@ public struct Parameter: Sendable {
     switch layout {
     case .matrix, .vector: return i
     case .depthwise: return (i % taps) * paddedChannels(shape[0]) + i / taps
-    case .dense:
+    case .dense, .grouped:
       let (output, rest) = i.quotientAndRemainder(dividingBy: shape[1] * taps)
       let (input, tap) = rest.quotientAndRemainder(dividingBy: taps)
       return (output * taps + tap) * patchChannels + input

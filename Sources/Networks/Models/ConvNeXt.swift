@@ -5,7 +5,10 @@ extension NetworkGraph {
     var net = NetworkBuilder()
     var x = net.convolution("stem.0", net.image, 96, Window(4, stride: 4), bias: true)
     x = net.layerNorm("stem.1", x, epsilon: epsilon)
-    for (stage, blocks) in [3, 3, 9, 3].enumerated() {
+    let depths = [3, 3, 9, 3]
+    let last = Double(depths.reduce(0, +) - 1)
+    var number = 0.0
+    for (stage, blocks) in depths.enumerated() {
       let width = 96 << stage
       if stage > 0 {
         let name = "stages.\(stage).downsample"
@@ -18,8 +21,11 @@ extension NetworkGraph {
         y = net.layerNorm("\(name).norm", y, epsilon: epsilon)
         y = net.activation(.gelu, net.pixelwise("\(name).mlp.fc1", y, 4 * width))
         y = net.pixelwise("\(name).mlp.fc2", y, width)
-        x = net.sum(net.layerScale("\(name).gamma", y, initial: 1e-6), x)
+        x = net.residual(
+          net.layerScale("\(name).gamma", y, initial: 1e-6), x, share: number / last)
+        number += 1
       }
+      net.stage("stages.\(stage)", x)
     }
     x = net.layerNorm("head.norm", net.globalAverage(x), epsilon: epsilon)
     return net.graph(head: "head.fc", of: x)

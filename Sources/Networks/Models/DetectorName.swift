@@ -50,6 +50,9 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
     }
   }
 
+  /// Its layers, whatever engine runs them.
+  var declaration: NetworkGraph { graph ?? .xception(widths) }
+
   /// What other programs call its layers.
   var publishedNames: PublishedNames {
     switch self {

@@ -69,13 +69,17 @@ extension NetworkGraph {
       "conv_stem", net.image, size.channels(32),
       form == .deepfakeBench ? Window(3, stride: 2) : first)
     x = net.activation(.silu, net.batchNorm("bn1", x))
+    let count = Double(size.stages.reduce(0) { $0 + $1.blocks })
+    var number = 0.0
     for (s, stage) in size.stages.enumerated() {
       for block in 0..<stage.blocks {
         x = net.invertedResidual(
           "blocks.\(s).\(block)", x, stage.channels,
           window(stage.window, stride: block == 0 ? stage.stride : 1),
-          expansion: stage.expansion, activation: .silu, squeezes: true)
+          expansion: stage.expansion, activation: .silu, squeezes: true, share: number / count)
+        number += 1
       }
+      net.stage("blocks.\(s)", x)
     }
     x = net.convolution("conv_head", x, size.channels(1280), Window(1))
     x = net.activation(.silu, net.batchNorm("bn2", x))
@@ -87,9 +91,11 @@ extension NetworkBuilder {
   /// A block of EfficientNet and MobileNetV2 with timm's names: a 1×1 convolution to `expansion` times
   /// the channels (none where that is 1), a depthwise one, squeeze-and-excite if asked for, a 1×1
   /// convolution to the outputs, and the input once more where it has their shape.
+  ///
+  /// - Parameter share: see ``residual(_:_:share:)``; timm's is the block's place over their number.
   mutating func invertedResidual(
     _ name: String, _ x: Value, _ outputs: Int, _ window: Window, expansion: Int,
-    activation: Activation, squeezes: Bool
+    activation: Activation, squeezes: Bool, share: Double
   ) -> Value {
     // The norms are numbered in their order; the last 1×1 convolution is `conv_pw` where it is the
     // only one.
@@ -110,7 +116,7 @@ extension NetworkBuilder {
     }
     y = convolution("\(name).\(expands ? "conv_pwl" : "conv_pw")", y, outputs, Window(1))
     y = batchNorm("\(name).\(expands ? "bn3" : "bn2")", y)
-    return window.stride == 1 && x.channels == outputs ? sum(y, x) : y
+    return window.stride == 1 && x.channels == outputs ? residual(y, x, share: share) : y
   }
 }
 

@@ -17,6 +17,7 @@ extension NetworkGraph {
       }
       x = net.batchNorm("\(name)_bn", net.concatenation(branches))
       x = net.maximumPool(x, Window(2, stride: 2))
+      net.stage(name, x)
     }
     // The same norm follows both.
     x = net.convolution("conv1", x, 16, Window(5, padding: .zeros(2)))

@@ -9,13 +9,17 @@ extension NetworkGraph {
     var net = NetworkBuilder()
     var x = net.convolution("conv_stem", net.image, 32, Window(3, stride: 2, padding: .zeros(1)))
     x = net.activation(.relu6, net.batchNorm("bn1", x))
+    let count = Double(stages.reduce(0) { $0 + $1.0 })
+    var number = 0.0
     for (s, (blocks, stride, expansion, outputs)) in stages.enumerated() {
       for block in 0..<blocks {
         x = net.invertedResidual(
           "blocks.\(s).\(block)", x, outputs,
           Window(3, stride: block == 0 ? stride : 1, padding: .zeros(1)), expansion: expansion,
-          activation: .relu6, squeezes: false)
+          activation: .relu6, squeezes: false, share: number / count)
+        number += 1
       }
+      net.stage("blocks.\(s)", x)
     }
     x = net.convolution("conv_head", x, 1280, Window(1))
     x = net.activation(.relu6, net.batchNorm("bn2", x))

@@ -10,6 +10,8 @@ extension NetworkGraph {
     var x = net.convolution("conv1", net.image, 64, Window(7, stride: 2, padding: .zeros(3)))
     x = net.relu(net.batchNorm("bn1", x))
     x = net.maximumPool(x, Window(3, stride: 2, padding: .zeros(1)))
+    let last = Double(blocks.reduce(0, +) - 1)
+    var number = 0.0
     for (stage, count) in blocks.enumerated() {
       let width = 64 << stage
       for block in 0..<count {
@@ -35,8 +37,10 @@ extension NetworkGraph {
           x = net.convolution("\(name).downsample.0", x, outputs, Window(1, stride: stride))
           x = net.batchNorm("\(name).downsample.1", x)
         }
-        x = net.relu(net.sum(y, x))
+        x = net.relu(net.residual(y, x, share: number / last))
+        number += 1
       }
+      net.stage("layer\(stage + 1)", x)
     }
     return net.graph(head: "fc", of: net.globalAverage(x))
   }

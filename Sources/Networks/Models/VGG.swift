@@ -12,9 +12,11 @@ extension NetworkGraph {
         x = net.convolution(
           "features.\(place)", x, width, Window(3, padding: .zeros(1)), bias: true)
         x = net.relu(net.batchNorm("features.\(place + 1)", x))
+        net.stage("features.\(place + 2)", x)
         place += 3
       }
       x = net.maximumPool(x, Window(2, stride: 2))
+      net.stage("features.\(place)", x)
       place += 1
     }
     return net.graph(head: "fc", of: net.globalAverage(x))

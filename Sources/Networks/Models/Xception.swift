@@ -53,7 +53,9 @@ extension NetworkGraph {
         y = separable("\(name).rep.\(place)", norm: "\(name).rep.\(place + 1)", y, width)
       }
       if pools { y = net.maximumPool(y, Window(3, stride: 2, padding: .zeros(1))) }
-      return net.sum(y, shortcut)
+      let sum = net.sum(y, shortcut)
+      net.stage(name, sum)
+      return sum
     }
 
     var x = net.convolution("conv1", net.image, widths.stem.0, Window(3, stride: 2))

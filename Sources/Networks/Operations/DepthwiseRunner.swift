@@ -1,7 +1,7 @@
 import CKernels
 import Tensors
 
-/// A convolution of each channel by itself: y(r, x) = Σ w(ky, kx)·a(r·s + ky − p, x·s + kx − p).
+/// A convolution of each channel by itself: y(r, x) = Σ w(ky, kx)·a(r·s + ky·d − p, x·s + kx·d − p).
 ///
 /// Rows go through the window one by one, each input row read once. Backward goes down the output's
 /// gradient: each of its rows adds to the weights' gradient, and when all that reach an input row are
@@ -27,7 +27,7 @@ final class DepthwiseRunner: OperationRunner, @unchecked Sendable {
 
   override func need(_ precision: Precision, images: Int) -> TileMemory.Need {
     var need = TileMemory.Need()
-    need.rows = RowRing.bytes(input, capacity: taps, precision.size)
+    need.rows = RowRing.bytes(input, capacity: layer.window.reach, precision.size)
     need.band = gradientRows * size.width * output.stride * precision.size
     need.inputGradient =
       Tiling.rows(input.size) * input.size.width * input.stride * precision.size
@@ -45,7 +45,7 @@ final class DepthwiseRunner: OperationRunner, @unchecked Sendable {
     let weights = pass.weights.floats(layer.weight)
     var window = place.kernel
     for image in images {
-      var ring = RowRing(pass, view, image: image, capacity: taps, in: tile.rows)
+      var ring = RowRing(pass, view, image: image, capacity: layer.window.reach, in: tile.rows)
       for r0 in stride(from: 0, to: size.height, by: rows) {
         let r1 = min(r0 + rows, size.height)
         for row in r0..<r1 {
@@ -74,7 +74,7 @@ final class DepthwiseRunner: OperationRunner, @unchecked Sendable {
     let chunk = Tiling.rows(input.size)
     let computes = pass.computesOutputGradient(map)
     for image in images {
-      var ring = RowRing(pass, view, image: image, capacity: taps, in: tile.rows)
+      var ring = RowRing(pass, view, image: image, capacity: layer.window.reach, in: tile.rows)
       // Rows [done − waiting, done) are made and not handed on.
       var done = 0
       var waiting = 0

@@ -1,7 +1,8 @@
 import CKernels
 import Tensors
 
-/// A matrix over maps of one pixel, in float32: y = x·Wᵀ; dx = dy·W, dW = Σ over images of dyᵀ·x.
+/// A matrix over maps of one pixel, in float32: y = x·Wᵀ; dx = dy·W, dW = Σ over images of dyᵀ·x. What
+/// the head reads in training is dropped out where that is set: x is then mask·x, and dx mask·(dy·W).
 final class LinearRunner: OperationRunner, @unchecked Sendable {
   private let layer: NetworkGraph.Linear
   private let input: LoweredNetwork.StoredMap
@@ -13,6 +14,7 @@ final class LinearRunner: OperationRunner, @unchecked Sendable {
   }
 
   private var view: LoweredNetwork.MapView { operation.inputs[0] }
+  private var isHead: Bool { layer.weight == network.graph.head.weight }
 
   override func need(_ precision: Precision, images: Int) -> TileMemory.Need {
     var need = TileMemory.Need()
@@ -34,6 +36,7 @@ final class LinearRunner: OperationRunner, @unchecked Sendable {
     let stride = input.stride + output.stride
     for image in images {
       pass.load(view, image: image, pixel: 0, pixels: 1, to: kept(pass, image))
+      if isHead { pass.drops?.dropOut(kept(pass, image), image: image) }
     }
     let first = images.lowerBound
     MatrixMultiply.multiply(
@@ -59,6 +62,10 @@ final class LinearRunner: OperationRunner, @unchecked Sendable {
         ldc: input.stride)
       rfm_clear_padding(
         tile.inputGradient, 1, Int32(layer.inputs), Int32(input.stride), 4)
+      if isHead {
+        pass.drops?.dropOut(
+          tile.inputGradient.assumingMemoryBound(to: Float.self), image: image)
+      }
       pass.contribute(
         index, 0, image: image, pixel: 0, pixels: 1, da: tile.inputGradient, task: task)
       pass.endBackward(index, image: image, task: task)

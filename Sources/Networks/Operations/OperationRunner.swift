@@ -130,14 +130,18 @@ class OperationRunner: @unchecked Sendable {
       case .depthwise(let layer): DepthwiseRunner(network, index, layer)
       case .separable(let depthwise, let pointwise):
         ConvolutionRunner(network, index, pointwise, behind: depthwise)
+      case .grouped(let layer): GroupedConvolutionRunner(network, index, layer)
       case .layerNorm(let layer): LayerNormRunner(network, index, layer)
       case .copy: CopyRunner(network, index)
-      case .sum: SumRunner(network, index)
+      case .sum(let branch): SumRunner(network, index, branch: branch)
       case .concatenation: ConcatenationRunner(network, index)
       case .maximumPool(let window): MaximumPoolRunner(network, index, window)
+      case .averagePool(let window, let countsPadding):
+        AveragePoolRunner(network, index, window, countsPadding: countsPadding)
       case .globalAverage: GlobalAverageRunner(network, index)
       case .flatten: FlattenRunner(network, index)
       case .linear(let layer): LinearRunner(network, index, layer)
+      case .patchHead(let layer): PatchHeadRunner(network, index, layer)
       }
     }
   }

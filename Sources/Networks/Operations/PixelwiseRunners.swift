@@ -35,25 +35,37 @@ final class CopyRunner: OperationRunner, @unchecked Sendable {
   }
 }
 
-/// The sum of two maps: its gradient is that of both.
+/// The sum of two maps: its gradient is that of both. A branch that stochastic depth may leave out has a
+/// factor for each image, which its gradient has as well.
 final class SumRunner: OperationRunner, @unchecked Sendable {
+  private let branch: Int?
+
+  init(_ network: LoweredNetwork, _ index: Int, branch: Int?) {
+    self.branch = branch
+    super.init(network, index)
+  }
+
   private var pixels: Int { output.size.pixels }
+  private var rows: Int { Tiling.rows(output.size) }
 
   override func need(_ precision: Precision, images: Int) -> TileMemory.Need {
     var need = TileMemory.Need()
     need.outputGradient =
       output.affine == nil ? 0 : output.elements * precision.size
+    need.inputGradient =
+      branch == nil ? 0 : rows * output.size.width * output.stride * precision.size
     return need
   }
 
   override func forward(_ images: Range<Int>, _ pass: GraphPass, _ tile: TileMemory, task: Int) {
     pass.beginForward(operation.output, task: task)
-    let rows = Tiling.rows(output.size)
     for image in images {
+      let factor = branch.flatMap { pass.drops?.factor(branch: $0, image: image) }
       for r0 in stride(from: 0, to: output.size.height, by: rows) {
         let pixel = r0 * output.size.width
         let count = min(rows, output.size.height - r0) * output.size.width
         var a = pass.view(operation.inputs[0], image: image, pixel: pixel)
+        if let factor { a.gate = factor }
         var b = pass.view(operation.inputs[1], image: image, pixel: pixel)
         pass.maps.layers.load_sum(
           &a, &b, pass.value(operation.output, image: image, pixel: pixel), Int32(count))
@@ -70,9 +82,30 @@ final class SumRunner: OperationRunner, @unchecked Sendable {
       let dy = pass.outputGradient(
         operation.output, image: image, pixel: 0, pixels: pixels, to: tile.outputGradient)
       for input in operation.inputs.indices {
-        pass.contribute(index, input, image: image, pixel: 0, pixels: pixels, da: dy, task: task)
+        if input == 0, let branch, let factor = pass.drops?.factor(branch: branch, image: image) {
+          contribute(pass, tile, dy, times: factor, image: image, task: task)
+        } else {
+          pass.contribute(
+            index, input, image: image, pixel: 0, pixels: pixels, da: dy, task: task)
+        }
       }
       pass.endBackward(index, image: image, task: task)
+    }
+  }
+
+  /// The branch's gradient, some rows at a time.
+  private func contribute(
+    _ pass: GraphPass, _ tile: TileMemory, _ dy: UnsafeMutableRawPointer,
+    times factor: UnsafePointer<Float>, image: Int, task: Int
+  ) {
+    for r0 in stride(from: 0, to: output.size.height, by: rows) {
+      let pixel = r0 * output.size.width
+      let count = min(rows, output.size.height - r0) * output.size.width
+      pass.scale(
+        operation.output, dy + pixel * output.stride * pass.maps.precision.size, by: factor,
+        pixels: count, to: tile.inputGradient)
+      pass.contribute(
+        index, 0, image: image, pixel: pixel, pixels: count, da: tile.inputGradient, task: task)
     }
   }
 }

@@ -12,8 +12,10 @@ final class GraphPass: @unchecked Sendable {
   /// Images that the buffers have room for.
   let images: Int
   let maps: Kernels
-  /// Of maps of one pixel.
+  /// Of maps that are always in float32.
   let vectors: Kernels
+  /// What training leaves out; nil: nothing is.
+  let drops: DropMasks?
   var isTraining: Bool { plan.purpose == .training }
 
   /// Where image i of the pass is, (crop, crop, 3) float32, and where its gradient goes.
@@ -52,12 +54,14 @@ final class GraphPass: @unchecked Sendable {
   ///   - images: that it has room for.
   ///   - tasks: that leave sums of their own; 0: for running statistics.
   ///   - sharesMemory: buffers that are needed at different times may lie in one place.
+  ///   - drops: what training leaves out.
   init(
     _ plan: PassPlan, _ runners: [OperationRunner], _ times: Times, detector: Detector,
     weights: WorkingWeights, states: [ChannelState], images: Int, maps: Kernels, tasks: Int,
-    sharesMemory: Bool = true
+    sharesMemory: Bool = true, drops: DropMasks? = nil
   ) {
     self.plan = plan
+    self.drops = drops
     network = plan.network
     self.detector = detector
     self.weights = weights
@@ -245,6 +249,17 @@ final class GraphPass: @unchecked Sendable {
     kernels(view.map).layers.load(&source, out, Int32(pixels))
   }
 
+  /// A factor a channel times `pixels` pixels that look like those of a map.
+  func scale(
+    _ map: Int, _ pixels: UnsafeRawPointer, by factor: UnsafePointer<Float>, pixels count: Int,
+    to out: UnsafeMutableRawPointer
+  ) {
+    var source = rfm_view(
+      data: pixels, scale: factor, shift: zeros, gate: nil, slope: 0,
+      activation: Int32(RFM_IDENTITY), ld: Int32(network.maps[map].stride))
+    kernels(map).layers.load(&source, out, Int32(count))
+  }
+
   // MARK: What is done behind every operation
 
   /// Behind an operation that has stored `pixels` pixels: channels beyond the last are made zero, a
@@ -416,21 +431,47 @@ final class GraphPass: @unchecked Sendable {
 
   // MARK: Logits
 
-  /// The two logits of an image: real, fake.
-  func readLogits(_ image: Int, to out: UnsafeMutablePointer<Float>) {
-    var view = view(LoweredNetwork.MapView(map: network.logits), image: image)
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: Int(view.ld)) { room in
+  /// Positions at which an image has logits: 1, but for a patch head.
+  var positions: Int { network.maps[network.logits].size.pixels }
+
+  /// The two logits at a position.
+  @inline(__always)
+  func logits(_ image: Int, position: Int) -> (real: Float, fake: Float) {
+    var view = view(
+      LoweredNetwork.MapView(map: network.logits), image: image, pixel: position)
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: Int(view.ld)) { room in
       vectors.layers.load(&view, room.baseAddress!, 1)
-      (out[0], out[1]) = (room[0], room[1])
+      return (room[0], room[1])
     }
   }
 
-  /// The logits' gradient: of the fake one, and its opposite for the other.
-  func seed(_ image: Int, fake: Float) {
+  /// The two logits of an image: real, fake. Of a patch head those that stand for the mean of softmax
+  /// over its positions, see ``PatchScore``.
+  func readLogits(_ image: Int, to out: UnsafeMutablePointer<Float>) {
+    guard network.graph.head.isPatch else {
+      (out[0], out[1]) = logits(image, position: 0)
+      return
+    }
+    var score = PatchScore()
+    for position in 0..<positions {
+      let (real, fake) = logits(image, position: position)
+      score.add(real: Double(real), fake: Double(fake))
+    }
+    (out[0], out[1]) = (0, Float(score.logit))
+  }
+
+  /// The logits' gradient: of the fake one at each position, and its opposite for the other.
+  @inline(__always)
+  func seed(_ image: Int, _ fake: (_ position: Int) -> Float) {
     let stride = network.maps[network.logits].stride
-    let gradient = gradient(network.logits, image: image).assumingMemoryBound(to: Float.self)
-    gradient.update(repeating: 0, count: stride)
-    (gradient[0], gradient[1]) = (-fake, fake)
+    let positions = positions
+    let gradients = gradient(network.logits, image: image).assumingMemoryBound(to: Float.self)
+    gradients.update(repeating: 0, count: positions * stride)
+    for position in 0..<positions {
+      let gradient = gradients + position * stride
+      let value = fake(position)
+      (gradient[0], gradient[1]) = (-value, value)
+    }
   }
 
   /// Class activation maps (real, fake) of an image, each of the size of the features:

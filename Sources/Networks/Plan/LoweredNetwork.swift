@@ -8,7 +8,8 @@ struct LoweredNetwork: Sendable {
   struct StoredMap: Sendable {
     let size: MapSize
     let channels: Int
-    /// One pixel, always in float32: what linear layers and gates work on.
+    /// Always in float32: maps of one pixel, which linear layers and gates work on, and a patch head's
+    /// logits.
     let isVector: Bool
     /// The published name of the layer that makes it, or of the one that comes next to it.
     var name: String
@@ -59,15 +60,19 @@ struct LoweredNetwork: Sendable {
       case depthwise(NetworkGraph.Convolution)
       /// A depthwise convolution and the pointwise one that alone reads it, with nothing between.
       case separable(NetworkGraph.Convolution, NetworkGraph.Convolution)
+      case grouped(NetworkGraph.Convolution)
       case layerNorm(NetworkGraph.LayerNorm)
       /// A view, stored.
       case copy
-      case sum
+      /// Of two maps; with a residual branch that training may leave out, its place in the graph's.
+      case sum(branch: Int?)
       case concatenation
       case maximumPool(Window)
+      case averagePool(Window, countsPadding: Bool)
       case globalAverage
       case flatten
       case linear(NetworkGraph.Linear)
+      case patchHead(NetworkGraph.Linear)
     }
     let kind: Kind
     /// Empty where the image is read.
@@ -82,15 +87,19 @@ struct LoweredNetwork: Sendable {
   private(set) var maps: [StoredMap] = []
   private(set) var affines: [Affine] = []
   private(set) var operations: [Operation] = []
-  /// The map that the head averages.
+  /// The map that the head averages, or reads pixel by pixel.
   private(set) var features: MapView?
   let graph: NetworkGraph
+  /// Stochastic depth's setting.
+  let dropPath: Double
 
-  /// The last operation's output: the two logits.
+  /// The last operation's output: the two logits, of a patch head at each position.
   var logits: Int { operations.last!.output }
 
-  init(_ graph: NetworkGraph, crop: Int) {
+  /// - Parameter dropPath: 0 but for training: no branch is left out then.
+  init(_ graph: NetworkGraph, crop: Int, dropPath: Double = 0) {
     self.graph = graph
+    self.dropPath = dropPath
     self.crop = crop
     let sizes = graph.sizes(crop: crop)
     // How each layer's result is read.
@@ -134,12 +143,18 @@ struct LoweredNetwork: Sendable {
       let kind: Operation.Kind =
         if inputs[0] == nil { .imageConvolution(convolution) } else if convolution.isDepthwise {
           .depthwise(convolution)
+        } else if convolution.groups > 1 {
+          .grouped(convolution)
         } else { .convolution(convolution) }
       var view = add(kind, inputs.compactMap { $0 }, size, layer, parameters)
       if let bias = convolution.bias { attach(.bias(bias), to: &view) }
       return view
     case .linear(let linear):
       var view = add(.linear(linear), [inputs[0]!], size, layer, [linear.weight])
+      attach(.bias(linear.bias), to: &view)
+      return view
+    case .patchHead(let linear):
+      var view = add(.patchHead(linear), [inputs[0]!], size, layer, [linear.weight])
       attach(.bias(linear.bias), to: &view)
       return view
     case .batchNorm(let number):
@@ -167,24 +182,42 @@ struct LoweredNetwork: Sendable {
       return view
     case .layerNorm(let norm):
       return add(.layerNorm(norm), [inputs[0]!], size, layer, [norm.weight, norm.bias])
-    case .sum: return add(.sum, [inputs[0]!, inputs[1]!], size, layer, [])
+    case .sum(let branch):
+      let drops = branch.map { graph.branches[$0] * dropPath > 0 } ?? false
+      guard drops else { return add(.sum(branch: nil), inputs.map { $0! }, size, layer, []) }
+      // The branch's factor takes a gate's place.
+      let first = inputs[0]!.gate == nil ? inputs[0]! : copied(inputs[0]!, layer)
+      return add(.sum(branch: branch), [first, inputs[1]!], size, layer, [])
     case .concatenation: return add(.concatenation, inputs.map { $0! }, size, layer, [])
     case .maximumPool(let window): return add(.maximumPool(window), [inputs[0]!], size, layer, [])
+    case .averagePool(let window, let countsPadding):
+      return add(
+        .averagePool(window, countsPadding: countsPadding), [inputs[0]!], size, layer, [])
     case .globalAverage: return add(.globalAverage, [inputs[0]!], size, layer, [])
     case .flatten: return add(.flatten, [inputs[0]!], size, layer, [])
     }
   }
 
-  /// Makes a view of a map that nothing else scales or reads so far, of the same values but for a bias,
-  /// which is returned.
+  /// Makes a view of a map that nothing else scales or reads, of the same values but for a bias, which
+  /// is returned.
   private mutating func makeBare(_ view: inout MapView, _ layer: NetworkGraph.Layer) -> Int? {
     let map = view.map
-    if isBare(view, affineToo: false), !operations.contains(where: { $0.reads(map) }) {
+    if isBare(view, affineToo: false), !operations.contains(where: { $0.reads(map) }),
+      !isReadByOthers(layer.inputs[0])
+    {
       guard let affine = maps[map].affine else { return nil }
       if case .bias(let bias) = affines[affine].kind { return bias }
     }
     view = copied(view, layer)
     return nil
+  }
+
+  /// Whether the layer's result has more than one reader, who may come later.
+  private func isReadByOthers(_ index: Int) -> Bool {
+    if graph.layers.reduce(0, { $0 + $1.inputs.count { $0 == index } }) > 1 { return true }
+    // What does nothing shows what it reads.
+    guard case .activation(.identity) = graph.layers[index].kind else { return false }
+    return isReadByOthers(graph.layers[index].inputs[0])
   }
 
   /// The view shows the stored map as it is.
@@ -199,7 +232,7 @@ struct LoweredNetwork: Sendable {
   ) -> MapView {
     let isVector: Bool
     switch kind {
-    case .globalAverage, .flatten, .linear: isVector = true
+    case .globalAverage, .flatten, .linear, .patchHead: isVector = true
     case .copy, .layerNorm: isVector = maps[inputs[0].map].isVector
     default: isVector = false
     }

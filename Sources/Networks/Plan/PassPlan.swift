@@ -5,7 +5,8 @@
 /// first. Each has a contribution: it reads what is there so far, adds its own and stores the sum, and
 /// the last of them (the map's first reader) also takes the way back through the activation and gathers
 /// the sums for the norm. A residual sum's gradient is that of both of its parts: where nothing else is
-/// to be done for a part, no memory is written, and the sum's gradient is read in its place.
+/// to be done for a part, no memory is written, and the sum's gradient is read in its place. (A branch that
+/// stochastic depth may leave out has a factor of its own, and so a gradient.)
 struct PassPlan: Sendable {
   enum Purpose: Sendable {
     /// Forward with running statistics.
@@ -80,15 +81,15 @@ struct PassPlan: Sendable {
     contributions = Array(repeating: [], count: operations.count)
     for index in operations.indices.reversed() {
       let operation = operations[index]
-      for view in operation.inputs {
+      for (place, view) in operation.inputs.enumerated() {
         readers[view.map] -= 1
         let isFinal = readers[view.map] == 0
         let existing = gradientRoots[view.map]
         let defers = activations[view.map].count == 1
         precondition(!(isFinal && view.gate != nil), "a gate's own map reads what it gates")
         var isAlias = false
-        if case .sum = operation.kind, existing == nil, view.gate == nil,
-          network.maps[operation.output].affine == nil,
+        if case .sum(let branch) = operation.kind, branch == nil || place > 0, existing == nil,
+          view.gate == nil, network.maps[operation.output].affine == nil,
           view.activation == .identity || (defers && !isFinal)
         {
           isAlias = true
@@ -138,7 +139,7 @@ struct PassPlan: Sendable {
       let map = network.maps[view.map]
       let multiplies: Bool
       switch operation.kind {
-      case .convolution, .imageConvolution, .depthwise, .separable:
+      case .convolution, .imageConvolution, .depthwise, .separable, .grouped, .patchHead:
         multiplies = purpose == .training
       case .layerNorm: multiplies = true
       default: multiplies = false

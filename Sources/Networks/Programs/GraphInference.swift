@@ -195,8 +195,9 @@ final class GraphAttention: AttentionEngine, @unchecked Sendable {
         pass.readLogits(place, to: logits + 2 * number)
       }
     }
-    // ∂(z_fake − z_real).
-    for place in 0..<range.count { pass.seed(place, fake: 1) }
+    // ∂(z_fake − z_real), of a patch head its mean over positions.
+    let share = 1 / Float(pass.positions)
+    for place in 0..<range.count { pass.seed(place) { _ in share } }
     team.backward(range.count, member)
   }
 }

@@ -25,6 +25,8 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
   private let tiles: [TileMemory]
   private let states: [ChannelState]
   private let memory: AlignedMemory
+  private let drops: DropMasks?
+  private let smoothing: Double
   private var labels: UnsafePointer<UInt8>
 
   /// A pass is a fixed list of these, made once: a step plans and allocates nothing.
@@ -46,13 +48,20 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
 
   init(
     _ detector: Detector, _ graph: NetworkGraph, crop: Int, batch: Int, precision: Precision,
-    workers: WorkerPool, reduction: StatisticsReduction?, sharesMemory: Bool = true
+    workers: WorkerPool, reduction: StatisticsReduction?, sharesMemory: Bool = true,
+    regularisation: Regularisation = Regularisation()
   ) {
     self.detector = detector
     self.batch = batch
     self.workers = workers
     self.reduction = reduction
-    network = LoweredNetwork(graph, crop: crop)
+    network = LoweredNetwork(graph, crop: crop, dropPath: regularisation.dropPath)
+    drops = DropMasks(
+      regularisation, features: graph.head.features, branches: graph.branches,
+      widest: network.maps.map(\.stride).max()!, batch: batch)
+    smoothing = regularisation.labelSmoothing
+    precondition(
+      regularisation.dropout == 0 || !graph.head.isPatch, "a patch head has no dropout")
     kernels = Kernels(precision)
     weights = WorkingWeights(detector, kernels: kernels)
     gradients = GradientArena(detector, inDouble: reduction != nil)
@@ -81,7 +90,7 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
     }
     pass = GraphPass(
       plan, runners, times, detector: detector, weights: weights, states: states, images: batch,
-      maps: kernels, tasks: batch, sharesMemory: sharesMemory)
+      maps: kernels, tasks: batch, sharesMemory: sharesMemory, drops: drops)
     memory = AlignedMemory(size: 8 * batch)
     logits = UnsafeMutableBufferPointer(start: memory.floats(), count: 2 * batch)
     labels = UnsafePointer(UnsafeRawPointer(memory.address).assumingMemoryBound(to: UInt8.self))
@@ -279,17 +288,25 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
     for state in states { state.refresh() }
   }
 
-  func forward(images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>) throws -> Double {
+  func forward(
+    images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>, keys: SampleKeys?
+  ) throws -> Double {
     self.labels = labels
+    drops?.draw(keys)
     let each = network.crop * network.crop * 3
     for image in 0..<batch { pass.imageAddresses[image] = images + image * each }
     try run(forwardSteps)
     var loss = 0.0
     for image in 0..<batch {
       pass.readLogits(image, to: logits.baseAddress! + 2 * image)
-      loss += CrossEntropy.loss(
-        real: Double(logits[2 * image]), fake: Double(logits[2 * image + 1]),
-        label: labels[image])
+      // The mean over positions, of which there is one but for a patch head.
+      var sum = 0.0
+      for position in 0..<pass.positions {
+        let (real, fake) = pass.logits(image, position: position)
+        sum += CrossEntropy.loss(
+          real: Double(real), fake: Double(fake), label: labels[image], smoothing: smoothing)
+      }
+      loss += sum / Double(pass.positions)
     }
     return loss / Double(batch)
   }
@@ -310,18 +327,22 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
 
   var reducesGradients: Bool { gradients.isWide }
 
-  /// The logits' gradient, ∂(mean cross-entropy)/∂z_k = (softmax_k − [k = label])/batch.
+  /// The logits' gradient, ∂(mean cross-entropy)/∂z_k = (softmax_k − target_k)/batch, and over positions.
   private func seed(_ images: Range<Int>, task: Int) {
     let sums = pass.state(network.logits)?.clearedSums(task)
     for image in images {
-      let fake =
-        CrossEntropy.fakeGradient(
-          real: Double(logits[2 * image]), fake: Double(logits[2 * image + 1]),
-          label: labels[image]) / Double(batch)
-      pass.seed(image, fake: Float(fake))
-      if let sums {
-        sums[0] -= fake
-        sums[1] += fake
+      let count = Double(batch * pass.positions)
+      pass.seed(image) { position in
+        let (real, fake) = pass.logits(image, position: position)
+        let gradient =
+          CrossEntropy.fakeGradient(
+            real: Double(real), fake: Double(fake), label: labels[image], smoothing: smoothing)
+          / count
+        if let sums {
+          sums[0] -= gradient
+          sums[1] += gradient
+        }
+        return Float(gradient)
       }
     }
   }

@@ -7,7 +7,9 @@ protocol TrainingEngine: AnyObject {
   var reducesGradients: Bool { get }
   var finished: (Int) -> Void { get set }
   func refresh()
-  func forward(images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>) throws -> Double
+  func forward(
+    images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>, keys: SampleKeys?
+  ) throws -> Double
   func backward(accumulate: Bool) throws
   func finishGradients() throws
   func weights(for detector: Detector, _ precision: Precision) -> WorkingWeights?
@@ -43,9 +45,11 @@ public final class TrainingProgram: @unchecked Sendable {
   ///   - reduction: normalises over the batches of all ranks (`batch_norm: synchronized`), and
   ///     makes the gradients of a global batch the same on any number of ranks; nil: each rank
   ///     normalises over its own batch.
+  ///   - regularisation: what is left out and smoothed.
   public init(
     _ detector: Detector, crop: Int, batch: Int, precision: Precision = .float32,
-    workers: WorkerPool, reduction: StatisticsReduction? = nil
+    workers: WorkerPool, reduction: StatisticsReduction? = nil,
+    regularisation: Regularisation = Regularisation()
   ) {
     precondition(batch >= 1, "a batch has at least one image")
     self.detector = detector
@@ -55,11 +59,11 @@ public final class TrainingProgram: @unchecked Sendable {
     case .xception(let layers):
       engine = XceptionTraining(
         detector, layers, crop: crop, batch: batch, precision: precision, workers: workers,
-        reduction: reduction)
+        reduction: reduction, regularisation: regularisation)
     case .graph(let graph):
       engine = GraphTraining(
         detector, graph, crop: crop, batch: batch, precision: precision, workers: workers,
-        reduction: reduction)
+        reduction: reduction, regularisation: regularisation)
     }
   }
 
@@ -76,10 +80,13 @@ public final class TrainingProgram: @unchecked Sendable {
   /// - Parameters:
   ///   - images: float32 (batch, crop, crop, 3), normalised. Must stay until `backward` is done.
   ///   - labels: 0 real, 1 fake, likewise.
+  ///   - keys: whose draws the images have; needed where something is dropped.
   /// - Returns: the mean cross-entropy of the batch.
   /// - Throws: what the reduction over ranks throws.
-  public func forward(images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>) throws -> Double {
-    try engine.forward(images: images, labels: labels)
+  public func forward(
+    images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>, keys: SampleKeys? = nil
+  ) throws -> Double {
+    try engine.forward(images: images, labels: labels, keys: keys)
   }
 
   /// Gradients of the mean cross-entropy of the last `forward` for every weight, into

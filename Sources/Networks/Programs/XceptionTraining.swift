@@ -35,6 +35,8 @@ final class XceptionTraining: TrainingEngine, @unchecked Sendable {
   /// front. Set it once: nothing is allocated in a step then.
   var finished: (Int) -> Void = { _ in }
   private var labels: UnsafePointer<UInt8>
+  private let drops: DropMasks?
+  private let smoothing: Double
   private let constants: AlignedMemory
 
   /// A pass is a fixed list of these, made once: a step plans and allocates nothing.
@@ -56,13 +58,17 @@ final class XceptionTraining: TrainingEngine, @unchecked Sendable {
   ///     normalises over its own batch.
   init(
     _ detector: Detector, _ layers: XceptionLayers, crop: Int, batch: Int, precision: Precision,
-    workers: WorkerPool, reduction: StatisticsReduction?
+    workers: WorkerPool, reduction: StatisticsReduction?,
+    regularisation: Regularisation = Regularisation()
   ) {
     self.detector = detector
     self.crop = crop
     self.batch = batch
     self.workers = workers
     self.reduction = reduction
+    drops = DropMasks(
+      regularisation, features: layers.classifier.features, branches: [], widest: 0, batch: batch)
+    smoothing = regularisation.labelSmoothing
     self.layers = layers
     geometry = NetworkGeometry(layers, crop: crop)
     kernels = Kernels(precision)
@@ -161,9 +167,12 @@ final class XceptionTraining: TrainingEngine, @unchecked Sendable {
   ///   - labels: 0 real, 1 fake, likewise.
   /// - Returns: the mean cross-entropy of the batch.
   /// - Throws: what the reduction over ranks throws.
-  func forward(images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>) throws -> Double {
+  func forward(
+    images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>, keys: SampleKeys?
+  ) throws -> Double {
     self.images = images
     self.labels = labels
+    drops?.draw(keys)
     try run(forwardSteps)
     return classify()
   }
@@ -172,11 +181,12 @@ final class XceptionTraining: TrainingEngine, @unchecked Sendable {
     let stride = paddedChannels(layers.classifier.features)
     let pixels = geometry.features.pixels
     let last = state(layers.conv4.norm).normalised(buffers.conv4, rectified: true)
-    let (table, buffers, precision) = (table, buffers, precision)
+    let (table, buffers, precision, drops) = (table, buffers, precision, drops)
     planTasks(geometry.features) { _, range, _ in
       for image in range {
         var part = last.advanced(by: image * pixels * stride, precision)
         table.average_pool(&part, buffers.pooled + image * stride, Int32(pixels))
+        drops?.dropOut(buffers.pooled + image * stride, image: image)
       }
     }
   }
@@ -189,7 +199,8 @@ final class XceptionTraining: TrainingEngine, @unchecked Sendable {
       let (real, fake) = layers.classifier.logits(of: buffers.pooled + image * stride, detector)
       logits[2 * image] = real
       logits[2 * image + 1] = fake
-      loss += CrossEntropy.loss(real: Double(real), fake: Double(fake), label: labels[image])
+      loss += CrossEntropy.loss(
+        real: Double(real), fake: Double(fake), label: labels[image], smoothing: smoothing)
     }
     return loss / Double(batch)
   }
@@ -239,7 +250,7 @@ final class XceptionTraining: TrainingEngine, @unchecked Sendable {
       let fake = Float(
         CrossEntropy.fakeGradient(
           real: Double(logits[2 * image]), fake: Double(logits[2 * image + 1]),
-          label: labels[image]) / Double(batch))
+          label: labels[image], smoothing: smoothing) / Double(batch))
       let pooled = buffers.pooled + image * stride
       let gradient = buffers.pooledGradient + image * stride
       for c in 0..<count {
@@ -248,6 +259,7 @@ final class XceptionTraining: TrainingEngine, @unchecked Sendable {
         gradients.add(product, at: weightOffset + count + c)
         gradient[c] = fake * (weight[count + c] - weight[c])
       }
+      drops?.dropOut(gradient, image: image)
       gradients.add(-Double(fake), at: biasOffset)
       gradients.add(Double(fake), at: biasOffset + 1)
     }

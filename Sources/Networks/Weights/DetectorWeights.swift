@@ -81,7 +81,7 @@ extension Detector {
     let resolved: ResolvedNames
     do throws(ResolvedNames.Problem) {
       resolved = try architecture.resolve(
-        byName.mapValues(\.shape), of: name, areSame: { byName[$0]?.values == byName[$1]?.values })
+        byName.mapValues(\.shape), of: form, areSame: { byName[$0]?.values == byName[$1]?.values })
     } catch {
       throw failure(error.text)
     }
@@ -90,6 +90,16 @@ extension Detector {
       remarks.append(.note("\(source): '\(printable(resolved.prefix))' is taken off its names"))
     }
     remarks += resolved.leftAside.map { .warning("\(source): \($0)") }
+    if resolved.behind > 0 {
+      remarks.append(
+        .note(
+          "\(source): \(resolved.behind) tensors behind \(form.truncate ?? "") are left aside"))
+      guard head.isReplaceable else {
+        throw failure(
+          "it holds the whole \(name.rawValue), whose head is not one of \(form): these are weights "
+            + "to begin a training from (model.weights), no such detector; train it first")
+      }
+    }
 
     let headName = architecture.head.name
     var accepted: [(Parameter, [Float])] = []
@@ -109,8 +119,10 @@ extension Detector {
         statistics.append((target, tensor.values))
       }
     }
+    // The whole network's head belongs to another map.
+    let headInFile = resolved.behind > 0 ? nil : resolved.head
     let read = try readHead(
-      resolved.head.map { (byName[$0 + ".weight"]!, byName[$0 + ".bias"], $0) }, source, head)
+      headInFile.map { (byName[$0 + ".weight"]!, byName[$0 + ".bias"], $0) }, source, head)
     if let read {
       for parameter in parameters where Self.isHead(parameter.name, of: headName) {
         accepted.append(
@@ -118,7 +130,12 @@ extension Detector {
       }
     } else {
       let classes = resolved.head.flatMap { byName[$0 + ".weight"]?.shape.first }
-      remarks.append(.warning("\(source): \(Self.replacement(classes))"))
+      remarks.append(
+        .warning(
+          "\(source): "
+            + (resolved.behind > 0 && classes != nil
+              ? "the classifier is that of the whole network; a fresh one is put behind "
+                + "\(form.truncate ?? "")" : Self.replacement(classes))))
     }
 
     initialise(seed: seed)
@@ -182,7 +199,7 @@ extension Detector {
     try Self.checkFinite(weight, source)
     try Self.checkFinite(bias, source)
 
-    switch (reading.form, outputs) {
+    switch (reading.form == .sigmoid ? HeadForm.sigmoid : .softmax, outputs) {
     case (.softmax, 2):
       guard reading.classes == .fakeReal else { return (weight.values, bias.values) }
       return (
@@ -199,6 +216,7 @@ extension Detector {
       throw failure(
         "its head \(name) has \(outputs) logits, and sigmoid is for one"
           + (outputs == 2 ? ": leave --head (model.head) out" : ""))
+    case (.linear, _), (.patch, _): preconditionFailure("neither says how many logits there are")
     case (.softmax, _) where reading.isReplaceable: return nil
     case (.softmax, 1):
       throw failure(
@@ -230,14 +248,19 @@ extension Architecture {
 
   /// Finds this network's tensors among a file's; see ``ResolvedNames``.
   fileprivate func resolve(
-    _ found: [String: [Int]], of network: DetectorName, areSame: (String, String) -> Bool
+    _ found: [String: [Int]], of form: DetectorForm, areSame: (String, String) -> Bool
   ) throws(ResolvedNames.Problem) -> ResolvedNames {
-    let names = network.publishedNames
+    let names = form.name.publishedNames
     let body = body
+    let own = Set(body.map(\.name))
+    let beyond =
+      form.truncate == nil
+      ? [] : Architecture(form.name).body.map(\.name).filter { !own.contains($0) }
     func resolved(by table: [String: String]) throws(ResolvedNames.Problem) -> ResolvedNames {
       var result = try ResolvedNames(
         found, body: body.map { (PublishedNames.renamed($0.0, by: table), $0.1) }, names: names,
-        network: network.rawValue, areSame: areSame)
+        network: form.description,
+        beyond: Set(beyond.map { PublishedNames.renamed($0, by: table) }), areSame: areSame)
       result.table = table
       return result
     }
@@ -256,7 +279,8 @@ extension Architecture {
 
 /// What the names and shapes of a file's tensors tell, before any value is read.
 public struct WeightsDescription: Sendable, Equatable {
-  public let model: DetectorName
+  public let form: DetectorForm
+  public var model: DetectorName { form.name }
   /// What all names have in front; usually empty.
   public let prefix: String
   /// The whole name of the head in the file, and its outputs; nil where there is none.
@@ -265,23 +289,36 @@ public struct WeightsDescription: Sendable, Equatable {
   public let leftAside: [String]
 
   public static func == (a: Self, b: Self) -> Bool {
-    a.model == b.model && a.prefix == b.prefix && a.head?.name == b.head?.name
+    a.form == b.form && a.prefix == b.prefix && a.head?.name == b.head?.name
       && a.head?.outputs == b.head?.outputs && a.leftAside == b.leftAside
   }
 
   /// The detectors that the tensors are, by their names and shapes. Those of several may have the same
   /// ones and compute other things with them.
   ///
-  /// - Parameter shapes: by name.
-  public static func all(of shapes: [String: [Int]]) -> [WeightsDescription] {
-    DetectorName.allCases.compactMap { try? Self(of: shapes, as: $0) }
+  /// - Parameters:
+  ///   - shapes: by name.
+  ///   - truncate: the stage behind which the network ends, where somebody says so.
+  ///   - head: likewise.
+  public static func all(
+    of shapes: [String: [Int]], truncate: String? = nil, head: HeadKind = .linear
+  ) -> [WeightsDescription] {
+    DetectorName.allCases.compactMap { model in
+      let form = DetectorForm(model, truncate: truncate, head: head)
+      guard form.problem == nil, let found = try? Self(of: shapes, as: form), found.isComplete
+      else { return nil }
+      return found
+    }
   }
 
   /// The first detector that the tensors are; nil if they are none.
   ///
-  /// - Parameter shapes: by name.
-  public init?(of shapes: [String: [Int]]) {
-    guard let first = Self.all(of: shapes).first else { return nil }
+  /// - Parameters:
+  ///   - shapes: by name.
+  ///   - truncate: the stage behind which the network ends, where somebody says so.
+  ///   - head: likewise.
+  public init?(of shapes: [String: [Int]], truncate: String? = nil, head: HeadKind = .linear) {
+    guard let first = Self.all(of: shapes, truncate: truncate, head: head).first else { return nil }
     self = first
   }
 
@@ -294,7 +331,7 @@ public struct WeightsDescription: Sendable, Equatable {
   /// Why the tensors are not that detector's; nil where they are.
   static func problem(of shapes: [String: [Int]], as model: DetectorName) -> String? {
     do throws(ResolvedNames.Problem) {
-      _ = try Self(of: shapes, as: model)
+      _ = try Self(of: shapes, as: DetectorForm(model))
       return nil
     } catch {
       return error.text
@@ -325,9 +362,13 @@ public struct WeightsDescription: Sendable, Equatable {
       ? names.joined() : "\(names.dropLast().joined(separator: ", ")) or \(names.last!)"
   }
 
-  private init(of shapes: [String: [Int]], as model: DetectorName) throws(ResolvedNames.Problem) {
-    let resolved = try Architecture(model).resolve(shapes, of: model, areSame: { _, _ in false })
-    self.model = model
+  /// It is this network and no longer one.
+  private let isComplete: Bool
+
+  private init(of shapes: [String: [Int]], as form: DetectorForm) throws(ResolvedNames.Problem) {
+    let resolved = try Architecture(form).resolve(shapes, of: form, areSame: { _, _ in false })
+    self.form = form
+    isComplete = resolved.behind == 0
     prefix = resolved.prefix
     head = resolved.head.map { ($0, shapes[$0 + ".weight"]?.first ?? 0) }
     leftAside = resolved.leftAside

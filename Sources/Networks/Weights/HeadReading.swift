@@ -5,12 +5,18 @@ public enum ClassOrder: String, Sendable, CaseIterable {
   case fakeReal = "fake,real"
 }
 
-/// What the last layer of a detector gives.
+/// What the last layer of a detector gives, and where.
 public enum HeadForm: String, Sendable, CaseIterable {
   /// A logit for each class.
   case softmax
   /// One logit s, of the second class: read as the two (0, s).
   case sigmoid
+  /// A logit for each class over the average of the last map, whatever the head of the weights is.
+  case linear
+  /// A logit for each class at every position of the last map.
+  case patch
+
+  public var kind: HeadKind { self == .patch ? .patch : .linear }
 }
 
 /// How the head of weights from elsewhere is read. Whatever it is there, the detector then has two

@@ -35,6 +35,8 @@ struct ResolvedNames: Equatable {
   var head: String?
   /// Lines about what was left aside.
   var leftAside: [String] = []
+  /// Tensors of the network that lie behind the stage in which this one ends.
+  private(set) var behind = 0
   /// How the file calls layers, where it is another program's.
   var table: [String: String] = [:]
 
@@ -50,12 +52,13 @@ struct ResolvedNames: Equatable {
   /// - Parameters:
   ///   - found: the names in the file and the shapes behind them.
   ///   - body: the network's own names but those of the head, in the order of declaration.
+  ///   - beyond: names of the whole network behind the stage in which this one ends; they may be there.
   ///   - network: what messages call it.
   /// - Throws: ``Problem`` where the network is not in the file, or it can't be told which tensors
   ///   it is, or others are there of which nothing is known.
   init(
     _ found: [String: [Int]], body: [(name: String, shape: [Int])], names: PublishedNames,
-    network: String, areSame: (String, String) -> Bool
+    network: String, beyond: Set<String> = [], areSame: (String, String) -> Bool
   ) throws(Problem) {
     guard !found.isEmpty else {
       throw Problem(text: "holds no tensor of floating-point numbers")
@@ -74,7 +77,7 @@ struct ResolvedNames: Equatable {
       found[prefix + layer.name].map { Self.fits($0, layer.shape) } ?? false
     }
     do throws(Problem) {
-      try check(found, body, copies, names, network, areSame)
+      try check(found, body, copies, names, network, beyond, areSame)
     } catch {
       throw Problem(text: error.text, fitting: fitting)
     }
@@ -83,7 +86,8 @@ struct ResolvedNames: Equatable {
   /// Looks whether all tensors are there, and what else is; sets ``head`` and ``leftAside``.
   private mutating func check(
     _ found: [String: [Int]], _ body: [(name: String, shape: [Int])], _ copies: [String],
-    _ names: PublishedNames, _ network: String, _ areSame: (String, String) -> Bool
+    _ names: PublishedNames, _ network: String, _ beyond: Set<String>,
+    _ areSame: (String, String) -> Bool
   ) throws(Problem) {
     let missing = body.filter { found[prefix + $0.name] == nil }
     var rest = Set(found.keys)
@@ -112,6 +116,11 @@ struct ResolvedNames: Equatable {
       rest.remove(head + ".weight")
       rest.remove(head + ".bias")
     }
+    let others = rest.filter {
+      $0.hasPrefix(prefix) && beyond.contains(String($0.dropFirst(prefix.count)))
+    }
+    behind = others.count
+    rest.subtract(others)
     leftAside =
       copies.map { "'\(printable($0))' holds the same weights again" }
       + (try Self.leaveAside(rest, found, prefix: prefix, names: names, network: network))

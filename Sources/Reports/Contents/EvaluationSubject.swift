@@ -27,7 +27,9 @@ struct EvaluationSubject {
       if !patterns.isEmpty {
         let configuration = reading.contents.configuration ?? Configuration()
         announcement = [
-          "detector": .text(loaded.detector.name.rawValue), "crop": .integer(loaded.crop),
+          "detector": .text(loaded.detector.name.rawValue),
+          "truncate": loaded.detector.form.truncate.map { .text($0) } ?? .null,
+          "head": .text(loaded.detector.form.head.rawValue), "crop": .integer(loaded.crop),
           "mean": loaded.mean.json, "std": loaded.std.json,
           "data": .array(patterns.map { .text($0) }),
           "images_per_method": .integer(configuration.prototypes.imagesPerMethod),
@@ -41,9 +43,12 @@ struct EvaluationSubject {
       let std = told["std"].flatMap(ChannelValues.init), let patterns = told["data"]?.arrayValue,
       let imagesPerMethod = told["images_per_method"]?.integerValue
     else { return nil }
+    let form = DetectorForm(
+      name, truncate: told["truncate"]?.textValue,
+      head: told["head"]?.textValue.flatMap(HeadKind.init) ?? .linear)
     loaded =
       reading?.loaded
-      ?? LoadedDetector(Detector(name), crop: crop, mean: mean, std: std, source: "")
+      ?? LoadedDetector(Detector(form), crop: crop, mean: mean, std: std, source: "")
     self.data = patterns.compactMap(\.textValue)
     self.imagesPerMethod = imagesPerMethod
     try communicator.broadcast(loaded.detector.values)

@@ -107,7 +107,7 @@ struct RunReading {
       let loaded = try LoadedDetector(opening: place) { warn($0.text) }
       contents.checkpoint = .init(
         path: place, step: loaded.checkpoint?.state.step ?? 0, role: role,
-        detector: loaded.detector.name.rawValue, crop: loaded.crop)
+        detector: loaded.detector.form.description, crop: loaded.crop)
       self.loaded = loaded
     } catch {
       guard wanted == nil else { throw error }

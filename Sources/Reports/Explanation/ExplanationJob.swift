@@ -80,8 +80,8 @@ public struct ExplanationJob {
       try ExplanationFolder(
         output, paths: stream.paths,
         subject: ExplanationPage.Subject(
-          detector: loaded.detector.name.rawValue, source: loaded.source, crop: loaded.crop,
-          hasActivationMaps: loaded.detector.name.hasActivationMaps,
+          detector: loaded.detector.form.description, source: loaded.source, crop: loaded.crop,
+          hasActivationMaps: loaded.detector.hasActivationMaps,
           threshold: settings.threshold,
           attribution: prototypes.map { ($0.kind, $0.threshold, $0.path) }),
         prototypes: prototypes, communicator: communicator)

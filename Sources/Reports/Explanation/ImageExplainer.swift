@@ -105,7 +105,7 @@ struct ImageExplainer {
         images: images.floats(), selected: $0, logits: logits.floats(),
         gradients: gradients.floats())
     }
-    if isDrawn, loaded.detector.name.hasActivationMaps {
+    if isDrawn, loaded.detector.hasActivationMaps {
       inference.run(
         images: images.floats(), count: faces.count, logits: logits.floats(),
         activationMaps: activations.floats())
@@ -142,7 +142,7 @@ struct ImageExplainer {
 
   /// CAM of fake less CAM of real; nil where the detector has none.
   private func activation(at place: Int) -> (map: [Float], width: Int, height: Int)? {
-    guard loaded.detector.name.hasActivationMaps else { return nil }
+    guard loaded.detector.hasActivationMaps else { return nil }
     let (height, width) = (inference.featureHeight, inference.featureWidth)
     let maps = activations.floats() + place * 2 * height * width
     return ((0..<height * width).map { maps[height * width + $0] - maps[$0] }, width, height)

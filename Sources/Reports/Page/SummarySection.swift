@@ -15,7 +15,7 @@ extension ReportPage {
       }
       sentences.append(
         """
-        \(configuration.model.name.rawValue) at \(configuration.data.crop) pixels, trained \
+        \(configuration.model.form.description) at \(configuration.data.crop) pixels, trained \
         \(configuration.augmentation.method.method.manner)\(steps ?? "")\(ranks ?? "").
         """)
     }

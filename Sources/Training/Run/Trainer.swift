@@ -99,7 +99,7 @@ public final class Trainer {
     var isReady = false
     defer { if !isReady { folder?.abandon() } }
     workers = WorkerPool(threads: configuration.training.threads!)
-    detector = Detector(DetectorName(rawValue: configuration.model.name.rawValue)!)
+    detector = Detector(configuration.model.form)
     let seed = UInt64(configuration.run.seed)
     detector.initialise(seed: seed)
     totalSteps = configuration.training.totalSteps(stepsPerEpoch: data.stepsPerEpoch)

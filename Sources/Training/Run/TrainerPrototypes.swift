@@ -25,7 +25,7 @@ extension Trainer {
         file = PrototypesFile(
           survey.prototypes,
           origin: .init(
-            model: configuration.model.name.rawValue, step: steps,
+            model: configuration.model.form.description, step: steps,
             patterns: configuration.data.validation,
             imagesPerMethod: configuration.prototypes.imagesPerMethod),
           calibration: survey.calibration, meanFaces: survey.meanFaces)
@@ -38,7 +38,7 @@ extension Trainer {
       let crop = configuration.data.crop
       file = PrototypesFile(
         Prototypes(methods: [], height: crop, width: crop, maps: [], counts: []),
-        origin: .init(model: configuration.model.name.rawValue, step: steps))
+        origin: .init(model: configuration.model.form.description, step: steps))
     }
     file?.epoch = epoch
     return file

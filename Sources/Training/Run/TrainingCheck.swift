@@ -39,7 +39,7 @@ public enum TrainingCheck {
           + "\(set.shards.count) shards, \(digest)")
     }
     if let weights = configuration.model.weights, communicator.isRoot {
-      let detector = Networks.Detector(DetectorName(rawValue: configuration.model.name.rawValue)!)
+      let detector = Networks.Detector(configuration.model.form)
       let loaded = try InitialWeights.load(weights, configuration, into: detector)
       lines.append("weights \(loaded.file.tensors.count) tensors, \(loaded.file.form.description)")
       lines += loaded.remarks.map { "\($0)" }

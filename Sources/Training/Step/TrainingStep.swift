@@ -53,6 +53,7 @@ public final class TrainingStep {
   private let workers: WorkerPool
   package let reducer: GradientReducer
   private let flooding: Double
+  private let seed: UInt64
   private let accumulate: Int
   private let averagesStatistics: Bool
   private let exchange: UnsafeMutableBufferPointer<Double>
@@ -96,7 +97,11 @@ public final class TrainingStep {
       reduction: synchronized
         ? StatisticsReduction(ranks: communicator.size) { sums in
           if communicator.size > 1 { try communicator.allReduce(sums, .sum) }
-        } : nil)
+        } : nil,
+      regularisation: Regularisation(
+        dropout: configuration.model.dropout, dropPath: configuration.model.dropPath,
+        labelSmoothing: training.labelSmoothing))
+    seed = UInt64(configuration.run.seed)
     erasing = BatchErasing(
       configuration, detector, batch: training.batchPerRank, workers: workers, sharing: program)
     optimizer = Optimizer(training.optimizer, count: detector.values.count)
@@ -171,7 +176,7 @@ public final class TrainingStep {
       watch = Stopwatch()
       RankStatus.enter(.forward)
       loss += try program.forward(
-        images: batch.images.baseAddress!, labels: batch.labels.baseAddress!)
+        images: batch.images.baseAddress!, labels: batch.labels.baseAddress!, keys: keys(of: batch))
       result.phases.forward += watch.seconds
 
       watch = Stopwatch()
@@ -216,6 +221,11 @@ public final class TrainingStep {
     return result
   }
 
+  /// What keys the draws of a batch, as it does those of erasing.
+  private func keys(of batch: Batch) -> SampleKeys {
+    SampleKeys(seed: seed, visits: batch.visits, identifiers: batch.identifiers)
+  }
+
   /// Takes batches through forward and backward as `run` does, but updates nothing: gradients are
   /// those of this rank alone. Collective.
   ///
@@ -229,7 +239,7 @@ public final class TrainingStep {
       }
       erasing.erase(batch)
       _ = try program.forward(
-        images: batch.images.baseAddress!, labels: batch.labels.baseAddress!)
+        images: batch.images.baseAddress!, labels: batch.labels.baseAddress!, keys: keys(of: batch))
       examine()
       try program.backward(accumulate: part > 0)
     }
