@@ -181,7 +181,7 @@ import Testing
     let model = try exported(detector, crop: 64)
     expectSound(model, crop: 64)
     try expectSame(detector, model, crop: 64, [3, 8])
-    #expect(model.nodes.contains { $0.operation == "ReduceLogSumExp" } == (form.head == .patch))
+    #expect(model.nodes.contains { $0.operation == "LogSoftmax" } == (form.head == .patch))
   }
 
   /// These tests see what they are there for.

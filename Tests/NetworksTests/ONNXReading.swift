@@ -292,7 +292,16 @@ struct ONNXRunning {
     case "MaxPool": return pool(node, x, isAverage: false)
     case "AveragePool": return pool(node, x, isAverage: true)
     case "LogSoftmax": return try alongChannels(node, x)
-    case "ReduceLogSumExp": return try summedOverPixels(node, x)
+    case "Exp": return x.map { exp($0) }
+    case "Log": return x.map { log($0) }
+    case "Sub": return try together(x, inputs[1], -)
+    case "GlobalMaxPool":
+      let pixels = x.shape[2] * x.shape[3]
+      return Map(
+        [x.shape[0], x.shape[1], 1, 1],
+        (0..<x.shape[0] * x.shape[1]).map {
+          x.values[$0 * pixels..<($0 + 1) * pixels].max()!
+        })
     case "GlobalAveragePool":
       let pixels = x.shape[2] * x.shape[3]
       return Map(
@@ -387,18 +396,6 @@ struct ONNXRunning {
       }
     }
     return y
-  }
-
-  private static func summedOverPixels(_ node: ONNXReading.Node, _ x: Map) throws -> Map {
-    guard node.integers["axes"] == [2, 3], node.integers["keepdims"] == [0] else {
-      throw Failure(description: "over other axes")
-    }
-    let pixels = x.shape[2] * x.shape[3]
-    return Map(
-      [x.shape[0], x.shape[1]],
-      (0..<x.shape[0] * x.shape[1]).map {
-        log(x.values[$0 * pixels..<($0 + 1) * pixels].reduce(0) { $0 + exp($1) })
-      })
   }
 
   private static func pool(_ node: ONNXReading.Node, _ x: Map, isAverage: Bool) -> Map {

@@ -201,7 +201,7 @@ struct ONNXWriting {
   }
 
   /// Two logits at each position, and of these the image's: (0, log(p/(1 − p))), where p is the mean of
-  /// softmax. Sums of logarithms take the place of means: their number cancels out.
+  /// softmax. Logarithms of the means are taken over the largest, so that none is that of 0.
   private mutating func addPatchHead(
     _ layer: NetworkGraph.Linear, _ index: Int, _ input: Value
   ) -> Value {
@@ -217,14 +217,19 @@ struct ONNXWriting {
     let softmax = add(
       "LogSoftmax", index, [patches.name], [("axis", .integer(1))], like: input,
       suffix: ".log_softmax")
-    let sums = add(
-      "ReduceLogSumExp", index, [softmax.name],
-      [("axes", .integers([2, 3])), ("keepdims", .integer(0))],
-      like: Value(name: "", isVector: true, isFlat: true), suffix: ".sums")
+    let vector = Value(name: "", isVector: true)
+    let largest = add("GlobalMaxPool", index, [softmax.name], like: vector, suffix: ".largest")
+    var mean = add("Sub", index, [softmax.name, largest.name], like: input, suffix: ".lowered")
+    mean = add("Exp", index, [mean.name], like: input, suffix: ".shares")
+    mean = add("GlobalAveragePool", index, [mean.name], like: vector, suffix: ".mean")
+    mean = add("Log", index, [mean.name], like: vector, suffix: ".log")
+    mean = add("Add", index, [mean.name, largest.name], like: vector, suffix: ".log_mean")
+    let logarithms = flat(mean, index)
     let difference = floats("constant.difference", [2, 2]) { [0, 0, -1, 1] }
     let zeros = floats("constant.zeros", [2]) { [0, 0] }
     return add(
-      "Gemm", index, [sums.name, difference, zeros], [("transB", .integer(1))], like: sums)
+      "Gemm", index, [logarithms.name, difference, zeros], [("transB", .integer(1))],
+      like: logarithms)
   }
 
   private mutating func add(
