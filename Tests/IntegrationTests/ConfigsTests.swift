@@ -11,7 +11,7 @@ let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLa
   static let files = [
     "smoke", "quickstart", "compare", "dffd", "celeb-df", "resnet18", "resnet34", "resnet50",
     "efficientnet-b0", "efficientnet-b4", "mobilenet-v2", "vgg16-bn", "convnext-tiny",
-    "meso-inception4",
+    "meso-inception4", "xception-patches",
   ]
 
   @Test(arguments: files) func everyConfigurationInTheRepositoryIsValid(name: String) throws {

@@ -144,7 +144,7 @@ extension Jobs {
         "rfm",
         [
           "evaluate", "--checkpoint", folder, "--truncate", "block3", "--data",
-          try SharedData.validation,
+          try SharedData.validation, "--output", runs.folder.file("other"),
         ], ranks: 1)
       #expect(other.status == 64, "\(other)")
       #expect(other.standardError.contains("--truncate block3 contradicts"), "\(other)")

@@ -282,30 +282,89 @@ import Testing
     }
   }
 
-  // MARK: Two engines
+  // MARK: Large maps
 
-  /// Xception has an engine of its own; what the general one makes of its layers is the same.
-  @Test func xceptionOnTheGeneralEngineIsXception() throws {
-    let name = DetectorName.xceptionTiny
-    let (crop, workers) = (75, WorkerPool(threads: 2))
-    let (images, labels) = Fixture.batch([3, 8, 13], crop: crop)
-    var results: [(training: TrainingResult, attention: AttentionResult)] = []
-    for architecture in [Architecture(name), Architecture(.xception(name.widths))] {
-      let detector = Detector(name, architecture)
-      _ = try detector.load(Fixture.tensors(name), from: "oracle", seed: 0)
-      let attention = AttentionProgram(detector, crop: crop, workers: workers)
-      attention.refresh()
-      let mined = AttentionResult.of(attention, images, selected: [0, 1, 2])
-      let program = TrainingProgram(detector, crop: crop, batch: 3, workers: workers)
-      results.append((try TrainingResult.of(program, images, labels), mined))
+  /// A layer, and another one that makes the same sums.
+  enum Twin: String, CaseIterable, Sendable { case grouped, average, dilated }
+
+  /// Image → 3×3 → norm → SiLU → the layer, or the other one → norm → SiLU → mean → two logits.
+  private static func network(_ twin: Twin, isOther: Bool) -> NetworkGraph {
+    var net = NetworkBuilder()
+    var x = net.convolution("first", net.image, 12, Window(3, stride: 2, padding: .same))
+    x = net.activation(.silu, net.batchNorm("norm1", x))
+    let half = Window(3, stride: 2, padding: .zeros(1))
+    switch (twin, isOther) {
+    case (.grouped, false):
+      x = net.grouped("middle", x, 24, Window(3, padding: .zeros(1)), groups: 4)
+    case (.grouped, true): x = net.convolution("middle", x, 24, Window(3, padding: .zeros(1)))
+    case (.average, false): x = net.averagePool(x, half)
+    case (.average, true): x = net.depthwise("middle", x, half)
+    case (.dilated, false):
+      x = net.depthwise("middle", x, Window(3, padding: .zeros(2), dilation: 2))
+    case (.dilated, true): x = net.depthwise("middle", x, Window(5, padding: .zeros(2)))
     }
-    let tolerance = 1e-4
-    let (own, general) = (results[0], results[1])
-    #expect(abs(own.training.loss - general.training.loss) < tolerance * own.training.loss)
-    #expect(relativeDistance(general.training.gradients, own.training.gradients) < tolerance)
-    #expect(relativeDistance(general.training.running, own.training.running) < tolerance)
-    #expect(relativeDistance(general.attention.logits, own.attention.logits) < tolerance)
-    #expect(relativeDistance(general.attention.gradients, own.attention.gradients) < tolerance)
+    x = net.activation(.silu, net.batchNorm("norm2", x))
+    return net.graph(head: "head", of: net.globalAverage(x))
+  }
+
+  /// Where in the other's weights, as published, a weight of the layer stands.
+  private static func place(_ i: Int, _ twin: Twin) -> Int {
+    switch twin {
+    case .grouped:
+      // (24, 3, 3, 3) in (24, 12, 3, 3): 6 outputs and 3 inputs a group.
+      let (output, rest) = i.quotientAndRemainder(dividingBy: 27)
+      return output * 108 + output / 6 * 27 + rest
+    case .dilated:
+      let (channel, tap) = i.quotientAndRemainder(dividingBy: 9)
+      return channel * 25 + tap / 3 * 10 + tap % 3 * 2
+    case .average: return i
+    }
+  }
+
+  /// On maps of several tiles, which the small networks above don't have.
+  @Test(arguments: Twin.allCases) func aLayerIsWhatAnotherOneMakesOfTheSameWeights(
+    twin: Twin
+  ) throws {
+    let (crop, name) = (97, "middle.weight")
+    let workers = WorkerPool(threads: 2)
+    let (images, labels) = Fixture.batch([3, 8, 13], crop: crop)
+    let own = Self.detector(Self.network(twin, isOther: false))
+    let other = Self.detector(Self.network(twin, isOther: true))
+    let byName = Dictionary(
+      uniqueKeysWithValues: own.tensors(of: own.values.baseAddress!).map { ($0.name, $0.values) })
+    for parameter in other.parameters {
+      var values = byName[parameter.name] ?? []
+      if parameter.name == name {
+        values = Array(
+          repeating: twin == .average ? 1.0 / 9 : 0, count: parameter.publishedCount)
+        for (i, value) in (byName[name] ?? []).enumerated() { values[Self.place(i, twin)] = value }
+      }
+      parameter.store(values, into: other.values.baseAddress!)
+    }
+    _ = other.runningStatistics.update(fromContentsOf: own.runningStatistics)
+    var attention: [AttentionResult] = []
+    var gradients: [[String: [Float]]] = []
+    var losses: [Double] = []
+    for detector in [own, other] {
+      let fam = AttentionProgram(detector, crop: crop, workers: workers)
+      fam.refresh()
+      attention.append(AttentionResult.of(fam, images, selected: [0, 1, 2]))
+      let program = TrainingProgram(detector, crop: crop, batch: 3, workers: workers)
+      losses.append(try TrainingResult.of(program, images, labels).loss)
+      gradients.append(
+        Dictionary(
+          uniqueKeysWithValues: detector.tensors(of: detector.gradients.baseAddress!).map {
+            ($0.name, $0.values)
+          }))
+    }
+    #expect(relativeDistance(attention[0].logits, attention[1].logits) < 1e-5)
+    #expect(relativeDistance(attention[0].gradients, attention[1].gradients) < 1e-5)
+    #expect(abs(losses[0] - losses[1]) < 1e-6)
+    for (key, values) in gradients[0] {
+      var wanted = gradients[1][key]!
+      if key == name { wanted = values.indices.map { wanted[Self.place($0, twin)] } }
+      #expect(relativeDistance(values, wanted) < 1e-4, "\(key)")
+    }
   }
 
   // MARK: Memory

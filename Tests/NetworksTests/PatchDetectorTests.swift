@@ -13,6 +13,8 @@ import Testing
   }
 
   static let cases: [(name: String, form: DetectorForm)] = [
+    // A map of several tiles.
+    ("resnet18-layer1-patch", DetectorForm(.resnet18, truncate: "layer1", head: .patch)),
     ("resnet18-layer2-patch", DetectorForm(.resnet18, truncate: "layer2", head: .patch)),
     ("resnet18-layer3-linear", DetectorForm(.resnet18, truncate: "layer3")),
     (

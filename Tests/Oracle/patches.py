@@ -33,6 +33,9 @@ CANDIDATES = 12
 JITTER = 5e-7
 # Layers in the order of the forward pass, the last of them cut behind a place of its own.
 CASES = {
+    "resnet18-layer1-patch": (
+        "resnet18", ["conv1", "bn1", "act1", "maxpool", "layer1"], None, "fc", 64
+    ),
     "resnet18-layer2-patch": (
         "resnet18", ["conv1", "bn1", "act1", "maxpool", "layer1", "layer2"], None, "fc", 128
     ),

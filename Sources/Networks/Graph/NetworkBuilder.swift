@@ -198,6 +198,9 @@ struct NetworkBuilder {
   ///   PyTorch's default; else over what lies inside of the map.
   mutating func averagePool(_ x: Value, _ window: Window, countsPadding: Bool = true) -> Value {
     precondition(window.dilation == 1 && window.size <= 15, "a pooling window of up to 15 pixels")
+    if case .zeros(let padding) = window.padding {
+      precondition(2 * padding <= window.size, "a window that lies in the padding has no mean")
+    }
     return add(
       "", .averagePool(window, countsPadding: countsPadding), [x], channels: x.channels)
   }
