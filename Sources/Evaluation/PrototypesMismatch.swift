@@ -20,6 +20,29 @@ extension PrototypesFile {
     }
     return nil
   }
+
+  /// - Throws: ``PrototypesSizeError`` where the maps have not the size of the detector's input.
+  public func requireSize(of loaded: LoadedDetector, path: String) throws(PrototypesSizeError) {
+    guard prototypes.height == loaded.crop, prototypes.width == loaded.crop else {
+      throw PrototypesSizeError(
+        path: path, height: prototypes.height, width: prototypes.width, crop: loaded.crop)
+    }
+  }
+}
+
+/// The prototypes' maps have another size than the detector's input.
+public struct PrototypesSizeError: ReportableError {
+  let path: String
+  let height: Int
+  let width: Int
+  let crop: Int
+
+  public var description: String {
+    "\(path): the prototypes have \(height)x\(width) pixels, the detector takes \(crop)x\(crop); "
+      + "compute them with this detector (rfm prototypes)"
+  }
+
+  public var exitStatus: ExitStatus { .badData }
 }
 
 extension DatasetPass.Mapped {

@@ -22,23 +22,11 @@ public struct AttributionJob {
     }
   }
 
-  /// The prototypes' maps have another size than the detector's input.
-  public struct SizeError: ReportableError {
-    let path: String
-    let size: String
-    let crop: Int
-    public var description: String {
-      "\(path): the prototypes have \(size) pixels, the detector takes \(crop)x\(crop); compute "
-        + "them with this detector (rfm prototypes)"
-    }
-    public var exitStatus: ExitStatus { .badData }
-  }
-
   /// Collective. Rank 0 writes and gets the report, the others nil.
   ///
   /// - Parameter warn: told of what the user should know, a line at a time.
-  /// - Throws: what reading shards and prototypes throws, ``SizeError``, ``NonFiniteMap``, `FileError`,
-  ///   `MPIError`.
+  /// - Throws: what reading shards and prototypes throws, ``PrototypesSizeError``, ``NonFiniteMap``,
+  ///   `FileError`, `MPIError`.
   public static func run(
     _ loaded: LoadedDetector, prototypes path: String, data: [String], output: String, batch: Int,
     communicator: Communicator, workers: WorkerPool, warn: (String) -> Void = { _ in }
@@ -47,9 +35,7 @@ public struct AttributionJob {
     try file.agree(path, communicator)
     let prototypes = file.prototypes
     let crop = loaded.crop
-    guard prototypes.height == crop, prototypes.width == crop else {
-      throw SizeError(path: path, size: "\(prototypes.height)x\(prototypes.width)", crop: crop)
-    }
+    try file.requireSize(of: loaded, path: path)
     if let mismatch = file.mismatch(with: loaded, path: path) { warn(mismatch) }
     let set = try SharedShards.open(data, communicator: communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)

@@ -16,7 +16,7 @@ struct ComparedPrototypes: Sendable {
   ///
   /// - Parameter note: told what the user should know of them.
   /// - Returns: nil without a file, and where it holds none.
-  /// - Throws: what reading them throws, `ExplanationJob.WrongSize`,
+  /// - Throws: what reading them throws, `PrototypesSizeError`,
   ///   `ExplanationJob.PrototypesElsewhere`, `MPIError`.
   static func find(
     _ asked: String?, _ loaded: LoadedDetector, _ communicator: Communicator,
@@ -31,10 +31,7 @@ struct ComparedPrototypes: Sendable {
     let file = try PrototypesFile(reading: path)
     try file.agree(path, communicator)
     let prototypes = file.prototypes
-    guard prototypes.height == loaded.crop, prototypes.width == loaded.crop else {
-      throw ExplanationJob.WrongSize(
-        path: path, size: "\(prototypes.height)x\(prototypes.width)", crop: loaded.crop)
-    }
+    try file.requireSize(of: loaded, path: path)
     if let mismatch = file.mismatch(with: loaded, path: path) { note(mismatch) }
     guard !prototypes.methods.isEmpty else { return nil }
     return ComparedPrototypes(

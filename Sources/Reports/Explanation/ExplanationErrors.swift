@@ -45,18 +45,6 @@ extension ExplanationJob {
     public var exitStatus: ExitStatus { .badData }
   }
 
-  /// The prototypes' maps have another size than the detector's input.
-  public struct WrongSize: ReportableError {
-    let path: String
-    let size: String
-    let crop: Int
-    public var description: String {
-      "\(path): the prototypes have \(size) pixels, the detector takes \(crop)x\(crop); compute "
-        + "them with this detector (rfm prototypes)"
-    }
-    public var exitStatus: ExitStatus { .badData }
-  }
-
   /// Other ranks find prototypes where this one finds none.
   public struct PrototypesElsewhere: ReportableError {
     let checkpoint: String
