@@ -28,7 +28,7 @@ struct CompareCommand: ParsableCommand {
       Examples:
         mpirun -np 2 --bind-to none rfm compare --config configs/compare.yaml
         rfm compare --config configs/compare.yaml --methods none,sfe --seeds 5 --leave-out each
-        rfm compare --config configs/compare.yaml --models xception-tiny,mobilenet-v2 \
+        rfm compare --config configs/compare.yaml --models xception-tiny,mobilenet-v2 \\
           --output runs/networks
         rfm compare --config configs/compare.yaml --resume
       """)

@@ -17,7 +17,7 @@ struct EvaluateCommand: RankCommand {
 
       Examples:
         rfm evaluate --checkpoint runs/demo/checkpoints/best --data 'd/test-*.h5' --output out
-        rfm evaluate --checkpoint runs/demo/checkpoints/best --data 'd/test-*.h5' --degrade jpeg=50 \
+        rfm evaluate --checkpoint runs/demo/checkpoints/best --data 'd/test-*.h5' --degrade jpeg=50 \\
           --output out-jpeg
       """)
 

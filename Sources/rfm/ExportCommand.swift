@@ -18,8 +18,8 @@ struct ExportCommand: RankCommand {
 
       Examples:
         rfm export --checkpoint runs/demo/checkpoints/best --output demo.onnx
-        rfm export --checkpoint resnet50.pth --model resnet50 --crop 224 --mean 0.485,0.456,0.406 \
-          --std 0.229,0.224,0.225 --output resnet50.onnx
+        rfm export --checkpoint resnet50.pth --model resnet50 --crop 224 \\
+          --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --output resnet50.onnx
       """)
 
   @OptionGroup var weights: WeightsOptions
