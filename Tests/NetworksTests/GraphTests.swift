@@ -22,6 +22,9 @@ import Testing
     case smooth(Activation)
     case residual
     case squeeze
+    /// A map behind a gate that is read before its activation too, two gates of one sum, and the average
+    /// of what is behind a gate.
+    case gates
     case concatenation
     case layerNorm
     case twoNorms
@@ -78,8 +81,8 @@ import Testing
     + [Activation.silu, .gelu, .sigmoid, .leakyReLU(slope: 0.1), .relu, .relu6, .hardSwish].map {
       Middle.smooth($0)
     } + [
-      .dense(Window(3, padding: .zeros(1)), bias: true), .residual, .squeeze, .concatenation,
-      .layerNorm, .twoNorms, .flatten, .patches,
+      .dense(Window(3, padding: .zeros(1)), bias: true), .residual, .squeeze, .gates,
+      .concatenation, .layerNorm, .twoNorms, .flatten, .patches,
     ]
 
   /// Layers that no network here has yet.
@@ -128,6 +131,16 @@ import Testing
       gate = net.linear("expand", gate, 11, isConvolution: true)
       x = net.gated(x, by: net.activation(.sigmoid, gate))
       x = net.convolution("middle", x, 20, Window(1))
+    case .gates:
+      func gated(_ x: NetworkBuilder.Value, _ name: String) -> NetworkBuilder.Value {
+        let gate = net.linear(name, net.globalAverage(x), 11, isConvolution: true)
+        return net.gated(x, by: net.activation(.sigmoid, gate))
+      }
+      let before = net.convolution("middle", x, 11, Window(1), bias: true)
+      let after = net.activation(.gelu, before)
+      x = net.sum(gated(after, "gate1"), gated(before, "gate2"))
+      x = net.activation(.silu, net.batchNorm("norm2", x))
+      return net.graph(head: "head", of: net.globalAverage(gated(x, "gate3")))
     case .concatenation:
       let parts = [7, 4, 2].enumerated().map { number, width in
         net.convolution(

@@ -301,8 +301,12 @@ def write(name):
             values += [*sketch(attention[n]), worst[n]]
             most.append(int(attention[n].argmax()))
 
+        losses_seen = {}
+
         def train(order, layout):
-            return training(narrow, torch.float32, crop, order, layout)[2]
+            found = training(narrow, torch.float32, crop, order, layout)
+            losses_seen.setdefault(frozenset(order), []).append(found[0])
+            return found[2]
 
         best = None
         for first in STARTS if name not in SMOOTH else [0]:
@@ -325,7 +329,10 @@ def write(name):
                 ways.append(train(order, torch.contiguous_format))
                 ways.append(train(order[::-1], torch.channels_last))
         loss, train_logits, gradients, running = exact
-        single_loss, _, _, single_running = usual
+        # The one that leaves the exact one the most, like the gradients.
+        seen = [usual[0], *losses_seen.get(frozenset(range(first, first + count)), [])]
+        single_loss = max(seen, key=lambda value: abs(value - loss))
+        single_running = usual[3]
         values += list(train_logits.reshape(-1))
         for group, others in ((gradients, ways), (running, [single_running])):
             for key, array in group.items():

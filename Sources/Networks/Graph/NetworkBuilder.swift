@@ -70,10 +70,21 @@ struct NetworkBuilder {
 
   // MARK: Convolutions
 
+  /// What kernels and a worker's memory have room for.
+  private func checkWindow(_ window: Window, _ name: String) {
+    precondition(
+      window.size <= TileMemory.largestWindow,
+      "\(name): a window of up to \(TileMemory.largestWindow) pixels a side")
+  }
+
   /// A convolution over all input channels, without a bias unless said.
   mutating func convolution(
     _ name: String, _ x: Value, _ outputs: Int, _ window: Window, bias: Bool = false
   ) -> Value {
+    checkWindow(window, name)
+    precondition(
+      x.layer == 0 || x.channels != 3 || window.size == 1,
+      "\(name): of maps of three channels only the image is stored without padding")
     let weight = parameter(
       "\(name).weight", [outputs, x.channels, window.size, window.size],
       window.size == 1 && x.layer != 0 ? .matrix : .dense, .normal)
@@ -91,6 +102,7 @@ struct NetworkBuilder {
   mutating func grouped(
     _ name: String, _ x: Value, _ outputs: Int, _ window: Window, groups: Int, bias: Bool = false
   ) -> Value {
+    checkWindow(window, name)
     precondition(
       groups > 1 && x.channels % groups == 0 && outputs % groups == 0 && x.layer != 0,
       "\(groups) groups of \(x.channels) channels to \(outputs)")
@@ -109,6 +121,8 @@ struct NetworkBuilder {
   mutating func depthwise(
     _ name: String, _ x: Value, _ window: Window, bias: Bool = false
   ) -> Value {
+    checkWindow(window, name)
+    precondition(x.layer != 0, "\(name): no depthwise convolution over the image")
     let weight = parameter(
       "\(name).weight", [x.channels, 1, window.size, window.size], .depthwise, .normal)
     let bias = bias ? parameter("\(name).bias", [x.channels], .vector, .constant(0)) : nil

@@ -12,7 +12,9 @@ extension NetworkGraph {
         x = net.convolution(
           "features.\(place)", x, width, Window(3, padding: .zeros(1)), bias: true)
         x = net.relu(net.batchNorm("features.\(place + 1)", x))
-        net.stage("features.\(place + 2)", x)
+        // Not before the last pooling: from the tensors nobody could tell that network from the whole
+        // one, whose head is made for the map behind it.
+        if place + 3 < 43 { net.stage("features.\(place + 2)", x) }
         place += 3
       }
       x = net.maximumPool(x, Window(2, stride: 2))

@@ -102,6 +102,7 @@ final class GraphPass: @unchecked Sendable {
     touch(&mapTimes, network.logits, end)
     if plan.purpose == .inference, let features = network.features {
       touch(&mapTimes, features.map, end)
+      if let gate = features.gate { touch(&mapTimes, gate, end) }
     }
     if plan.purpose != .inference {
       touch(&gradientTimes, network.logits, times.backward.min()!)

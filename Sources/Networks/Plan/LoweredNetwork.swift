@@ -174,28 +174,45 @@ struct LoweredNetwork: Sendable {
       return view
     case .gate:
       var view = inputs[0]!
-      if view.gate != nil { view = copied(view, layer) }
+      if view.gate != nil || isSeenOtherwise(layer.inputs[0]) { view = copied(view, layer) }
       var gate = inputs[1]!
       // Its values are needed again and again.
       if !isBare(gate) { gate = copied(gate, layer) }
+      precondition(maps[gate.map].isVector, "a gate is made by linear layers")
       view.gate = gate.map
       return view
     case .layerNorm(let norm):
       return add(.layerNorm(norm), [inputs[0]!], size, layer, [norm.weight, norm.bias])
     case .sum(let branch):
       let drops = branch.map { graph.branches[$0] * dropPath > 0 } ?? false
-      guard drops else { return add(.sum(branch: nil), inputs.map { $0! }, size, layer, []) }
-      // The branch's factor takes a gate's place.
-      let first = inputs[0]!.gate == nil ? inputs[0]! : copied(inputs[0]!, layer)
-      return add(.sum(branch: branch), [first, inputs[1]!], size, layer, [])
-    case .concatenation: return add(.concatenation, inputs.map { $0! }, size, layer, [])
+      let parts = withOneGate(inputs.map { $0! }, layer, isTaken: drops)
+      return add(.sum(branch: drops ? branch : nil), parts, size, layer, [])
+    case .concatenation:
+      return add(.concatenation, withOneGate(inputs.map { $0! }, layer), size, layer, [])
     case .maximumPool(let window): return add(.maximumPool(window), [inputs[0]!], size, layer, [])
     case .averagePool(let window, let countsPadding):
       return add(
         .averagePool(window, countsPadding: countsPadding), [inputs[0]!], size, layer, [])
-    case .globalAverage: return add(.globalAverage, [inputs[0]!], size, layer, [])
+    case .globalAverage:
+      let view = inputs[0]!.gate == nil ? inputs[0]! : copied(inputs[0]!, layer)
+      return add(.globalAverage, [view], size, layer, [])
     case .flatten: return add(.flatten, [inputs[0]!], size, layer, [])
     }
+  }
+
+  /// An operation has room for the gradient of one gate: other gated views are stored.
+  ///
+  /// - Parameter isTaken: a branch's factor takes that gate's place.
+  private mutating func withOneGate(
+    _ views: [MapView], _ layer: NetworkGraph.Layer, isTaken: Bool = false
+  ) -> [MapView] {
+    var isTaken = isTaken
+    var result: [MapView] = []
+    for view in views {
+      result.append(view.gate != nil && isTaken ? copied(view, layer) : view)
+      isTaken = isTaken || view.gate != nil
+    }
+    return result
   }
 
   /// Makes a view of a map that nothing else scales or reads, of the same values but for a bias, which
@@ -220,6 +237,18 @@ struct LoweredNetwork: Sendable {
     return isReadByOthers(graph.layers[index].inputs[0])
   }
 
+  /// Whether what shows the layer's result may be read through another activation too: the way back
+  /// through a gate leaves the slope to the end, where it is that of all readers.
+  private func isSeenOtherwise(_ index: Int) -> Bool {
+    if case .activation = graph.layers[index].kind {
+      return isReadByOthers(graph.layers[index].inputs[0])
+    }
+    return graph.layers.contains {
+      guard case .activation = $0.kind else { return false }
+      return $0.inputs.contains(index)
+    }
+  }
+
   /// The view shows the stored map as it is.
   func isBare(_ view: MapView, affineToo: Bool = true) -> Bool {
     view.activation == .identity && view.gate == nil
@@ -230,6 +259,13 @@ struct LoweredNetwork: Sendable {
     _ kind: Operation.Kind, _ inputs: [MapView], _ size: MapSize, _ layer: NetworkGraph.Layer,
     _ parameters: [Int]
   ) -> MapView {
+    // Vectors are float32 whatever the maps are, and the runners of maps don't ask.
+    switch kind {
+    case .linear, .patchHead, .layerNorm, .copy: break
+    default:
+      precondition(
+        !inputs.contains { maps[$0.map].isVector }, "\(layer.name): reads a map of one pixel")
+    }
     let isVector: Bool
     switch kind {
     case .globalAverage, .flatten, .linear, .patchHead: isVector = true

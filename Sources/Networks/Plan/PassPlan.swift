@@ -86,6 +86,8 @@ struct PassPlan: Sendable {
         let isFinal = readers[view.map] == 0
         let existing = gradientRoots[view.map]
         let defers = activations[view.map].count == 1
+        precondition(
+          view.gate == nil || defers, "a gated map that is read through another activation, too")
         precondition(!(isFinal && view.gate != nil), "a gate's own map reads what it gates")
         var isAlias = false
         if case .sum(let branch) = operation.kind, branch == nil || place > 0, existing == nil,
