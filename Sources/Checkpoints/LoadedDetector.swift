@@ -135,10 +135,27 @@ public final class LoadedDetector {
     let shapes = Dictionary(
       file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
     let (truncate, headForm) = (asked.truncate ?? said.truncate, asked.head ?? said.head)
-    let models = WeightsDescription.all(
-      of: shapes, truncate: truncate, head: headForm?.kind ?? .linear
-    ).map(\.model)
-    let name = asked.model ?? said.model ?? models.first ?? .xception
+    let fitting = WeightsDescription.all(
+      of: shapes, truncate: truncate, head: headForm?.kind ?? .linear)
+    // Their tensors don't tell which it is, and other figures would come of another.
+    if asked.model ?? said.model == nil, fitting.count > 1 {
+      throw WeightsError(
+        description: "\(source): its tensors are those of "
+          + "\(WeightsDescription.list(fitting.map(\.model.rawValue))), which compute other things "
+          + "with them, and it does not say which it is: say it with --model")
+    }
+    let name =
+      asked.model ?? said.model ?? fitting.first?.model
+      ?? WeightsDescription.all(of: shapes).first?.model
+      ?? WeightsDifference(nearestTo: shapes)?.model ?? .xception
+    if headForm == nil, let head = fitting.first(where: { $0.model == name })?.head,
+      shapes[head.name + ".weight"]?.count == 4
+    {
+      throw WeightsError(
+        description: "\(source): its head \(printable(head.name)) is a 1×1 convolution, and "
+          + "nothing says what it stands behind: say --head patch if it gives logits at each position, or "
+          + "--head linear if it stands behind the average of the last map")
+    }
     let form = DetectorForm(name, truncate: truncate, head: headForm?.kind ?? .linear)
     if let problem = form.problem {
       let isAsked = problem.concernsHead ? asked.head != nil : asked.truncate != nil
@@ -173,10 +190,6 @@ public final class LoadedDetector {
       tell(.note("\(source): \(taken.joined(separator: " and ")), as its metadata say"))
     }
     var assumed: [String] = []
-    if asked.model ?? said.model == nil, models.count > 1 {
-      // Their tensors don't tell which it is.
-      assumed.append("--model \(name.rawValue)")
-    }
     if asked.crop ?? said.crop == nil { assumed.append("--crop \(crop)") }
     if asked.mean ?? said.mean == nil { assumed.append("--mean \(mean)") }
     if asked.std ?? said.std == nil { assumed.append("--std \(std)") }

@@ -84,7 +84,14 @@ public struct WeightsUse: Sendable, Equatable {
         "mobilenetv2_100": .mobilenetV2,
         "vgg16_bn": .vgg16BN, "convnext_tiny": .convnextTiny,
       ]
-      model = names.lazy.compactMap { DetectorName(rawValue: $0) ?? published[$0] }.first
+      model =
+        names.lazy.map(Self.withoutTag).compactMap { DetectorName(rawValue: $0) ?? published[$0] }
+        .first
+      // Another network may have the very tensors of one that is known.
+      if model == nil, let text = names.first {
+        throw Malformed(
+          key: "model", text: text, wanted: "a network that is known here", option: "--model")
+      }
     }
     if asked.truncate == nil { truncate = metadata["truncate"] }
     if asked.head == nil, metadata["head"] == HeadForm.patch.rawValue { head = .patch }
@@ -118,6 +125,13 @@ public struct WeightsUse: Sendable, Equatable {
           key: "classes", text: text, wanted: "real,fake or fake,real", option: "--classes")
       }
     }
+  }
+
+  /// A name of timm's without what tells which weights they are, such as `.ns_jft_in1k` or `_ns`.
+  private static func withoutTag(_ name: String) -> String {
+    var name = String(name.prefix { $0 != "." })
+    for tag in ["_ns", "_ap", "_aa"] where name.hasSuffix(tag) { name.removeLast(tag.count) }
+    return name
   }
 
   private static func numbers(_ text: String) -> [Double]? {

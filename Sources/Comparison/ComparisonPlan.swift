@@ -101,10 +101,8 @@ public struct ComparisonPlan: Sendable {
     for model in models.isEmpty ? [base.model.name] : models {
       var configuration = base
       configuration.model.name = model
-      if let problem = configuration.model.form.problem {
-        throw ConfigurationError(
-          place: "--models", key: "model.\(problem.concernsHead ? "head" : "truncate")",
-          problem: problem.text)
+      if let problem = configuration.model.problem {
+        throw ConfigurationError(place: "--models", key: problem.key, problem: problem.text)
       }
       for method in methods {
         guard let problem = configuration.problem(with: method) else { continue }

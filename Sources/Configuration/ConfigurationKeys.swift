@@ -156,7 +156,7 @@ extension Configuration {
       "training.flooding", \.training.flooding, 0...unbounded,
       "The level b of flooding, |loss - b| + b on the global mean loss; 0: none."),
     .number(
-      "training.label_smoothing", \.training.labelSmoothing, 0...1,
+      "training.label_smoothing", \.training.labelSmoothing, 0...1.0.nextDown,
       "Share of the target that both classes have in equal parts, as PyTorch's label_smoothing; the loss "
         + "that is told and flooded has it."),
     .choice(

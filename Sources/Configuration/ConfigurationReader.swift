@@ -216,20 +216,28 @@ extension Configuration {
         "data.crop",
         "is \(data.crop), and \(model.name.rawValue) takes \(model.name.cropsText)")
     }
-    if let problem = model.form.problem {
-      throw refuse(problem.concernsHead ? "model.head" : "model.truncate", problem.text)
-    }
-    guard model.dropPath == 0 || model.form.hasResidualBranches else {
-      throw refuse(
-        "model.drop_path",
-        "is \(model.dropPath.plain), and \(model.form) has no residual branches that could be left out"
-      )
-    }
-    guard model.dropout == 0 || model.form.head == .linear else {
-      throw refuse("model.dropout", "is \(model.dropout.plain), and a patch head has none")
-    }
+    if let problem = model.problem { throw refuse(problem.key, problem.text) }
     if let problem = problem(with: augmentation.method) {
       throw refuse("augmentation.method", problem)
     }
+  }
+}
+
+extension Configuration.Model {
+  /// Which of its settings the network can't have, and why.
+  package var problem: (key: String, text: String)? {
+    if let problem = form.problem {
+      return (problem.concernsHead ? "model.head" : "model.truncate", problem.text)
+    }
+    if dropPath != 0, !form.hasResidualBranches {
+      return (
+        "model.drop_path",
+        "is \(dropPath.plain), and \(form) has no residual branches that could be left out"
+      )
+    }
+    if dropout != 0, form.head != .linear {
+      return ("model.dropout", "is \(dropout.plain), and a patch head has none")
+    }
+    return nil
   }
 }

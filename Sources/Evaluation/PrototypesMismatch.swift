@@ -8,11 +8,6 @@ extension PrototypesFile {
   ///
   /// - Parameter path: the prototypes file.
   public func mismatch(with loaded: LoadedDetector, path: String) -> String? {
-    let name = loaded.detector.form.description
-    if let model = origin.model, model != name {
-      return "\(path): these are prototypes of the detector \(model), not of \(name): what they "
-        + "say of methods means little; compute them with this detector (rfm prototypes)"
-    }
     if let step = origin.step, let now = loaded.checkpoint?.state.step, step != now {
       return "\(path): these are prototypes of the weights after step \(step), not of those after "
         + "step \(now), so similarities are lower than they could be; compute them with this "
@@ -21,25 +16,30 @@ extension PrototypesFile {
     return nil
   }
 
-  /// - Throws: ``PrototypesSizeError`` where the maps have not the size of the detector's input.
-  public func requireSize(of loaded: LoadedDetector, path: String) throws(PrototypesSizeError) {
-    guard prototypes.height == loaded.crop, prototypes.width == loaded.crop else {
-      throw PrototypesSizeError(
-        path: path, height: prototypes.height, width: prototypes.width, crop: loaded.crop)
+  /// - Throws: ``OtherPrototypes`` where the maps have not the size of the detector's input, or
+  ///   another network made them: what they say of methods would mean nothing.
+  public func require(_ loaded: LoadedDetector, path: String) throws(OtherPrototypes) {
+    let (own, crop) = (loaded.detector.form.description, loaded.crop)
+    if let model = origin.model, model != own {
+      throw OtherPrototypes(
+        path: path, problem: "these are prototypes of the detector \(model), not of \(own)")
+    }
+    guard prototypes.height == crop, prototypes.width == crop else {
+      throw OtherPrototypes(
+        path: path,
+        problem: "the prototypes have \(prototypes.height)x\(prototypes.width) pixels, the "
+          + "detector takes \(crop)x\(crop)")
     }
   }
 }
 
-/// The prototypes' maps have another size than the detector's input.
-public struct PrototypesSizeError: ReportableError {
+/// Prototypes that belong to another detector.
+public struct OtherPrototypes: ReportableError {
   let path: String
-  let height: Int
-  let width: Int
-  let crop: Int
+  let problem: String
 
   public var description: String {
-    "\(path): the prototypes have \(height)x\(width) pixels, the detector takes \(crop)x\(crop); "
-      + "compute them with this detector (rfm prototypes)"
+    "\(path): \(problem); compute them with this detector (rfm prototypes)"
   }
 
   public var exitStatus: ExitStatus { .badData }

@@ -82,7 +82,9 @@ struct CompareCommand: ParsableCommand {
   }
 
   func run() throws {
-    let configuration = try Configuration.load(path: config, overrides: set)
+    // Rules hold for the networks that are trained, not for the one that the file names.
+    let network = models.map { ["model.name=\($0.models[0].rawValue)"] } ?? []
+    let configuration = try Configuration.load(path: config, overrides: set + network)
     var settings = ComparisonJob.Settings()
     settings.methods = methods.methods
     settings.models = models?.models ?? []

@@ -163,16 +163,25 @@ import Testing
         "; these are the weights of xception-tiny: use --model xception-tiny"), "\(message)")
   }
 
-  /// Where several networks have the tensors, the one that is taken is said, and nobody is sent from
-  /// one of them to another.
-  @Test func oneOfSeveralNetworksOfTheSameTensorsIsAssumedAndSaid() throws {
+  /// Where several networks have the tensors, none is guessed, and nobody is sent from one of them to
+  /// another.
+  @Test func ofSeveralNetworksOfTheSameTensorsNoneIsGuessed() throws {
     let detector = Detector(.tfEfficientnetB0)
     detector.initialise(seed: 1)
     var tensors = detector.weights()
     let path = try write(tensors)
-    let (loaded, remarks) = try load(path)
-    #expect(loaded.detector.name == .efficientnetB0)
-    #expect(remarks.count == 1 && remarks[0].contains("assumed: --model efficientnet-b0 --crop"))
+    let unsaid = refusal(path)
+    #expect(
+      unsaid.contains(
+        "are those of efficientnet-b0, tf-efficientnet-b0 or efficientnet-pytorch-b0, which")
+        && unsaid.hasSuffix("say it with --model"), "\(unsaid)")
+    let tagged = try write(tensors, ["architecture": "tf_efficientnet_b0.ns_jft_in1k"])
+    #expect(try load(tagged).loaded.detector.name == .tfEfficientnetB0)
+    let unknown = refusal(try write(tensors, ["architecture": "efficientblur_b0"]))
+    #expect(
+      unknown.hasSuffix(
+        "its metadata say model 'efficientblur_b0', not a network that is known here: say it with "
+          + "--model"), "\(unknown)")
     let asked = try load(path, WeightsUse(model: .tfEfficientnetB0))
     #expect(asked.loaded.detector.name == .tfEfficientnetB0)
     #expect(!asked.remarks[0].contains("--model"))
@@ -251,6 +260,9 @@ import Testing
       crop: 72, mean: 0.5, std: 0.25, classes: .realFake, head: .patch, truncate: "block2")
     #expect(try load(bare, asked).loaded.detector.form == form)
     #expect(refusal(bare).contains("missing"))
+    var unsaid = asked
+    unsaid.head = nil
+    #expect(refusal(bare, unsaid).contains("is a 1×1 convolution, and nothing says"))
     var wrong = asked
     wrong.model = .xceptionTiny
     wrong.truncate = "block9"

@@ -166,6 +166,12 @@ import Testing
     let weights = refusal([.resnet18, .resnet34], all, base)
     #expect(weights.contains("model.weights is w.pth"), "\(weights)")
     base.model.weights = nil
+    base.model.dropPath = 0.3
+    let branches = refusal([.resnet18, .vgg16BN], [ErasingMethodName.allCases[0]], base)
+    #expect(
+      branches.contains("model.drop_path") && branches.contains("vgg16-bn has no residual"),
+      "\(branches)")
+    base.model.dropPath = 0
     base.model.name = .mesoInception4
     #expect(refusal([], all, base).contains("meso-inception4 has none"))
     #expect(refusal([.resnet18], all, base) == "none")

@@ -146,7 +146,7 @@ import Testing
     ("training: {optimizer: {learning_rate: 0}}", "c.yaml:1: training.optimizer.le", "above 0"),
     ("training: {optimizer: {beta1: 1}}", "c.yaml:1: training.optimizer.beta1", "below 1"),
     ("training: {flooding: .inf}", "c.yaml:1: training.flooding", "a number"),
-    ("training: {label_smoothing: 1.1}", "c.yaml:1: training.label_smoothing", "at most 1.0"),
+    ("training: {label_smoothing: 1.1}", "c.yaml:1: training.label_smoothing", "below 1"),
     ("model: {dropout: 1}", "c.yaml:1: model.dropout", "below 1"),
     ("model: {dropout: -0.1}", "c.yaml:1: model.dropout", "at least 0.0"),
     ("model: {drop_path: 1}", "c.yaml:1: model.drop_path", "below 1"),

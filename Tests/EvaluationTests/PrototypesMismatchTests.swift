@@ -41,21 +41,21 @@ import Testing
       origin: .init(model: model, imagesPerMethod: 1))
   }
 
-  @Test func prototypesOfAnotherDetectorAreTold() throws {
+  @Test func prototypesOfAnotherDetectorAreRefused() throws {
     let loaded = detector()
-    #expect(prototypes(model: nil).mismatch(with: loaded, path: "p") == nil)
-    #expect(prototypes(model: "xception-tiny").mismatch(with: loaded, path: "p") == nil)
-    let said = prototypes(model: "xception").mismatch(with: loaded, path: "p.h5")
-    #expect(
-      said?.hasPrefix("p.h5: these are prototypes of the detector xception, not of xception-tiny")
-        == true)
+    for model in [nil, "xception-tiny"] {
+      #expect(throws: Never.self) { try prototypes(model: model).require(loaded, path: "p") }
+    }
     try prototypes(model: "xception").write(to: folder("p.h5"))
-    var warnings: [String] = []
-    let report = try AttributionJob.run(
-      loaded, prototypes: folder("p.h5"), data: [shard()], output: folder("out"), batch: 4,
-      communicator: Communicator.world(needing: .single), workers: WorkerPool(threads: 1),
-      warn: { warnings.append($0) })
-    #expect(report != nil && warnings.count == 1)
+    let error = #expect(throws: OtherPrototypes.self) {
+      try AttributionJob.run(
+        loaded, prototypes: folder("p.h5"), data: [shard()], output: folder("out"), batch: 4,
+        communicator: Communicator.world(needing: .single), workers: WorkerPool(threads: 1))
+    }
+    #expect(
+      error?.description.contains(
+        "p.h5: these are prototypes of the detector xception, not of xception-tiny") == true)
+    #expect(!FileManager.default.fileExists(atPath: folder("out")))
   }
 
   /// A mean over maps that are no numbers would be none, and the file with it unreadable.

@@ -81,6 +81,13 @@ extension Jobs {
       #expect(one.succeeded, "\(one)")
       let contradiction = try export(checkpoint, folder.file("x.onnx"), ["--crop", "64"])
       #expect(contradiction.isRefusal(64, "--crop 64 contradicts", "40"), "\(contradiction)")
+      for output in [checkpoint + "/model.safetensors", checkpoint + "/../latest/x.onnx"] {
+        let over = try export(checkpoint, output)
+        #expect(over.isRefusal(64, "--output", "which --checkpoint reads"), "\(over)")
+      }
+      let weights = folder.file("head-1.safetensors")
+      let own = try export(weights, weights, ["--head", "sigmoid"])
+      #expect(own.isRefusal(64, "--output", "which --checkpoint reads"), "\(own)")
       try folder.write("in the way", to: "file")
       let place = try export(checkpoint, folder.file("file/x.onnx"))
       #expect(place.isRefusal(74, folder.file("file"), "File exists"), "\(place)")

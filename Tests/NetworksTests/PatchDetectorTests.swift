@@ -270,7 +270,7 @@ import Testing
       #expect(remarks.contains("note: whole: \(behind) tensors behind \(stage) are left aside"))
       #expect(
         remarks.contains {
-          $0.contains("the classifier is that of the whole network; a fresh one")
+          $0.contains("the classifier is that of a longer network; a fresh one")
         },
         "\(remarks)")
       let originals = Dictionary(uniqueKeysWithValues: whole.weights().map { ($0.name, $0) })

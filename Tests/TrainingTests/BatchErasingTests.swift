@@ -37,7 +37,7 @@ private struct PeakErasing: ErasingMethod {
 
 @Suite struct BatchErasingTests {
   private let folder = TemporaryFolder()
-  private let crop = 32
+  private var crop = 32
   private let count = 5
 
   private var configuration: Configuration {
@@ -108,6 +108,31 @@ private struct PeakErasing: ErasingMethod {
       }
     }
     #expect(erased == peaks.map { [$0] })
+  }
+
+  /// Also where an image's pixels fill no whole cache lines, and so a method's memory is longer than what
+  /// it asked for.
+  @Test(arguments: ErasingMethodName.allCases) func everyMethodErasesAtEveryCrop(
+    method: ErasingMethodName
+  ) throws {
+    for crop in [33, 38] {
+      var own = BatchErasingTests()
+      own.crop = crop
+      var settings = ErasingSettings()
+      settings.method = method
+      settings.probability = 1
+      let detector = Detector(.xceptionTiny)
+      detector.initialise(seed: 9)
+      let erasing = BatchErasing(
+        settings.erasing(crop: crop), own.configuration, detector, batch: count,
+        workers: WorkerPool(threads: 2))
+      erasing.refresh()
+      let batch = try own.batch(own.set())
+      let before = Array(batch.images)
+      erasing.erase(batch)
+      let changes = own.changes(before, Array(batch.images))
+      #expect(changes.allSatisfy { $0.isEmpty == (method.rawValue == "none") }, "\(crop)")
+    }
   }
 
   @Test func everyMethodIsFoundByItsName() throws {

@@ -25,7 +25,7 @@ public struct AttributionJob {
   /// Collective. Rank 0 writes and gets the report, the others nil.
   ///
   /// - Parameter warn: told of what the user should know, a line at a time.
-  /// - Throws: what reading shards and prototypes throws, ``PrototypesSizeError``, ``NonFiniteMap``,
+  /// - Throws: what reading shards and prototypes throws, ``OtherPrototypes``, ``NonFiniteMap``,
   ///   `FileError`, `MPIError`.
   public static func run(
     _ loaded: LoadedDetector, prototypes path: String, data: [String], output: String, batch: Int,
@@ -35,7 +35,7 @@ public struct AttributionJob {
     try file.agree(path, communicator)
     let prototypes = file.prototypes
     let crop = loaded.crop
-    try file.requireSize(of: loaded, path: path)
+    try file.require(loaded, path: path)
     if let mismatch = file.mismatch(with: loaded, path: path) { warn(mismatch) }
     let set = try SharedShards.open(data, communicator: communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)

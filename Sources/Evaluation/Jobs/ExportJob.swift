@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import Foundations
 import MessagePassing
 import Networks
@@ -12,15 +13,30 @@ public struct ExportJob {
     public let bytes: Int
   }
 
+  /// What is to be written is among what is read.
+  public struct OverwritesWeights: ReportableError {
+    let output: String
+    let source: String
+    public var description: String {
+      "--output \(printable(output)) would be written over \(printable(source)), which --checkpoint reads: "
+        + "name another file"
+    }
+    public var exitStatus: ExitStatus { .usage }
+  }
+
   /// Collective. Rank 0 writes and gets the report, the others nil.
   ///
   /// - Parameters:
   ///   - output: the file, in place of one that is there; its folder is made if it isn't there.
   ///   - version: of the program.
-  /// - Throws: `WeightsError`, `FileError`, `MPIError`.
+  /// - Throws: ``OverwritesWeights``, `WeightsError`, `FileError`, `MPIError`.
   public static func run(
     _ loaded: LoadedDetector, output: String, version: String, communicator: Communicator
   ) throws -> Report? {
+    let (written, read) = (Self.resolved(output), Self.resolved(loaded.source))
+    if written == read || written.hasPrefix(read + "/") {
+      throw OverwritesWeights(output: output, source: loaded.source)
+    }
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
     guard communicator.isRoot else { return nil }
     let model = ONNXModel(
@@ -28,6 +44,13 @@ public struct ExportJob {
       metadata: metadata(loaded, version: version))
     try model.write(to: output)
     return Report(operators: model.operatorCount, bytes: model.weightBytes)
+  }
+
+  /// A path without links, whether or not there is a file.
+  private static func resolved(_ path: String) -> String {
+    let url = URL(filePath: path)
+    return url.deletingLastPathComponent().resolvingSymlinksInPath()
+      .appending(path: url.lastPathComponent).resolvingSymlinksInPath().path
   }
 
   /// How images are prepared and what the logits are, as rfm's own weights files say it.

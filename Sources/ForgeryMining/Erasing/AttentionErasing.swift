@@ -42,7 +42,9 @@ extension AttentionErasing: ErasingMethod {
   public func erase(_ image: ErasedImage, streams: inout ErasingStreams) {
     eraseAttention(
       image: image.pixels, activation: image.guide, settings: self, streams: &streams,
-      into: image.scratch.bindMemory(to: UInt8.self))
+      into: UnsafeMutableBufferPointer(
+        // It may be longer than what was asked for.
+        rebasing: image.scratch.bindMemory(to: UInt8.self)[..<image.guide.count]))
   }
 }
 

@@ -88,7 +88,11 @@ struct PassPlan: Sendable {
         let defers = activations[view.map].count == 1
         precondition(
           view.gate == nil || defers, "a gated map that is read through another activation, too")
-        precondition(!(isFinal && view.gate != nil), "a gate's own map reads what it gates")
+        // The way back through a gate ends neither in a slope nor in sums for a norm.
+        precondition(
+          !isFinal || view.gate == nil
+            || view.activation == .identity && network.maps[view.map].affine == nil,
+          "a gate's own map reads what it gates")
         var isAlias = false
         if case .sum(let branch) = operation.kind, branch == nil || place > 0, existing == nil,
           view.gate == nil, network.maps[operation.output].affine == nil,

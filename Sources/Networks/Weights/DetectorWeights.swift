@@ -134,7 +134,7 @@ extension Detector {
         .warning(
           "\(source): "
             + (resolved.behind > 0 && classes != nil
-              ? "the classifier is that of the whole network; a fresh one is put behind "
+              ? "the classifier is that of a longer network; a fresh one is put behind "
                 + "\(form.truncate ?? "")" : Self.replacement(classes))))
     }
 
@@ -357,7 +357,7 @@ public struct WeightsDescription: Sendable, Equatable {
   }
 
   /// "a, b or c".
-  static func list(_ names: [String]) -> String {
+  package static func list(_ names: [String]) -> String {
     names.count < 2
       ? names.joined() : "\(names.dropLast().joined(separator: ", ")) or \(names.last!)"
   }

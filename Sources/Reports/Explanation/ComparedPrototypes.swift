@@ -16,7 +16,7 @@ struct ComparedPrototypes: Sendable {
   ///
   /// - Parameter note: told what the user should know of them.
   /// - Returns: nil without a file, and where it holds none.
-  /// - Throws: what reading them throws, `PrototypesSizeError`,
+  /// - Throws: what reading them throws, `OtherPrototypes`,
   ///   `ExplanationJob.PrototypesElsewhere`, `MPIError`.
   static func find(
     _ asked: String?, _ loaded: LoadedDetector, _ communicator: Communicator,
@@ -31,7 +31,7 @@ struct ComparedPrototypes: Sendable {
     let file = try PrototypesFile(reading: path)
     try file.agree(path, communicator)
     let prototypes = file.prototypes
-    try file.requireSize(of: loaded, path: path)
+    try file.require(loaded, path: path)
     if let mismatch = file.mismatch(with: loaded, path: path) { note(mismatch) }
     guard !prototypes.methods.isEmpty else { return nil }
     return ComparedPrototypes(

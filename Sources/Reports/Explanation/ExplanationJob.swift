@@ -57,7 +57,7 @@ public struct ExplanationJob {
   ///   - progress: told how many of how many images this rank has done.
   ///   - emit: given one JSON object an image, in order, on rank 0.
   /// - Returns: the same on all ranks.
-  /// - Throws: ``NothingToExplain``, ``PictureInTheWay``, ``NotFinite``, `PrototypesSizeError`, ``ImageError``,
+  /// - Throws: ``NothingToExplain``, ``PictureInTheWay``, ``NotFinite``, `OtherPrototypes`, ``ImageError``,
   ///   what reading prototypes throws, `FileError`, an error that names what is in a page's way,
   ///   `MPIError`.
   public static func run(

@@ -49,13 +49,32 @@ enum InitialWeights {
       throw WeightsError(description: "\(error); \(correction)")
     }
     // Fine-tuning may well use others: only said.
-    let other = try? WeightsUse(metadata: file.metadata, unless: WeightsUse())
+    let other: WeightsUse?
+    do throws(WeightsUse.Malformed) {
+      other = try WeightsUse(metadata: file.metadata, unless: WeightsUse())
+    } catch {
+      other = nil
+      if error.key == "model" {
+        remarks.append(
+          .warning(
+            "\(source): its metadata say model '\(printable(error.text))', which is not "
+              + "\(error.wanted); this training has model.name \(detector.name.rawValue)"))
+      }
+    }
     if let before = other?.model, before != detector.name {
       // The same tensors, which another network computes other things with.
       remarks.append(
         .warning(
           "\(source): its metadata say model \(before.rawValue); this training has model.name "
             + "\(detector.name.rawValue), which uses the same tensors otherwise"))
+    }
+    if let other, other.truncate != nil || other.head == .patch {
+      let before = DetectorForm(
+        detector.name, truncate: other.truncate, head: other.head?.kind ?? .linear)
+      if before != detector.form {
+        remarks.append(
+          .warning("\(source): its metadata say that it is \(before), not \(detector.form)"))
+      }
     }
     for (key, before, now) in [
       ("mean", other?.mean, configuration.data.mean), ("std", other?.std, configuration.data.std),
