@@ -4,6 +4,9 @@ import Foundations
 ///
 /// Maps are NCHW here, as PyTorch has them and its weights are published. A map of one pixel keeps its
 /// four dimensions until a matrix reads it.
+///
+/// One file, because it is one table: every kind of layer beside the operators that stand for it, which
+/// all name their values and tensors by the same rules.
 struct ONNXWriting {
   static let input = "image"
   static let output = "logits"

@@ -10,6 +10,9 @@ import Tensors
 ///
 /// A separable convolution (Chollet 2017) is the same with what a depthwise convolution makes of the
 /// input for x, which is never stored: it is made as the patches are, and again on the way back.
+///
+/// One file, as for every operation: forward, the way back, the weights' gradient and the memory that they
+/// need hold to the same tiles, rings and lanes, and are read beside one another.
 final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   /// Where the rows that are multiplied come from.
   private enum Operand {

@@ -3,6 +3,9 @@ import Tensors
 
 /// A network's buffers for some images, and what all of its operations do with them: the memory of a
 /// training step, or of a worker that takes a group of images through attention or inference.
+///
+/// One file: the buffers are its secret, and what operations may do with a map (see it, end it, add to its
+/// gradient) is all that is said of them outside.
 final class GraphPass: @unchecked Sendable {
   let plan: PassPlan
   let network: LoweredNetwork
