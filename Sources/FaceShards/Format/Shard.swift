@@ -20,6 +20,12 @@ public final class Shard: Sendable {
   public let hasSources: Bool
   public let hasPaths: Bool
   public let hasMasks: Bool
+  /// Whether ``readFrames()``, ``readBoxes()`` and ``readLandmarks()`` give something.
+  public let hasFrames: Bool
+  public let hasBoxes: Bool
+  public let hasLandmarks: Bool
+  /// How faces were found and cut out, as JSON; `nil` where the shard doesn't say.
+  public let preprocessing: String?
   /// Images that are unpacked to read one of them; 1 as ``ShardWriter`` stores them.
   public let imagesUnpackedTogether: Int
   /// The same of masks; 1 where there are none.
@@ -32,6 +38,9 @@ public final class Shard: Sendable {
     var masks: HDF5Dataset?
     var sources: HDF5Dataset?
     var paths: HDF5Dataset?
+    var frames: HDF5Dataset?
+    var boxes: HDF5Dataset?
+    var landmarks: HDF5Dataset?
   }
 
   /// `nil` while the file is closed; it is opened again when it is needed.
@@ -136,6 +145,35 @@ public final class Shard: Sendable {
         throw refuse("\(name) have shape \(dataset.shape), expected [\(count)] as there are images")
       }
     }
+    for (dataset, row) in [
+      (opened.frames, []), (opened.boxes, [4]), (opened.landmarks, [FaceOrigin.landmarkCount, 2]),
+    ] {
+      guard let dataset else { continue }
+      switch dataset.type {
+      case .integer: break
+      case .floatingPoint where dataset.name != "frames": break
+      default:
+        throw refuse(
+          "\(dataset.name) are \(dataset.type), expected"
+            + (dataset.name == "frames" ? " whole" : "") + " numbers")
+      }
+      guard dataset.shape == [count] + row else {
+        throw refuse(
+          "\(dataset.name) have shape \(dataset.shape), expected \([count] + row)"
+            + " as there are images")
+      }
+      if let reason = try dataset.storage().unreadableBecause {
+        throw refuse("\(dataset.name) are \(reason)")
+      }
+    }
+    switch try file.attribute(ShardFormat.preprocessing) {
+    case nil: preprocessing = nil
+    case let value?:
+      guard let text = value.text, text.utf8.count <= 1 << 16 else {
+        throw refuse("its attribute \(ShardFormat.preprocessing) is no text of at most 64 KiB")
+      }
+      preprocessing = text
+    }
     func unpacked(_ together: Int, rowSize: Int) -> UnpackedRows? {
       together > 1 ? UnpackedRows(count: count, rowSize: rowSize, together: together) : nil
     }
@@ -153,6 +191,9 @@ public final class Shard: Sendable {
     hasSources = opened.sources != nil
     hasPaths = opened.paths != nil
     hasMasks = opened.masks != nil
+    hasFrames = opened.frames != nil
+    hasBoxes = opened.boxes != nil
+    hasLandmarks = opened.landmarks != nil
     datasets = Mutex(opened)
   }
 
@@ -164,7 +205,8 @@ public final class Shard: Sendable {
     return Datasets(
       images: try file.dataset("images", chunkCache: 0),
       masks: try optional("masks", chunkCache: 0), sources: try optional("sources"),
-      paths: try optional("paths"))
+      paths: try optional("paths"), frames: try optional("frames"), boxes: try optional("boxes"),
+      landmarks: try optional("landmarks"))
   }
 
   /// The attribute `version`.
@@ -320,6 +362,30 @@ public final class Shard: Sendable {
   /// The path of every image, or `nil` if the shard has none.
   public func readPaths() throws -> [String]? {
     try withDatasets { try $0.paths?.readStrings() }
+  }
+
+  /// The frame of its video that every image is, ``FaceOrigin/noFrame`` for none; `nil` if the shard
+  /// doesn't say.
+  public func readFrames() throws -> [Int32]? {
+    try withDatasets { try $0.frames?.readAll(as: Int32.self) }
+  }
+
+  /// The detected face of every image: [count, 4], see ``FaceOrigin/box``; `nil` if the shard has none.
+  public func readBoxes() throws -> [Float]? {
+    try withDatasets { try $0.boxes?.readAll(as: Float.self) }
+  }
+
+  /// The landmarks of image `row`, in its pixels; `nil` if the shard has none.
+  public func readLandmarks(_ row: Int) throws -> [SIMD2<Float>]? {
+    precondition((0..<count).contains(row), "a row of the shard")
+    return try withDatasets { datasets in
+      guard let landmarks = datasets.landmarks else { return nil }
+      var values = [Float](repeating: 0, count: FaceOrigin.landmarkCount * 2)
+      try values.withUnsafeMutableBufferPointer {
+        try landmarks.readRows(row..<row + 1, into: $0)
+      }
+      return (0..<FaceOrigin.landmarkCount).map { SIMD2(values[2 * $0], values[2 * $0 + 1]) }
+    }
   }
 
   // What inspection needs.

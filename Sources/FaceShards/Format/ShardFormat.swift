@@ -13,6 +13,11 @@ import Foundations
 /// | `sources` | string | [N] | optional: the video or identity that an image comes from |
 /// | `paths` | string | [N] | optional: the file that an image comes from |
 /// | `masks` | uint8 | [N, H, W] | optional: 255 where forged |
+/// | `frames` | int32 | [N] | optional: the frame of its video that an image is; -1 for none |
+/// | `boxes` | float32 | [N, 4] | optional: the detected face in the source image (``FaceOrigin``) |
+/// | `landmarks` | float32 | [N, 68, 2] | optional: points of the face in the stored image |
+///
+/// The optional root attribute `preprocessing` says in JSON how the faces were found and cut out.
 ///
 /// ``ShardWriter`` stores one image a chunk with a checksum. ``Shard`` reads any layout: chunked or
 /// not, with or without checksums and compression, strings of fixed or variable length; labels and
@@ -23,6 +28,8 @@ public enum ShardFormat {
   public static let name = "rfm-shard"
   /// The value of the root attribute `version`.
   public static let version = 1
+  /// The root attribute that says how faces were found and cut out.
+  public static let preprocessing = "preprocessing"
   /// The name of method 0, which isn't a manipulation.
   public static let real = "real"
   /// Methods are numbered in a byte.

@@ -30,6 +30,7 @@ public final class ShardWriter {
   private var methods: [UInt8] = []
   private var sources: [String]?
   private var paths: [String]?
+  private var origins: FaceOriginColumns?
 
   /// - Parameters:
   ///   - path: the shard's final name; a file of this name is replaced when the shard is finished.
@@ -40,9 +41,13 @@ public final class ShardWriter {
   ///   - hasSources: whether every image is appended with its source.
   ///   - hasPaths: whether every image is appended with its path.
   ///   - hasMasks: whether every image is appended with its mask.
+  ///   - hasOrigins: whether every image is appended with where it was found.
+  ///   - hasLandmarks: whether the origins have landmarks.
+  ///   - preprocessing: how faces were found and cut out, as JSON.
   public init(
     path: String, height: Int, width: Int, methodNames: [String], gzip: Int? = nil,
-    hasSources: Bool = true, hasPaths: Bool = false, hasMasks: Bool = false
+    hasSources: Bool = true, hasPaths: Bool = false, hasMasks: Bool = false,
+    hasOrigins: Bool = false, hasLandmarks: Bool = false, preprocessing: String? = nil
   ) throws {
     precondition(
       (1...ShardFormat.sideLimit).contains(height) && (1...ShardFormat.sideLimit).contains(width),
@@ -62,10 +67,14 @@ public final class ShardWriter {
     partialPath = "\(path[..<slash]).\(path[slash...]).partial"
     sources = hasSources ? [] : nil
     paths = hasPaths ? [] : nil
+    origins = hasOrigins ? FaceOriginColumns(hasLandmarks: hasLandmarks) : nil
 
     let file = try HDF5File.create(partialPath)
     try file.setAttribute("format", .string(ShardFormat.name))
     try file.setAttribute("version", .integer(Int64(ShardFormat.version)))
+    if let preprocessing {
+      try file.setAttribute(ShardFormat.preprocessing, .string(preprocessing))
+    }
     // Shuffling bytes has nothing to gain where elements are bytes.
     images = try file.createDataset(
       "images", of: UInt8.self, shape: [0, height, width, 3],
@@ -95,9 +104,10 @@ public final class ShardWriter {
   ///   - source: the video or identity it comes from; required iff the shard has sources.
   ///   - path: the file it comes from; required iff the shard has paths.
   ///   - mask: [height, width], 255 where forged; required iff the shard has masks.
+  ///   - origin: where it was found; required iff the shard has origins.
   public func append(
     image: UnsafeBufferPointer<UInt8>, method: Int, source: String? = nil, path: String? = nil,
-    mask: UnsafeBufferPointer<UInt8>? = nil
+    mask: UnsafeBufferPointer<UInt8>? = nil, origin: FaceOrigin? = nil
   ) throws {
     guard let images else {
       preconditionFailure("images are appended before the shard is finished")
@@ -109,8 +119,8 @@ public final class ShardWriter {
       methodNames.indices.contains(method), "method \(method) is not below \(methodNames.count)")
     precondition(
       (source != nil) == (sources != nil) && (path != nil) == (paths != nil)
-        && (mask != nil) == (masks != nil),
-      "an image has a source, path and mask exactly if its shard has them")
+        && (mask != nil) == (masks != nil) && (origin != nil) == (origins != nil),
+      "an image has a source, path, mask and origin exactly if its shard has them")
     try images.extend(to: count + 1)
     try images.writeRows(count..<count + 1, from: image)
     if let masks, let mask {
@@ -121,20 +131,23 @@ public final class ShardWriter {
     methods.append(UInt8(method))
     if let source { sources!.append(source) }
     if let path { paths!.append(path) }
+    if let origin { origins!.append(origin) }
     count += 1
   }
 
-  /// Appends one image, given as arrays. See ``append(image:method:source:path:mask:)``.
+  /// Appends one image, given as arrays. See ``append(image:method:source:path:mask:origin:)``.
   public func append(
-    image: [UInt8], method: Int, source: String? = nil, path: String? = nil, mask: [UInt8]? = nil
+    image: [UInt8], method: Int, source: String? = nil, path: String? = nil, mask: [UInt8]? = nil,
+    origin: FaceOrigin? = nil
   ) throws {
     try image.withUnsafeBufferPointer { image in
       if let mask {
         try mask.withUnsafeBufferPointer {
-          try append(image: image, method: method, source: source, path: path, mask: $0)
+          try append(
+            image: image, method: method, source: source, path: path, mask: $0, origin: origin)
         }
       } else {
-        try append(image: image, method: method, source: source, path: path)
+        try append(image: image, method: method, source: source, path: path, origin: origin)
       }
     }
   }
@@ -149,6 +162,7 @@ public final class ShardWriter {
       try file.write("method_names", methodNames)
       if let sources { try file.write("sources", sources) }
       if let paths { try file.write("paths", paths) }
+      if let origins { try write(origins, to: file) }
       try file.flush()
       images = nil
       masks = nil
@@ -160,5 +174,17 @@ public final class ShardWriter {
       unlink(partialPath)
       throw error
     }
+  }
+
+  private func write(_ origins: FaceOriginColumns, to file: borrowing HDF5File) throws {
+    func layout(_ row: Int...) -> HDF5Layout {
+      HDF5Layout(chunk: [max(1, min(count, 1 << 12))] + row)
+    }
+    try file.write("frames", origins.frames, layout: layout())
+    try file.write("boxes", origins.boxes, shape: [count, 4], layout: layout(4))
+    guard origins.hasLandmarks else { return }
+    let points = FaceOrigin.landmarkCount
+    try file.write(
+      "landmarks", origins.landmarks, shape: [count, points, 2], layout: layout(points, 2))
   }
 }
