@@ -182,7 +182,7 @@ import Testing
       ])
     #expect(report.skipped[1].reason == "not an image (JPEG, PNG or PNM)")
     #expect(report.splits.flatMap(\.counts).reduce(0, +) == 36)
-    #expect(report.remarks.last == "3 of 39 images can't be decoded and are not packed")
+    #expect(report.remarks.last == "3 of 39 files give no face and are not packed")
     #expect(report.remarks.contains("real/id2/empty.png: the file is empty; passed over"))
     #expect(report.table.hasPrefix("split       shards  images  real  mouth  swap\ntrain "))
   }
@@ -213,7 +213,7 @@ import Testing
       try Packer.pack(settings(input, output))
     }
     #expect(
-      error.description.contains("real images for split train can be decoded; the first is real/"))
+      error.description.contains("real files for split train give a face; the first is real/"))
     #expect(error.description.contains("not an image"))
     #expect(!FileManager.default.fileExists(atPath: output.path + "/shards"))
   }
@@ -241,20 +241,114 @@ import Testing
       ])
   }
 
+  /// Asks for the end once `calls` questions were answered with no.
+  private final class Patience: Sendable {
+    private let left: Mutex<Int>
+    init(_ calls: Int) { left = Mutex(calls) }
+    func isCancelled() -> Bool {
+      left.withLock {
+        $0 -= 1
+        return $0 < 0
+      }
+    }
+  }
+
   @Test(arguments: [1, 2])
-  func cancellingOnOneRankEndsAllAndLeavesNothing(size: Int) throws {
-    let (input, output) = (try faces(40), TemporaryFolder())
-    var settings = settings(input, output)
-    settings.threads = 1
-    let chosen = settings
-    let results = ThreadRanks(size: size).run { member in
-      try Packer.pack(chosen, ranks: member, isCancelled: { member.rank == size - 1 })
-    }
-    for result in results {
-      let error = try #require(throws: (any Error).self) { _ = try result.get() }
+  func whatWasDoneBeforeTheEndIsNotDoneAgain(size: Int) throws {
+    let (input, whole, output) = (try faces(40), TemporaryFolder(), TemporaryFolder())
+    _ = try Packer.pack(settings(input, whole))
+    var chosen = settings(input, output)
+    chosen.threads = 1
+    let settings = chosen
+    var (ended, read) = (0, 0)
+    for patience in 0..<100 {
+      let announced = Mutex<[String]>([])
+      let results = ThreadRanks(size: size).run { member in
+        let patience = Patience(member.rank == size - 1 ? patience / 3 : 1_000_000)
+        return try Packer.pack(
+          settings, ranks: member, isCancelled: patience.isCancelled,
+          announce: { line in announced.withLock { $0.append(line) } })
+      }
+      let lines = announced.withLock { $0 }
+      #expect(lines[0].hasPrefix("120 images: 120 faces, "))
+      if ended > 0, let going = lines.first(where: { $0.hasPrefix("going on: ") }) {
+        let count = try #require(Int(going.split(separator: " ")[2]))
+        #expect(count >= read, "nothing that was finished is lost")
+        read = count
+      }
+      guard case .failure(let error) = results[size - 1] else { break }
       #expect(ExitStatus(ending: error) == .stopped)
+      ended += 1
     }
-    #expect(!FileManager.default.fileExists(atPath: settings.output))
+    #expect(ended > 0 && ended < 100)
+    #expect(
+      try files(settings.output)
+        == files(whole.path + "/shards"), "the same shards as of a run that never ended")
+  }
+
+  /// Leaves what a run that was killed leaves: parts of units and complete shards.
+  private func begin(_ settings: PackSettings, units: Int) throws -> PackStaging {
+    let output = try ShardOutput(opening: settings.output)
+    let plan = try Packer.prepare(settings, output, {})
+    _ = try output.stage(for: Packer.identity(of: plan, settings))
+    let staging = PackStaging(folder: output.staging, row: settings.row(of: plan))
+    let reader = try FaceReader(settings, row: staging.row)
+    for (number, unit) in plan.units.enumerated().prefix(units) {
+      try PackPart.write(to: staging.part(number), row: staging.row) { part in
+        try unit.items.map { item in
+          try reader.read(
+            plan.path(of: item, below: BytePath(settings.input)), plan.items[item], number: item,
+            isStopped: { false }, store: { try part.append($0, of: item) })
+        }
+      }
+    }
+    return staging
+  }
+
+  @Test func whatHasChangedOrIsDamagedIsReadAgain() throws {
+    let (input, whole, output) = (try faces(20), TemporaryFolder(), TemporaryFolder())
+    let settings = settings(input, output)
+    let staging = try begin(settings, units: 4)
+    // One that was cut off, one of a file that has changed, one that isn't flushed.
+    let part = try #require(FileManager.default.contents(atPath: staging.part(0)))
+    try part.dropLast(40).write(to: URL(fileURLWithPath: staging.part(0)))
+    let plan = try Packer.prepare(
+      settings, try ShardOutput(opening: TemporaryFolder().path), {})
+    let changed = plan.path(of: plan.units[1].items.lowerBound, below: BytePath(settings.input))
+    let picture = try PNGCodec.encode(KnownImage.pattern(width: 50, height: 50))
+    try Data(picture).write(to: URL(fileURLWithPath: changed.description))
+    try Data(repeating: 0, count: part.count).write(to: URL(fileURLWithPath: staging.part(2)))
+    var lines: [String] = []
+    _ = try Packer.pack(settings, announce: { lines.append($0) })
+    #expect(lines.last == "going on: \(plan.units[3].items.count) of 60 files were read before")
+    _ = try Packer.pack(self.settings(input, whole))
+    #expect(try files(settings.output) == files(whole.path + "/shards"))
+  }
+
+  @Test func whatIsDamagedInsideIsRefusedAndSaid() throws {
+    let (input, output) = (try faces(20), TemporaryFolder())
+    let settings = settings(input, output)
+    let staging = try begin(settings, units: 1)
+    var part = try #require(FileManager.default.contents(atPath: staging.part(0)))
+    part[100] ^= 1
+    try part.write(to: URL(fileURLWithPath: staging.part(0)))
+    let error = try #require(throws: ShardError.self) { try Packer.pack(settings) }
+    #expect(error.file == staging.part(0) && error.isInputOutput)
+    #expect(FileManager.default.fileExists(atPath: staging.part(1)), "the rest is kept")
+  }
+
+  @Test func unfinishedWorkWithOtherSettingsIsBegunAnew() throws {
+    let (input, whole, output) = (try faces(20), TemporaryFolder(), TemporaryFolder())
+    var settings = settings(input, output)
+    _ = try begin(settings, units: 3)
+    settings.size = 12
+    var lines: [String] = []
+    _ = try Packer.pack(settings, announce: { lines.append($0) })
+    #expect(lines.last?.contains("is begun anew") == true)
+    var other = self.settings(input, whole)
+    other.size = 12
+    _ = try Packer.pack(other)
+    #expect(try files(settings.output) == files(whole.path + "/shards"))
   }
 
   /// Who is refused must not let the next one in.
@@ -297,7 +391,7 @@ import Testing
     }
     #expect(
       error.description
-        == "none of the 2 real images for split validation can be decoded; the first"
+        == "none of the 2 real files for split validation give a face; the first"
         + " is valid/real/a.ppm: the file is empty")
     #expect(!FileManager.default.fileExists(atPath: output.path + "/shards"))
   }

@@ -53,7 +53,7 @@ import Testing
       #expect(
         outcome.lines(from: "rfm") == [
           "rfm: real/id3/notes.txt: not an image (JPEG, PNG or PNM); passed over",
-          "rfm: 1 of 61 images can't be decoded and are not packed",
+          "rfm: 1 of 61 files give no face and are not packed",
         ], "\(outcome)")
       let files = try faces.files(folder)
       if let alone {

@@ -14,7 +14,7 @@ public enum PackError: ReportableError, Sendable {
   public var description: String {
     switch self {
     case .usage(let text), .badData(let text), .inputOutput(let text): text
-    case .cancelled: "stopped on request; nothing was written"
+    case .cancelled: "stopped on request; the same command goes on from what is done"
     }
   }
 

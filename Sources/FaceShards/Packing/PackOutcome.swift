@@ -1,50 +1,34 @@
-/// What a rank has done, as it travels between ranks: fields that end with a zero byte.
+/// What packing has done, gathered shard by shard.
 struct PackOutcome {
-  /// Places in the plan's items, and why they could not be decoded.
+  /// Faces of each method, of every split.
+  var counts: [[Int]]
+  /// Files of which nothing was stored, and why; places in the plan's items.
   var skipped: [(item: Int, reason: String)] = []
-  /// Shards that are complete, in order, and their images of each method.
-  var counts: [(shard: Int, counts: [Int])] = []
+  /// What else is worth knowing of a file.
+  var notes: [(item: Int, note: String)] = []
+  /// Videos with frames that show no face: how many, those frames, all frames of these videos, and one of
+  /// them.
+  var faceless = (videos: 0, frames: 0, of: 0, example: 0)
+  /// Shards that have faces, in order.
+  var shards: [Int] = []
 
-  init() {}
-
-  mutating func merge(_ other: PackOutcome) {
-    skipped += other.skipped
-    counts = (counts + other.counts).sorted { $0.shard < $1.shard }
+  init(_ plan: PackPlan) {
+    counts = Array(
+      repeating: Array(repeating: 0, count: plan.methods.count), count: plan.splits.count)
   }
 
-  var encoded: [UInt8] {
-    var bytes: [UInt8] = []
-    func put(_ text: String) {
-      bytes += text.utf8.filter { $0 != 0 }
-      bytes.append(0)
+  mutating func add(_ items: [PackedItem], shard: Int, of plan: PackPlan) {
+    for item in items {
+      counts[plan.shards[shard].split][plan.items[item.item].method] += item.faces
+      if let reason = item.skipped { skipped.append((item.item, reason)) }
+      for note in item.notes { notes.append((item.item, note)) }
+      if item.framesWithoutFace > 0, item.skipped == nil {
+        if faceless.videos == 0 { faceless.example = item.item }
+        faceless.videos += 1
+        faceless.frames += item.framesWithoutFace
+        faceless.of += item.frames
+      }
     }
-    put("\(skipped.count)")
-    for (item, reason) in skipped {
-      put("\(item)")
-      put(reason)
-    }
-    put("\(counts.count)")
-    for (shard, counts) in counts {
-      put("\(shard)")
-      put(counts.map(String.init).joined(separator: ","))
-    }
-    return bytes
-  }
-
-  init(decoding bytes: [UInt8]) {
-    var rest = bytes[...]
-    func field() -> String {
-      let end = rest.firstIndex(of: 0)!
-      defer { rest = rest[(end + 1)...] }
-      return String(decoding: rest[..<end], as: UTF8.self)
-    }
-    skipped = (0..<Int(field())!).map { _ in
-      let item = Int(field())!
-      return (item, field())
-    }
-    counts = (0..<Int(field())!).map { _ in
-      let shard = Int(field())!
-      return (shard, field().split(separator: ",").map { Int($0)! })
-    }
+    if items.contains(where: { $0.faces > 0 }) { shards.append(shard) }
   }
 }

@@ -53,9 +53,13 @@ public struct SplitShares: Sendable, Equatable {
 /// does not depend on ranks or threads.
 struct PackPlan: Equatable {
   struct Item: Equatable {
+    /// Below the input folder.
     var path: BytePath
     var method: Int
     var source: Int
+    var isVideo = false
+    /// The file that shows what was forged.
+    var mask: BytePath?
   }
 
   struct Shard: Equatable {
@@ -73,7 +77,11 @@ struct PackPlan: Equatable {
   var shards: [Shard]
   var notes: [String]
 
-  init(layout: PackLayout, shares: SplitShares?, seed: UInt64, imagesPerShard: Int) throws {
+  /// - Parameter framesPerVideo: images that a video is expected to give.
+  init(
+    layout: PackLayout, shares: SplitShares?, seed: UInt64, imagesPerShard: Int,
+    framesPerVideo: Int = 1
+  ) throws {
     methods = layout.methods
     sources = layout.sources
     notes = layout.notes
@@ -125,18 +133,33 @@ struct PackPlan: Equatable {
       for last in stride(from: members.count - 1, to: 0, by: -1) {
         members.swapAt(last, order.below(last + 1))
       }
-      let count = (members.count + imagesPerShard - 1) / imagesPerShard
       let start = items.count
-      for shard in 0..<count {
-        let low = start + members.count * shard / count
-        let high = start + members.count * (shard + 1) / count
-        shards.append(Shard(split: split, range: low..<high))
-      }
       items += members.map {
         let candidate = layout.candidates[$0]
         return Item(path: candidate.path, method: candidate.method, source: candidate.source)
       }
+      shards += Self.cut(
+        start..<items.count, faces: { items[$0].isVideo ? framesPerVideo : 1 },
+        perShard: imagesPerShard
+      ).map { Shard(split: split, range: $0) }
     }
+  }
+
+  /// Cuts a split into shards that are about equally large and hold about `perShard` faces at most.
+  private static func cut(_ items: Range<Int>, faces: (Int) -> Int, perShard: Int) -> [Range<Int>] {
+    let total = items.reduce(0) { $0 + faces($1) }
+    let count = max(1, (total + perShard - 1) / perShard)
+    var ranges: [Range<Int>] = []
+    var (start, before) = (items.lowerBound, 0)
+    for item in items {
+      before += faces(item)
+      let end = total * (ranges.count + 1) / count
+      if before >= end || item + 1 == items.upperBound {
+        ranges.append(start..<item + 1)
+        start = item + 1
+      }
+    }
+    return ranges
   }
 
   /// The split of every source. Groups of sources (``PackLayout/groups``) that occur in the same
@@ -209,7 +232,9 @@ extension PackPlan {
     for item in items {
       put(item.method)
       put(item.source)
+      put(item.isVideo ? 1 : 0)
       put(item.path.bytes)
+      put(item.mask?.bytes ?? [])
     }
     return bytes
   }
@@ -231,7 +256,12 @@ extension PackPlan {
     items = (0..<number()).map { _ in
       let method = number()
       let source = number()
-      return Item(path: BytePath(bytes: field()), method: method, source: source)
+      let isVideo = number() == 1
+      let path = BytePath(bytes: field())
+      let mask = field()
+      return Item(
+        path: path, method: method, source: source, isVideo: isVideo,
+        mask: mask.isEmpty ? nil : BytePath(bytes: mask))
     }
   }
 }

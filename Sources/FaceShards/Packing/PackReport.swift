@@ -1,8 +1,9 @@
+import Foundation
 import Foundations
 
 /// What `pack` did.
-public struct PackReport: Sendable, Equatable {
-  public struct Split: Sendable, Equatable {
+public struct PackReport: Sendable, Equatable, Codable {
+  public struct Split: Sendable, Equatable, Codable {
     public let name: String
     /// Paths of its shards.
     public let shards: [String]
@@ -10,7 +11,7 @@ public struct PackReport: Sendable, Equatable {
     public let counts: [Int]
   }
 
-  public struct Skipped: Sendable, Equatable {
+  public struct Skipped: Sendable, Equatable, Codable {
     /// Relative to the input folder, printable.
     public let path: String
     public let reason: String
@@ -19,8 +20,10 @@ public struct PackReport: Sendable, Equatable {
   /// Entry 0 is "real".
   public let methods: [String]
   public let splits: [Split]
-  /// Images that could not be decoded, in the order of their paths.
+  /// Files of which nothing was packed, in the order of their paths.
   public let skipped: [Skipped]
+  /// Files in all.
+  public let files: Int
   /// What else the user should know, one line each.
   public let notes: [String]
 
@@ -28,9 +31,7 @@ public struct PackReport: Sendable, Equatable {
   public var remarks: [String] {
     var lines = notes + skipped.map { "\($0.path): \($0.reason); passed over" }
     if !skipped.isEmpty {
-      let packed = splits.flatMap(\.counts).reduce(0, +)
-      lines.append(
-        "\(skipped.count) of \(packed + skipped.count) images can't be decoded and are not packed")
+      lines.append("\(skipped.count) of \(files) files give no face and are not packed")
     }
     return lines
   }
@@ -50,5 +51,16 @@ public struct PackReport: Sendable, Equatable {
         return column == 0 ? text + pad : pad + text
       }.joined(separator: "  ")
     }.joined(separator: "\n")
+  }
+}
+
+/// As it travels between ranks.
+extension PackReport {
+  var encoded: [UInt8] {
+    get throws { Array(try JSONEncoder().encode(self)) }
+  }
+
+  init(decoding bytes: [UInt8]) throws {
+    self = try JSONDecoder().decode(PackReport.self, from: Data(bytes))
   }
 }

@@ -29,8 +29,29 @@ public struct PackSettings: Sendable {
   /// How many images this rank decodes at once.
   public var threads = ProcessorLimits.current.threads
 
+  /// Frames that a video gives.
+  public var framesPerVideo = 32
+
   public init(input: String, output: String) {
     self.input = input
     self.output = output
+  }
+}
+
+extension PackSettings {
+  /// How faces are found and cut out, as the shards say it; nil where they are packed as they are.
+  var preprocessing: String? { nil }
+
+  /// What every face has that is packed.
+  func row(of plan: PackPlan) -> PackPart.Row {
+    PackPart.Row(
+      size: size, hasMasks: plan.items.contains { $0.mask != nil },
+      hasOrigins: plan.items.contains(where: \.isVideo), hasLandmarks: false)
+  }
+
+  /// What decides how a planned file is stored, beside the plan.
+  var identity: String {
+    // The number changes when the same settings give other pixels.
+    "1 \(size) \(gzip.map { "\($0)" } ?? "-") \(framesPerVideo) \(isStrict) \(preprocessing ?? "-")"
   }
 }

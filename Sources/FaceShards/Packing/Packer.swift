@@ -7,26 +7,29 @@ import MessagePassing
 /// Images in folders to shards: every image is decoded, turned upright, cut to the largest square
 /// around its centre and resized with antialiasing.
 ///
-/// Ranks take shards in turn, and threads the images of a shard; what is in which shard, and in which
-/// order, is planned before and depends on neither. The shards grow in a hidden folder inside the
-/// output folder and get their names only when all are complete, so a run that fails or is ended
-/// leaves no shards.
+/// Ranks take units of files in turn (``PackUnit``), several threads each, and write shards as soon as
+/// their units are there; what is in which shard, and in which order, is planned before and depends on
+/// neither. Everything grows in a hidden folder inside the output folder (``PackStaging``), and the shards
+/// get their names only when all are complete. A run that is ended leaves no shards, but what it has
+/// finished: the next with the same plan goes on from there and makes the same shards.
 public enum Packer {
   /// Packs; every rank calls it and gets the same report.
   ///
   /// - Parameters:
   ///   - isCancelled: asked now and then; if it answers yes on any rank, packing ends on all with
-  ///     ``PackError/cancelled`` and leaves nothing.
+  ///     ``PackError/cancelled``.
   ///   - found: called on rank 0 for every file while the input is listed, before everything else.
-  ///   - progress: called with this rank's images done and in all.
+  ///   - announce: called on rank 0 with lines that say what will be done, and how long it may take.
+  ///   - progress: called with this rank's files done and in all.
   /// - Throws: ``PackError``, `ShardError` and what `ranks` throws; on all ranks if on one, as
   ///   `RankFailure` where another has failed.
   public static func pack(
     _ settings: PackSettings, ranks: some RankGroup = SingleRank(),
     isCancelled: () -> Bool = { false }, found: () -> Void = {},
+    announce: (String) -> Void = { _ in },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> PackReport {
-    let staging = ShardOutput.staging(of: settings.output)
+    let folder = ShardOutput.staging(of: settings.output)
     // Rank 0's, held to the end.
     var output: ShardOutput?
     defer { withExtendedLifetime(output) {} }
@@ -34,47 +37,66 @@ public enum Packer {
       let opened = try ShardOutput(opening: settings.output)
       do {
         let plan = try prepare(settings, opened, found)
-        try opened.stage()
+        let staged = try opened.stage(for: identity(of: plan, settings))
+        var lines = [PackForecast(plan, settings).line]
+        switch staged {
+        case .new: break
+        case .resumed:
+          let kept = try PackStaging(folder: folder, row: settings.row(of: plan))
+            .settle(plan, root: BytePath(settings.input))
+          lines.append("going on: \(kept) of \(plan.items.count) files were read before")
+        case .replaced:
+          lines.append(
+            "an unfinished pack of other files or with other settings is left in"
+              + " \(settings.output); it is begun anew")
+        }
+        lines.forEach(announce)
         output = opened
         return plan.encoded
       } catch {
-        opened.abandon()
+        if !keepsWork(error, in: folder) { opened.abandon() }
         throw error
       }
     }
     let plan = PackPlan(decoding: bytes)
+    let staging = PackStaging(folder: folder, row: settings.row(of: plan))
     do {
-      let own = try ranks.agreed {
+      try ranks.agreed {
         do {
-          return try work(
-            settings, plan: plan, staging: staging, ranks: ranks, isCancelled: isCancelled,
-            progress: progress)
+          let work = PackWork(
+            settings: settings, plan: plan, staging: staging, rank: ranks.rank, ranks: ranks.size)
+          try work.run(
+            isCancelled: isCancelled,
+            begins: { seconds, units in
+              guard ranks.rank == 0 else { return }
+              let time = seconds * Double(units) / Double(max(1, settings.threads))
+              announce(
+                "about \(ProgressLine.duration(time)) at the pace of the first"
+                  + " \(plan.items[0].isVideo ? "video" : "files")")
+            }, progress: progress)
         } catch {
-          // The other ranks look for this between images and stop too.
-          _ = FileManager.default.createFile(atPath: stopMark(staging), contents: nil)
+          // The other ranks look for this between units and stop too.
+          staging.stop()
           throw error
         }
       }
-      var all = PackOutcome()
-      for part in try ranks.allGatherUnequal(own.encoded) {
-        all.merge(PackOutcome(decoding: part))
+      let bytes = try ranks.fromRoot {
+        let done = try outcome(plan, staging)
+        try requireBothClasses(plan, done)
+        let shards = try settle(plan, done: done, output: output!)
+        return try report(plan, done, shards: shards).encoded
       }
-      let shards = try ranks.fromRoot {
-        try requireBothClasses(plan, all)
-        return joined(try settle(plan, done: all, output: output!))
-      }
-      return summary(plan, all, shards: separated(shards), settings)
+      return try PackReport(decoding: bytes)
     } catch {
-      output?.abandon()
+      if !keepsWork(error, in: folder) { output?.abandon() }
       // Whoever has failed ends the others: not before all is tidied up.
       _ = try? ranks.allGatherUnequal([])
       throw error
     }
   }
-
   // MARK: Before
 
-  private static func prepare(
+  static func prepare(
     _ settings: PackSettings, _ output: ShardOutput, _ found: () -> Void
   ) throws -> PackPlan {
     let root = BytePath(settings.input)
@@ -87,7 +109,7 @@ public enum Packer {
       }
       plan = try PackPlan(
         layout: layout, shares: settings.split, seed: settings.seed,
-        imagesPerShard: settings.imagesPerShard)
+        imagesPerShard: settings.imagesPerShard, framesPerVideo: settings.framesPerVideo)
       plan.notes = listing.notes + notes + plan.notes
     } catch PackError.badData(let text) where !listing.losses.isEmpty {
       // What is missing may be why.
@@ -128,99 +150,42 @@ public enum Packer {
     return (files, notes)
   }
 
-  // MARK: The work
-
-  private static func work(
-    _ settings: PackSettings, plan: PackPlan, staging: String, ranks: some RankGroup,
-    isCancelled: () -> Bool, progress: (Int, Int) -> Void
-  ) throws -> PackOutcome {
-    var own = PackOutcome()
-    let mine = plan.shards.indices.filter { $0 % ranks.size == ranks.rank }
-    let total = mine.reduce(0) { $0 + plan.shards[$1].range.count }
-    let root = BytePath(settings.input)
-    let atOnce = 16 * max(1, settings.threads)
-    var done = 0
-    progress(0, total)
-    for index in mine {
-      let shard = plan.shards[index]
-      let writer = try ShardWriter(
-        path: "\(staging)/\(stagedName(index))", height: settings.size, width: settings.size,
-        methodNames: plan.methods, gzip: settings.gzip, hasSources: true, hasPaths: true)
-      var counts = [Int](repeating: 0, count: plan.methods.count)
-      for start in stride(from: shard.range.lowerBound, to: shard.range.upperBound, by: atOnce) {
-        let items = start..<min(start + atOnce, shard.range.upperBound)
-        let faces = decode(
-          items.map { root.appending(plan.items[$0].path.bytes) }, size: settings.size,
-          threads: settings.threads)
-        for (item, face) in zip(items, faces) {
-          switch face {
-          case .success(let pixels):
-            let place = plan.items[item]
-            try writer.append(
-              image: pixels, method: place.method, source: plan.sources[place.source],
-              path: place.path.description)
-            counts[place.method] += 1
-          case .failure(let error):
-            guard !settings.isStrict else {
-              throw PackError.badData("\(error) (--strict)")
-            }
-            own.skipped.append((item, error.detail))
-          }
-        }
-        done += items.count
-        progress(done, total)
-        if isCancelled() { throw PackError.cancelled }
-        if FileManager.default.fileExists(atPath: stopMark(staging)) { return own }
-      }
-      if writer.count > 0 {
-        try writer.finish()
-        own.counts.append((index, counts))
-      }
-    }
-    return own
+  /// Tells apart what would become different shards.
+  static func identity(of plan: PackPlan, _ settings: PackSettings) -> String {
+    var digest = SHA256()
+    digest.update(plan.encoded)
+    digest.update(Array(settings.identity.utf8))
+    return digest.hexadecimal()
   }
 
-  /// Decodes, crops and resizes in parallel; results in the order of `paths`.
-  private static func decode(_ paths: [BytePath], size: Int, threads: Int)
-    -> [Result<[UInt8], ImageError>]
-  {
-    let faces = UnsafeMutableBufferPointer<Result<[UInt8], ImageError>>.allocate(
-      capacity: paths.count)
-    faces.initialize(repeating: .success([]))
-    defer {
-      faces.deinitialize()
-      faces.deallocate()
+  /// Whether what is finished stays after this error, so that the next run goes on: what is wrong with the
+  /// data is mended in the data, and makes another plan.
+  private static func keepsWork(_ error: any Error, in folder: String) -> Bool {
+    switch ExitStatus(ending: error) {
+    case .stopped, .inputOutput: PackStaging.holdsWork(folder)
+    default: false
     }
-    // Every iteration writes to places of its own.
-    nonisolated(unsafe) let out = faces
-    let workers = max(1, min(threads, paths.count))
-    DispatchQueue.concurrentPerform(iterations: workers) { worker in
-      for index in stride(from: worker, to: paths.count, by: workers) {
-        do {
-          let image = try ImageDecoder.decode(path: paths[index]).centreSquare()
-          out[index] = .success(
-            ImageResize.bilinear(image, width: size, height: size).pixels)
-        } catch let error as ImageError {
-          out[index] = .failure(error)
-        } catch {
-          out[index] = .failure(
-            ImageError(
-              name: paths[index].description, reason: .inputOutput, detail: "\(error)"))
-        }
-      }
-    }
-    return Array(faces)
   }
-
-  private static func stagedName(_ shard: Int) -> String { "\(shard).h5" }
-
-  private static func stopMark(_ staging: String) -> String { staging + "/stopped" }
 
   // MARK: After
 
+  /// What became of all files.
+  private static func outcome(_ plan: PackPlan, _ staging: PackStaging) throws -> PackOutcome {
+    var done = PackOutcome(plan)
+    for shard in plan.shards.indices {
+      guard let items = staging.completed(shard) else {
+        throw ShardError(
+          file: staging.shard(shard), reason: "it is gone while it was waiting for the others",
+          isInputOutput: true)
+      }
+      done.add(items, shard: shard, of: plan)
+    }
+    return done
+  }
+
   private static func requireBothClasses(_ plan: PackPlan, _ all: PackOutcome) throws {
     for (split, name) in plan.splits.enumerated() {
-      let counts = total(plan, all, split: split)
+      let counts = all.counts[split]
       for isFake in [false, true]
       where (isFake ? counts.dropFirst().reduce(0, +) : counts[0]) == 0 {
         // Those of this split and class, whatever else can't be decoded.
@@ -230,19 +195,10 @@ public enum Packer {
         }
         let first = own.min { plan.items[$0.item].path < plan.items[$1.item].path }
         throw PackError.badData(
-          "none of the \(own.count) \(isFake ? "fake" : "real") images for split \(name) can be"
-            + " decoded;"
+          "none of the \(own.count) \(isFake ? "fake" : "real") files for split \(name) give a face;"
             + (first.map { " the first is \(plan.items[$0.item].path): \($0.reason)" } ?? ""))
       }
     }
-  }
-
-  private static func total(_ plan: PackPlan, _ all: PackOutcome, split: Int) -> [Int] {
-    var sum = [Int](repeating: 0, count: plan.methods.count)
-    for (shard, counts) in all.counts where plan.shards[shard].split == split {
-      for (method, count) in counts.enumerated() { sum[method] += count }
-    }
-    return sum
   }
 
   /// Gives the complete shards their names, in place of those that they replace. The paths, in order.
@@ -250,11 +206,11 @@ public enum Packer {
     -> [String]
   {
     var next = [Int](repeating: 0, count: plan.splits.count)
-    let shards = done.counts.map { shard, _ in
+    let shards = done.shards.map { shard in
       let split = plan.shards[shard].split
       defer { next[split] += 1 }
       return (
-        staged: stagedName(shard),
+        staged: PackStaging.shardName(shard),
         name: plan.splits[split] + String(format: "-%05d.h5", next[split])
       )
     }
@@ -262,31 +218,29 @@ public enum Packer {
     return shards.map { "\(output.folder)/\($0.name)" }
   }
 
-  private static func summary(
-    _ plan: PackPlan, _ all: PackOutcome, shards: [String], _ settings: PackSettings
-  ) -> PackReport {
-    let splitOfShard = all.counts.map { plan.shards[$0.shard].split }
+  /// - Parameter shards: paths of those in `done`.
+  private static func report(_ plan: PackPlan, _ done: PackOutcome, shards: [String]) -> PackReport {
+    func told(_ lines: [(item: Int, text: String)]) -> [PackReport.Skipped] {
+      lines.map { (plan.items[$0.item].path, $0.text) }.sorted { $0.0 < $1.0 }
+        .map { PackReport.Skipped(path: $0.0.description, reason: $0.1) }
+    }
+    var notes = plan.notes
+    notes += told(done.notes.map { ($0.item, $0.note) }).map { "\($0.path): \($0.reason)" }
+    let faceless = done.faceless
+    if faceless.videos > 0 {
+      notes.append(
+        "\(faceless.frames) of \(faceless.of) frames of \(faceless.videos) videos show no face, such as"
+          + " some of \(plan.items[faceless.example].path); they are not packed")
+    }
     return PackReport(
       methods: plan.methods,
       splits: plan.splits.indices.map { split in
         PackReport.Split(
           name: plan.splits[split],
-          shards: zip(shards, splitOfShard).filter { $1 == split }.map(\.0),
-          counts: total(plan, all, split: split))
+          shards: zip(shards, done.shards).filter { plan.shards[$1].split == split }.map(\.0),
+          counts: done.counts[split])
       },
-      skipped: all.skipped.map { (plan.items[$0.item].path, $0.reason) }
-        .sorted { $0.0 < $1.0 }
-        .map { PackReport.Skipped(path: $0.0.description, reason: $0.1) },
-      notes: plan.notes)
-  }
-
-  // MARK: Between ranks
-
-  private static func joined(_ texts: [String]) -> [UInt8] {
-    Array(texts.joined(separator: "\0").utf8)
-  }
-
-  private static func separated(_ bytes: [UInt8]) -> [String] {
-    bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+      skipped: told(done.skipped.map { ($0.item, $0.reason) }), files: plan.items.count,
+      notes: notes)
   }
 }

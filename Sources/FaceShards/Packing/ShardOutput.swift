@@ -88,6 +88,28 @@ public final class ShardOutput {
     }
   }
 
+  /// What ``stage(for:)`` found.
+  enum Staged: Equatable {
+    case new
+    /// The work of an earlier job with the same plan.
+    case resumed
+    /// Nothing; the work of an earlier job with another plan is gone.
+    case replaced
+  }
+
+  /// The same, but keeps what an earlier job has left that had the same plan.
+  ///
+  /// - Parameter plan: tells plans apart.
+  func stage(for plan: String) throws -> Staged {
+    let file = staging + "/plan"
+    let earlier = FileManager.default.contents(atPath: file)
+    if earlier == Data(plan.utf8) { return .resumed }
+    let hadWork = PackStaging.holdsWork(staging)
+    try stage()
+    try DurableFile.write(plan, to: file)
+    return hadWork ? .replaced : .new
+  }
+
   /// Removes what has been staged, and the folders that were made if nothing is in them.
   public func abandon() {
     // A decided exchange is completed by the next job.

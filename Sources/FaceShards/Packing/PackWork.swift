@@ -1,0 +1,175 @@
+import Dispatch
+import Foundations
+import Glibc
+import MessagePassing
+import Synchronization
+
+/// A rank's part of packing: its units on several threads, its shards as soon as all of their units are
+/// there, whichever rank has read them.
+struct PackWork {
+  let settings: PackSettings
+  let plan: PackPlan
+  let staging: PackStaging
+  let rank: Int
+  let ranks: Int
+
+  /// Units that this rank reads, in the plan's order, without those that are finished.
+  private var ownUnits: [(number: Int, unit: PackUnit)] {
+    plan.units.enumerated().filter { number, unit in
+      number % ranks == rank && !isComplete(unit.shard) && !isFinished(number)
+    }.map { ($0.offset, $0.element) }
+  }
+
+  private func isComplete(_ shard: Int) -> Bool { staging.completed(shard) != nil }
+  private func isFinished(_ unit: Int) -> Bool { access(staging.part(unit), F_OK) == 0 }
+
+  /// What threads share.
+  private final class Progress: Sendable {
+    let next = Atomic(0)
+    /// Files done, and whatever shows that work goes on.
+    let files = Atomic(0)
+    let steps = Atomic(0)
+    let isStopped = Atomic(false)
+    let failure = Mutex<(any Error)?>(nil)
+  }
+
+  /// Works until everything of this rank is done, or until it fails or another rank has.
+  ///
+  /// - Parameters:
+  ///   - begins: called once, where there is enough to do, with the seconds that the first unit took and the
+  ///     units of this rank.
+  ///   - progress: files done and in all; called again and again while work goes on.
+  func run(
+    isCancelled: () -> Bool, begins: (_ seconds: Double, _ units: Int) -> Void,
+    progress: (_ done: Int, _ total: Int) -> Void
+  ) throws {
+    let units = ownUnits
+    let total = units.reduce(0) { $0 + $1.unit.items.count }
+    let shared = Progress()
+    var toWrite = plan.shards.indices.filter { $0 % ranks == rank && !isComplete($0) }
+    let unitsOf = Dictionary(grouping: plan.units.indices) { plan.units[$0].shard }
+    progress(0, total)
+    if units.count > 4 * max(1, settings.threads) {
+      let watch = ContinuousClock.now
+      try read(units[0], FaceReader(settings, row: staging.row), shared)
+      shared.next.store(1, ordering: .relaxed)
+      begins((ContinuousClock.now - watch).seconds, units.count)
+    }
+    let workers = DispatchGroup()
+    for _ in 0..<min(max(1, settings.threads), units.count) {
+      DispatchQueue.global().async(group: workers) {
+        do {
+          let reader = try FaceReader(settings, row: staging.row)
+          while !shared.isStopped.load(ordering: .relaxed) {
+            let next = shared.next.add(1, ordering: .relaxed).oldValue
+            guard next < units.count else { return }
+            try read(units[next], reader, shared)
+          }
+        } catch {
+          shared.failure.withLock { $0 = $0 ?? error }
+          shared.isStopped.store(true, ordering: .relaxed)
+        }
+      }
+    }
+    var seen = -1
+    func look() throws {
+      let steps = shared.steps.load(ordering: .relaxed)
+      if steps != seen { progress(shared.files.load(ordering: .relaxed), total) }
+      seen = steps
+      if let error = shared.failure.withLock({ $0 }) { throw error }
+      if isCancelled() { throw PackError.cancelled }
+    }
+    do {
+      while workers.wait(timeout: .now() + .milliseconds(20)) == .timedOut {
+        try look()
+        if staging.isStopped { throw Stopped() }
+        try write(&toWrite, unitsOf, shared)
+      }
+      try look()
+      // Other ranks may still read units of this rank's shards.
+      while !toWrite.isEmpty {
+        try write(&toWrite, unitsOf, shared)
+        if toWrite.isEmpty { break }
+        try look()
+        if staging.isStopped { throw Stopped() }
+        usleep(20_000)
+      }
+    } catch {
+      shared.isStopped.store(true, ordering: .relaxed)
+      workers.wait()
+      if error is Stopped { return }
+      throw error
+    }
+    progress(total, total)
+  }
+
+  /// Another rank has stopped and tells why.
+  private struct Stopped: Error {}
+
+  private func read(
+    _ next: (number: Int, unit: PackUnit), _ reader: FaceReader, _ shared: Progress
+  ) throws {
+    let root = BytePath(settings.input)
+    func isStopped() -> Bool { shared.isStopped.load(ordering: .relaxed) }
+    do {
+      try PackPart.write(to: staging.part(next.number), row: staging.row) { part in
+        var done: [PackedItem] = []
+        for item in next.unit.items {
+          let result = try reader.read(
+            plan.path(of: item, below: root), plan.items[item], number: item, isStopped: isStopped
+          ) { face in
+            try part.append(face, of: item)
+            shared.steps.add(1, ordering: .relaxed)
+          }
+          if isStopped() { throw Stopped() }
+          if settings.isStrict, let reason = result.skipped {
+            throw PackError.badData(
+              "\(plan.path(of: item, below: root)): \(reason) (--strict)")
+          }
+          done.append(result)
+          shared.files.add(1, ordering: .relaxed)
+          shared.steps.add(1, ordering: .relaxed)
+        }
+        return done
+      }
+    } catch is Stopped {}
+  }
+
+  /// Writes those of the shards in `waiting` of which every unit is there.
+  private func write(
+    _ waiting: inout [Int], _ unitsOf: [Int: [Int]], _ shared: Progress
+  ) throws {
+    while let shard = waiting.first, unitsOf[shard, default: []].allSatisfy(isFinished) {
+      let units = unitsOf[shard, default: []]
+      var parts: [PackPart] = []
+      for unit in units {
+        guard let part = try PackPart(at: staging.part(unit), row: staging.row) else {
+          throw ShardError(
+            file: staging.part(unit),
+            reason: "it was damaged since it was written: remove it and start again",
+            isInputOutput: true)
+        }
+        parts.append(part)
+      }
+      if parts.contains(where: { $0.rows > 0 }) {
+        let writer = try ShardWriter(
+          path: staging.shard(shard), height: settings.size, width: settings.size,
+          methodNames: plan.methods, gzip: settings.gzip, hasSources: true, hasPaths: true,
+          hasMasks: staging.row.hasMasks, hasOrigins: staging.row.hasOrigins,
+          hasLandmarks: staging.row.hasLandmarks, preprocessing: settings.preprocessing)
+        for part in parts {
+          try part.forEach { number, face in
+            let item = plan.items[number]
+            try writer.append(
+              image: face.pixels, method: item.method, source: plan.sources[item.source],
+              path: item.path.description, mask: face.mask, origin: face.origin)
+            shared.steps.add(1, ordering: .relaxed)
+          }
+        }
+        try writer.finish()
+      }
+      try staging.complete(shard, parts.flatMap(\.items), units: units)
+      waiting.removeFirst()
+    }
+  }
+}
