@@ -2,7 +2,9 @@ import ArgumentParser
 import Evaluation
 import Foundation
 import Foundations
+import Images
 import MessagePassing
+import Reports
 
 /// `rfm inspect`: what files hold, and what is wrong with them.
 struct InspectCommand: RankCommand {
@@ -15,6 +17,9 @@ struct InspectCommand: RankCommand {
       index of several files: which network, behind which prefix, with which head; or which is \
       nearest, and what differs), the folder of a checkpoint or of a run.
 
+      --sheet draws a sample of the images of the shards, a method's in rows of their own, and says \
+      which rows are whose: a look at it shows what a detector would learn from.
+
       --verify reads everything: the checksum of every image and mask, the digest of every file of \
       a checkpoint, and whether all weights are finite. Under mpirun the ranks share the images.
 
@@ -23,6 +28,7 @@ struct InspectCommand: RankCommand {
       something is damaged, 74 if something can't be read. Examples:
 
         rfm inspect data/train-*.h5
+        rfm inspect data/train-*.h5 --sheet train.png
         rfm inspect --verify runs/demo/checkpoints/best data/test-00000.h5
       """)
 
@@ -32,6 +38,11 @@ struct InspectCommand: RankCommand {
 
   @Flag(help: "Read everything, and verify all checksums and digests.")
   var verify = false
+
+  @Option(
+    help: ArgumentHelp("Draw images of the shards into a PNG file.", valueName: "file"),
+    transform: pathToWrite)
+  var sheet: String?
 
   @OptionGroup var watchdog: WatchdogOptions
 
@@ -64,6 +75,18 @@ struct InspectCommand: RankCommand {
       if known.isEmpty && verify { print("  verified: everything is as it should be") }
       let worst = statuses.joined().first { $0 != ExitStatus.done.rawValue }
       if status == .done, let worst { status = ExitStatus(rawValue: worst) ?? .internalError }
+    }
+    if let sheet, world.isRoot, status == .done {
+      do {
+        let drawn = try ContactSheet(of: paths)
+        try PNGCodec.write(drawn.image, to: sheet)
+        print(
+          "\(printable(sheet, limit: 400)): \(drawn.lines.map { printable($0) }.joined(separator: "; "))"
+        )
+      } catch {
+        say("\(error)")
+        status = ExitStatus(ending: error)
+      }
     }
     let ending = try world.broadcast(status.rawValue)
     if ending != ExitStatus.done.rawValue { throw ExitCode(ending) }

@@ -147,7 +147,8 @@ struct PackCommand: RankCommand {
     do {
       report = try Packer.pack(
         settings, ranks: communicator,
-        isCancelled: { StopSignal.isReceived }, found: RankStatus.progress, progress: show)
+        isCancelled: { StopSignal.isReceived }, found: RankStatus.progress,
+        announce: { say("rfm: \($0)") }, progress: show)
     } catch {
       progress?.interrupt()
       if ExitStatus(ending: error) == .stopped { StopSignal.obey() }

@@ -16,6 +16,13 @@ public struct ShardInspection: Sendable, Equatable {
   /// How many different sources there are; `nil` if the shard has none.
   public let sourceCount: Int?
   public let hasPaths: Bool
+  /// Videos whose frames are told, and those frames; `nil` where the shard tells no frames.
+  public let frames: String?
+  /// What is known of where the faces were, in words; `nil` where nothing is.
+  public let boxes: String?
+  public let hasLandmarks: Bool
+  /// As the shard says it.
+  public let preprocessing: String?
   public let images: HDF5Storage
   public let masks: HDF5Storage?
   /// What the masks hold, in words; `nil` where there are none.
@@ -33,12 +40,35 @@ public struct ShardInspection: Sendable, Equatable {
     methods = zip(shard.methodNames, counts).map { MethodCount(name: $0, count: $1) }
     sourceCount = try shard.readSources().map { Set($0).count }
     hasPaths = shard.hasPaths
+    frames = try Self.frames(of: shard)
+    boxes = try Self.boxes(of: shard)
+    hasLandmarks = shard.hasLandmarks
+    preprocessing = shard.preprocessing
     images = try shard.imageStorage()
     masks = try shard.maskStorage()
     maskContents = shard.hasMasks ? try Self.maskContents(of: shard) : nil
     unpacking = shard.unpackingInWords.flatMap { cost in
       shard.repacking.map { "\(cost); to store one a chunk: \($0)" }
     }
+  }
+
+  private static func frames(of shard: Shard) throws -> String? {
+    guard let frames = try shard.readFrames() else { return nil }
+    let known = frames.filter { $0 >= 0 }
+    guard let first = known.min(), let last = known.max() else { return "of no video" }
+    let others = frames.count - known.count
+    return "\(known.count) of videos, numbered \(first) to \(last)"
+      + (others > 0 ? ", and \(others) images of their own" : "")
+  }
+
+  private static func boxes(of shard: Shard) throws -> String? {
+    guard let boxes = try shard.readBoxes() else { return nil }
+    let widths: [Float] = (0..<boxes.count / 4).map { face in
+      boxes[4 * face + 2] - boxes[4 * face] + 1
+    }.filter { $0.magnitude < 1e9 }.sorted()
+    guard let least = widths.first, let most = widths.last else { return "none is known" }
+    let median = widths[widths.count / 2]
+    return "faces \(Int(least)) to \(Int(most)) pixels wide in their images, median \(Int(median))"
   }
 
   /// Damage is told, and hides nothing of the rest.
@@ -62,6 +92,10 @@ public struct ShardInspection: Sendable, Equatable {
     ]
     lines.append("  masks: " + (masks.map { "\($0)" } ?? "none"))
     if let maskContents { lines.append("  masks hold: \(maskContents)") }
+    if let frames { lines.append("  frames: \(frames)") }
+    if let boxes { lines.append("  boxes: \(boxes)") }
+    if hasLandmarks { lines.append("  landmarks: \(FaceOrigin.landmarkCount) a face") }
+    if let preprocessing { lines.append("  preprocessing: \(preprocessing)") }
     if let unpacking { lines.append("  slow to read in random order: \(unpacking)") }
     return lines
   }

@@ -18,13 +18,12 @@ struct PackForecast: Equatable {
     images = plan.items.count - videos
     faces = images + videos * settings.framesPerVideo
     let row = settings.row(of: plan)
-    // Twice for a moment: units wait until their shard is written.
     bytes = faces * row.bytes
     isCompressed = settings.gzip != nil
     var status = statvfs()
     free =
       statvfs(settings.output, &status) == 0
-      ? Int(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+      ? Int(clamping: UInt64(status.f_bavail) &* UInt64(status.f_frsize))
       : nil
   }
 
@@ -36,7 +35,9 @@ struct PackForecast: Equatable {
     line += "\(Self.size(bytes)) of shards"
     guard let free else { return line }
     line += ", \(Self.size(free)) free"
-    if bytes > free { line += ", which \(isCompressed || videos > 0 ? "may not be" : "is not") enough" }
+    if bytes > free {
+      line += ", which \(isCompressed || videos > 0 ? "may not be" : "is not") enough"
+    }
     return line
   }
 

@@ -53,7 +53,7 @@ struct PackPart {
   /// Calls `body` with every face and its item, in order.
   ///
   /// - Throws: ``ShardError`` after the last if the file is not as it was written.
-  func forEach(_ body: (_ item: Int, _ face: PackedFace) throws -> Void) throws {
+  func read(_ body: (_ item: Int, _ face: PackedFace) throws -> Void) throws {
     let file = try FileReader(opening: path)
     var sum = ContentsDigest()
     var bytes = [UInt8](repeating: 0, count: row.bytes)
@@ -63,7 +63,9 @@ struct PackPart {
         isInputOutput: true)
     }
     for place in 0..<rows {
-      let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: place * row.bytes) }
+      let count = try bytes.withUnsafeMutableBytes {
+        try file.read(into: $0, at: place * row.bytes)
+      }
       guard count == row.bytes else { throw damaged() }
       sum.add(bytes)
       let (item, face) = decode(bytes)

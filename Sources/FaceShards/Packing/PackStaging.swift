@@ -86,5 +86,7 @@ struct PackStaging {
 
 extension PackPlan {
   /// Where an item's file is.
-  func path(of item: Int, below root: BytePath) -> BytePath { root.appending(items[item].path.bytes) }
+  func path(of item: Int, below root: BytePath) -> BytePath {
+    root.appending(items[item].path.bytes)
+  }
 }

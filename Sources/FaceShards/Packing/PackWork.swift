@@ -158,7 +158,7 @@ struct PackWork {
           hasMasks: staging.row.hasMasks, hasOrigins: staging.row.hasOrigins,
           hasLandmarks: staging.row.hasLandmarks, preprocessing: settings.preprocessing)
         for part in parts {
-          try part.forEach { number, face in
+          try part.read { number, face in
             let item = plan.items[number]
             try writer.append(
               image: face.pixels, method: item.method, source: plan.sources[item.source],

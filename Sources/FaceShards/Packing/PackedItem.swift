@@ -75,7 +75,7 @@ extension [PackedItem] {
 
   /// Nil if the bytes are not what ``encoded`` makes.
   init?(decoding bytes: some Sequence<UInt8>) {
-    var fields = Array<UInt8>(bytes).split(separator: 0, omittingEmptySubsequences: false)
+    var fields = [UInt8](bytes).split(separator: 0, omittingEmptySubsequences: false)
       .dropLast().map { String(decoding: $0, as: UTF8.self) }[...]
     self.init()
     while !fields.isEmpty {
@@ -84,7 +84,7 @@ extension [PackedItem] {
       guard numbers.count == 9, numbers[7] == 0 || numbers[7] == 1, numbers[8] >= 0,
         fields.count >= numbers[7] + numbers[8]
       else { return nil }
-      let texts = Array<String>(fields.prefix(numbers[7] + numbers[8]))
+      let texts = [String](fields.prefix(numbers[7] + numbers[8]))
       fields = fields.dropFirst(texts.count)
       append(
         PackedItem(
@@ -92,7 +92,7 @@ extension [PackedItem] {
           identity: FileIdentity(size: numbers[1], seconds: numbers[2], nanoseconds: numbers[3]),
           faces: numbers[4], frames: numbers[5], framesWithoutFace: numbers[6],
           skipped: numbers[7] == 1 ? texts[0] : nil,
-          notes: Array<String>(texts.dropFirst(numbers[7]))))
+          notes: [String](texts.dropFirst(numbers[7]))))
     }
   }
 }

@@ -219,7 +219,8 @@ public enum Packer {
   }
 
   /// - Parameter shards: paths of those in `done`.
-  private static func report(_ plan: PackPlan, _ done: PackOutcome, shards: [String]) -> PackReport {
+  private static func report(_ plan: PackPlan, _ done: PackOutcome, shards: [String]) -> PackReport
+  {
     func told(_ lines: [(item: Int, text: String)]) -> [PackReport.Skipped] {
       lines.map { (plan.items[$0.item].path, $0.text) }.sorted { $0.0 < $1.0 }
         .map { PackReport.Skipped(path: $0.0.description, reason: $0.1) }
