@@ -44,11 +44,13 @@ import Testing
 
   @Test func originsOfFacesAreReadAsTheyWereWritten() throws {
     let path = folder("faces.h5")
-    let origins = (0..<5).map { row in
-      FaceOrigin(
-        frame: row == 3 ? FaceOrigin.noFrame : Int32(row * 7),
-        box: SIMD4(Float(row), 2, Float(40 + row), 61.5),
-        landmarks: (0..<68).map { SIMD2(Float($0), Float(row) + 0.25) })
+    let origins: [FaceOrigin] = (0..<5).map { row in
+      let points = (0..<68).map { SIMD2<Float>(Float($0), Float(row) + 0.25) }
+      return
+        FaceOrigin(
+          frame: row == 3 ? FaceOrigin.noFrame : Int32(row * 7),
+          box: SIMD4(Float(row), 2, Float(40 + row), 61.5),
+          landmarks: points)
     }
     let writer = try ShardWriter(
       path: path, height: 8, width: 10, methodNames: ["real", "swap"], hasSources: false,
@@ -59,23 +61,27 @@ import Testing
     }
     try writer.finish()
     let shard = try Shard(reading: path)
-    #expect(try shard.readFrames() == origins.map(\.frame))
-    #expect(try shard.readBoxes() == origins.flatMap { [$0.box[0], $0.box[1], $0.box[2], $0.box[3]] })
+    let (frames, boxes) = (try shard.readFrames(), try shard.readBoxes())
+    #expect(frames == [0, 7, 14, -1, 28])
+    let expected: [Float] = (0..<5).flatMap { [Float($0), 2, Float(40 + $0), 61.5] }
+    #expect(boxes == expected)
     for (row, origin) in origins.enumerated() {
       #expect(try shard.readLandmarks(row) == origin.landmarks)
     }
     #expect(shard.preprocessing == #"{"margin":1.3}"#)
     #expect(
       try ShardInspection(of: shard).lines.suffix(4) == [
-        "  frames: 4 of videos, numbered 0 to 28, and 1 images of their own",
+        "  frames: 4 of videos, numbered 0 to 28, and 1 others",
         "  boxes: faces 41 to 41 pixels wide in their images, median 41",
         "  landmarks: 68 a face", #"  preprocessing: {"margin":1.3}"#,
       ])
     // Without them everything is as before.
     try ShardFixtures.write(path, methods: [0, 1])
     let plain = try Shard(reading: path)
-    #expect(try plain.readFrames() == nil && plain.readBoxes() == nil)
-    #expect(try plain.readLandmarks(0) == nil && plain.preprocessing == nil)
+    #expect(!plain.hasFrames && !plain.hasBoxes && !plain.hasLandmarks)
+    #expect(try plain.readBoxes() == nil)
+    #expect(try plain.readLandmarks(0) == nil)
+    #expect(plain.preprocessing == nil)
   }
 
   @Test(arguments: ["as-written.h5", "contiguous.h5", "compressed.h5", "latest.h5"])

@@ -58,7 +58,7 @@ public struct ShardInspection: Sendable, Equatable {
     guard let first = known.min(), let last = known.max() else { return "of no video" }
     let others = frames.count - known.count
     return "\(known.count) of videos, numbered \(first) to \(last)"
-      + (others > 0 ? ", and \(others) images of their own" : "")
+      + (others > 0 ? ", and \(others) others" : "")
   }
 
   private static func boxes(of shard: Shard) throws -> String? {
