@@ -70,11 +70,15 @@ public struct CheckpointState: Sendable, Equatable {
     /// As in `model.truncate`, and whether `model.head` is patch.
     public var truncate: String?
     public var head: HeadKind
+    /// How the faces that it was trained on were found and cut out, as their shards say it (JSON); nil
+    /// where they don't.
+    public var preprocessing: String?
 
     public init(
       name: String, crop: Int, mean: ChannelValues, std: ChannelValues, truncate: String? = nil,
-      head: HeadKind = .linear
+      head: HeadKind = .linear, preprocessing: String? = nil
     ) {
+      self.preprocessing = preprocessing
       self.name = name
       self.truncate = truncate
       self.head = head
@@ -83,11 +87,12 @@ public struct CheckpointState: Sendable, Equatable {
       self.std = std
     }
 
-    public init(_ configuration: Configuration) {
+    public init(_ configuration: Configuration, preprocessing: String? = nil) {
       self.init(
         name: configuration.model.name.rawValue, crop: configuration.data.crop,
         mean: configuration.data.mean, std: configuration.data.std,
-        truncate: configuration.model.truncate, head: configuration.model.form.head)
+        truncate: configuration.model.truncate, head: configuration.model.form.head,
+        preprocessing: preprocessing)
     }
 
     /// nil where this version knows no such network.
@@ -231,11 +236,11 @@ public struct Checkpoint: Sendable, Equatable {
       ranks: try integer("ranks", from: 1),
       detector: .init(
         name: name, crop: crop, mean: mean, std: std, truncate: detector["truncate"]?.textValue,
-        head: head), metrics: metrics,
+        head: head, preprocessing: detector["preprocessing"]?.textValue), metrics: metrics,
       details: details)
   }
 
-  /// Of a network that is not whole, what is not, too.
+  /// Of a network that is not whole, what is not, too; and what its shards said of their faces.
   private static func detectorMembers(_ detector: CheckpointState.Detector) -> [JSON.Member] {
     var members: [JSON.Member] = [
       .init("name", .text(detector.name)), .init("crop", .integer(detector.crop)),
@@ -243,6 +248,9 @@ public struct Checkpoint: Sendable, Equatable {
     ]
     if let stage = detector.truncate { members.append(.init("truncate", .text(stage))) }
     if detector.head == .patch { members.append(.init("head", .text(detector.head.rawValue))) }
+    if let preprocessing = detector.preprocessing {
+      members.append(.init("preprocessing", .text(preprocessing)))
+    }
     return members
   }
 

@@ -1,6 +1,8 @@
+import FaceShards
 import Foundation
 import Foundations
 import Images
+import MessagePassing
 import Networks
 
 /// A detector to apply: its weights and how its input is prepared.
@@ -14,13 +16,18 @@ public final class LoadedDetector {
   public let source: String
   /// The checkpoint, unless it was bare weights.
   public let checkpoint: Checkpoint?
+  /// How the faces that it was trained on were cut out; nil where nothing says it.
+  public let preprocessing: FacePreprocessing?
+  /// Whether it is applied to faces that were cut out otherwise, too.
+  public var takesAnyPreprocessing = false
 
   public var normalisation: PixelNormalisation { PixelNormalisation(mean: mean, std: std) }
 
   public init(
     _ detector: Detector, crop: Int, mean: ChannelValues, std: ChannelValues, source: String,
-    checkpoint: Checkpoint? = nil
+    checkpoint: Checkpoint? = nil, preprocessing: String? = nil
   ) {
+    self.preprocessing = preprocessing.map { FacePreprocessing($0) }
     self.detector = detector
     self.crop = crop
     self.mean = mean
@@ -114,7 +121,7 @@ public final class LoadedDetector {
     try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
     self.init(
       detector, crop: state.crop, mean: state.mean, std: state.std, source: path,
-      checkpoint: checkpoint)
+      checkpoint: checkpoint, preprocessing: state.preprocessing)
   }
 
   private convenience init(
@@ -199,7 +206,8 @@ public final class LoadedDetector {
         .note(
           "\(source) does not say how it is used, assumed: \(assumed.joined(separator: " "))"))
     }
-    self.init(detector, crop: crop, mean: mean, std: std, source: path)
+    self.init(
+      detector, crop: crop, mean: mean, std: std, source: path, preprocessing: said.preprocessing)
   }
 
   /// Says where options win over what the file says.
@@ -221,5 +229,23 @@ public final class LoadedDetector {
     for case (let option, let asked?, let said?) in pairs where asked != said {
       tell(.note("\(source): \(option) \(asked) wins over its metadata, which say \(said)"))
     }
+  }
+
+  /// Shards to apply it to. Collective.
+  ///
+  /// - Parameter tell: told what the user should know of them.
+  /// - Throws: what opening shards throws, `FacePreprocessing.Mismatch`.
+  public func open(
+    _ patterns: [String], communicator: Communicator, tell: (String) -> Void = { _ in }
+  ) throws -> ShardSet {
+    let set = try SharedShards.open(patterns, communicator: communicator)
+    try check(set, tell: tell)
+    return set
+  }
+
+  /// Refuses faces that were cut out otherwise than those that it was trained on.
+  public func check(_ set: ShardSet, tell: (String) -> Void = { _ in }) throws {
+    guard !takesAnyPreprocessing else { return }
+    if let note = try set.check(preprocessing: preprocessing, of: source) { tell(note) }
   }
 }

@@ -15,12 +15,15 @@ public struct WeightsUse: Sendable, Equatable {
   public var head: HeadForm?
   /// The stage in which the network ends.
   public var truncate: String?
+  /// How the faces that it was trained on were cut out (`FacePreprocessing`).
+  public var preprocessing: String?
 
   public init(
     model: DetectorName? = nil, crop: Int? = nil, mean: ChannelValues? = nil,
     std: ChannelValues? = nil, classes: ClassOrder? = nil, head: HeadForm? = nil,
-    truncate: String? = nil
+    truncate: String? = nil, preprocessing: String? = nil
   ) {
+    self.preprocessing = preprocessing
     self.model = model
     self.crop = crop
     self.mean = mean
@@ -35,13 +38,14 @@ public struct WeightsUse: Sendable, Equatable {
     self.init(
       model: DetectorName(rawValue: detector.name), crop: detector.crop, mean: detector.mean,
       std: detector.std, classes: .realFake, head: detector.head == .patch ? .patch : nil,
-      truncate: detector.truncate)
+      truncate: detector.truncate, preprocessing: detector.preprocessing)
   }
 
   // MARK: Metadata
 
   /// The texts that safetensors files keep beside their tensors: `model`, `crop`, `mean` and `std`
-  /// (lists of three numbers), `classes`; `truncate` and `head` (patch) of a network that is not whole;
+  /// (lists of three numbers), `classes`; `preprocessing` of the faces; `truncate` and `head` (patch) of a
+  /// network that is not whole;
   /// and `format`, which other programs look for.
   package var metadata: [String: String] {
     var texts = ["format": "pt"]
@@ -51,6 +55,7 @@ public struct WeightsUse: Sendable, Equatable {
     texts["std"] = std.map(Self.list)
     texts["classes"] = classes?.rawValue
     texts["truncate"] = truncate
+    texts["preprocessing"] = preprocessing
     if head == .patch { texts["head"] = HeadForm.patch.rawValue }
     return texts
   }
@@ -94,6 +99,7 @@ public struct WeightsUse: Sendable, Equatable {
       }
     }
     if asked.truncate == nil { truncate = metadata["truncate"] }
+    if asked.preprocessing == nil { preprocessing = metadata["preprocessing"] }
     if asked.head == nil, metadata["head"] == HeadForm.patch.rawValue { head = .patch }
     if asked.crop == nil {
       if let text = metadata["crop"] {

@@ -28,9 +28,10 @@ struct AttentionCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     let count = try AttentionJob.run(
-      detector.load(communicator), data: data.data, kind: kind, output: output,
+      detector.load(for: data, communicator), data: data.data, kind: kind, output: output,
       batch: detector.workers.batch,
-      communicator: communicator, workers: detector.workers.pool(communicator))
+      communicator: communicator, workers: detector.workers.pool(communicator),
+      warn: { say("warning: \($0)") })
     if communicator.isRoot { printLines("\(count) maps written to \(output)") }
   }
 }

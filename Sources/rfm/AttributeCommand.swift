@@ -35,7 +35,8 @@ struct AttributeCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     let report = try AttributionJob.run(
-      detector.load(communicator), prototypes: prototypes, data: data.data, output: output,
+      detector.load(for: data, communicator), prototypes: prototypes, data: data.data,
+      output: output,
       batch: detector.workers.batch, communicator: communicator,
       workers: detector.workers.pool(communicator), warn: { say("warning: \($0)") })
     guard let report else { return }

@@ -40,9 +40,10 @@ struct EvaluateCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     let report = try EvaluationJob.run(
-      detector.load(communicator), data: data.data, output: output, degradations: degrade,
+      detector.load(for: data, communicator), data: data.data, output: output,
+      degradations: degrade,
       localises: localisation, batch: detector.workers.batch, communicator: communicator,
-      workers: detector.workers.pool(communicator))
+      workers: detector.workers.pool(communicator), warn: { say("warning: \($0)") })
     guard let report else { return }
     for note in report.maskNotes { say("warning: \(note)") }
     let overall = report.metrics.overall

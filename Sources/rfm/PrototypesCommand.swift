@@ -39,7 +39,7 @@ struct PrototypesCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     let file = try PrototypesJob.run(
-      detector.load(communicator), data: data.data, imagesPerMethod: imagesPerMethod,
+      detector.load(for: data, communicator), data: data.data, imagesPerMethod: imagesPerMethod,
       output: output,
       batch: detector.workers.batch, communicator: communicator,
       workers: detector.workers.pool(communicator), warn: { say("warning: \($0)") })

@@ -124,6 +124,13 @@ struct DetectorOptions: ParsableArguments {
   func load(_ communicator: Communicator) throws -> LoadedDetector {
     try weights.load(communicator)
   }
+
+  /// The same, to apply it to `data`.
+  func load(for data: DataOptions, _ communicator: Communicator) throws -> LoadedDetector {
+    let loaded = try load(communicator)
+    loaded.takesAnyPreprocessing = data.anyPreprocessing
+    return loaded
+  }
 }
 
 /// Which images a command reads.
@@ -133,6 +140,12 @@ struct DataOptions: ParsableArguments {
       "Shards: paths or patterns, quoted so that the shell leaves them alone ('d/test-*.h5'). May "
         + "be given several times.", valueName: "glob"), transform: pathToRead)
   var data: [String]
+
+  @Flag(
+    help: ArgumentHelp(
+      "Take images whose faces were cut out otherwise than those that the detector was trained on.")
+  )
+  var anyPreprocessing = false
 }
 
 /// How a rank works.

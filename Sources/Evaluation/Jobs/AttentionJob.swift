@@ -19,9 +19,9 @@ public struct AttentionJob {
   @discardableResult
   public static func run(
     _ loaded: LoadedDetector, data: [String], kind: AttentionKind, output: String, batch: Int,
-    communicator: Communicator, workers: WorkerPool
+    communicator: Communicator, workers: WorkerPool, warn: (String) -> Void = { _ in }
   ) throws -> Int {
-    let set = try SharedShards.open(data, communicator: communicator)
+    let set = try loaded.open(data, communicator: communicator, tell: warn)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     let crop = loaded.crop
     let pixels = crop * crop

@@ -37,7 +37,7 @@ public struct AttributionJob {
     let crop = loaded.crop
     try file.require(loaded, path: path)
     if let mismatch = file.mismatch(with: loaded, path: path) { warn(mismatch) }
-    let set = try SharedShards.open(data, communicator: communicator)
+    let set = try loaded.open(data, communicator: communicator, tell: warn)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     let fakes = (0..<set.count).filter { set.labels[$0] != 0 }
     guard !fakes.isEmpty else { throw PrototypeSurvey.NoForgeries(file: set.shards[0].path) }

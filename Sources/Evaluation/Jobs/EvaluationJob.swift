@@ -51,13 +51,15 @@ public struct EvaluationJob {
   /// - Parameters:
   ///   - output: folder, made if it isn't there.
   ///   - degradations: what is done to the images first, one after another.
+  ///   - warn: told of what the user should know, a line at a time.
   ///   - localises: also measure where the detector looks, if all shards have masks.
   /// - Throws: what reading shards throws, `MetricsError`, `FileError`, `MPIError`.
   public static func run(
     _ loaded: LoadedDetector, data: [String], output: String, degradations: [Degradation] = [],
-    localises: Bool, batch: Int, communicator: Communicator, workers: WorkerPool
+    localises: Bool, batch: Int, communicator: Communicator, workers: WorkerPool,
+    warn: (String) -> Void = { _ in }
   ) throws -> Report? {
-    let set = try SharedShards.open(data, communicator: communicator)
+    let set = try loaded.open(data, communicator: communicator, tell: warn)
     try JobOutput.makeFolder(output, communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     pass.degradations = degradations

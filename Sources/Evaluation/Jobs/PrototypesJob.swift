@@ -14,7 +14,7 @@ public struct PrototypesJob {
     _ loaded: LoadedDetector, data: [String], imagesPerMethod: Int, output: String, batch: Int,
     communicator: Communicator, workers: WorkerPool, warn: (String) -> Void = { _ in }
   ) throws -> PrototypesFile? {
-    let set = try SharedShards.open(data, communicator: communicator)
+    let set = try loaded.open(data, communicator: communicator, tell: warn)
     try JobOutput.makeFolder(DurableFile.folder(of: output), communicator)
     let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
     var progress: ProgressLine?

@@ -14,6 +14,8 @@ public final class ShardSet: Sendable {
   public let width: Int
   /// Names of the methods of all shards; entry 0 is "real".
   public let methodNames: [String]
+  /// How the faces of all shards were cut out; nil where none says it.
+  public let preprocessing: FacePreprocessing?
   /// 0 real, 1 fake, of every sample.
   public let labels: [UInt8]
   /// Index into `methodNames` of every sample.
@@ -69,6 +71,14 @@ public final class ShardSet: Sendable {
         reason: "images are \(shard.height)x\(shard.width) pixels, but \(first.height)x"
           + "\(first.width) in \(first.path)")
     }
+    let preprocessings = shards.map { $0.preprocessing.map { FacePreprocessing($0) } }
+    for (shard, found) in zip(shards, preprocessings) where found != preprocessings[0] {
+      let texts = [found, preprocessings[0]].map { $0?.description ?? "unknown" }
+      throw ShardError(
+        file: shard.path,
+        reason: "its faces were cut out otherwise (\(texts[0])) than those of \(first.path) "
+          + "(\(texts[1])): a detector would tell the crops apart; pack both the same way")
+    }
     let names = methodNames ?? Self.union(shards.map(\.methodNames))
     guard names.count <= ShardFormat.methodLimit else {
       throw ShardError(
@@ -95,6 +105,7 @@ public final class ShardSet: Sendable {
     self.starts = starts
     (height, width) = (first.height, first.width)
     self.methodNames = names
+    preprocessing = preprocessings[0]
     self.labels = labels
     self.methods = methods
     identifierOffsets =

@@ -95,6 +95,7 @@ public struct ReportJob {
     do {
       let seen = try communicator.agreed {
         let set = try ShardSet(patterns: subject.data)
+        try subject.loaded.check(set)
         return (set: set, fingerprint: try set.fingerprint())
       }
       try SharedShards.agree(

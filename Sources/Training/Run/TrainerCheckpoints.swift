@@ -24,7 +24,9 @@ extension Trainer {
     let state = CheckpointState(
       step: steps, epoch: epoch, position: position - epoch * data.epochLength,
       seed: configuration.run.seed, configurationDigest: configuration.digest,
-      ranks: communicator.size, detector: .init(configuration), metrics: figures,
+      ranks: communicator.size,
+      detector: .init(configuration, preprocessing: data.training.preprocessing?.text),
+      metrics: figures,
       details: [
         .init("best_validation_auc", .optional(best.auc)),
         .init("best_step", best.step.map { .integer($0) } ?? .null),

@@ -63,6 +63,7 @@ package struct TrainingData {
       ? nil : try SharedShards.open(data.validation, communicator: communicator)
     // What would end the training at its first validation should not let it begin.
     for set in [training, validation].compactMap(\.self) { try set.checkFits(crop: data.crop) }
+    try validation?.check(preprocessing: training.preprocessing, of: training.shards[0].path)
     let excluded = try MethodExclusion(
       data.excludeMethods, among: training.methodNames + (validation?.methodNames ?? []))
     let images = training
