@@ -146,7 +146,7 @@ let package = Package(
       golden: true, settings: []),
     tests("ForgeryMining", golden: true),
     tests("Images", ["TestSupport"], golden: true),
-    tests("Faces", ["TestSupport"], golden: true),
+    tests("Faces", ["CFFmpeg", "TestSupport"], golden: true),
     tests("FaceShards", ["TestSupport"], golden: true),
     tests("SyntheticFaces"),
     tests("Configuration", ["TestSupport"]),

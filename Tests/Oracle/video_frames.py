@@ -4,9 +4,10 @@
     python Tests/Oracle/video_frames.py
 
 writes Tests/FacesTests/Golden/Videos: the videos; `frames.json` with every frame's time and the means
-of its 8×8 blocks; and of each video its middle frame whole, as PNG. The frames are PyAV's
-`to_ndarray(format="rgb24")`, turned as the display matrix says by NumPy. HDR has no frames in PyAV: its
-reference is the formulas in `standard`, in float64, on the planes as decoded.
+of its 8×8 blocks; of each video its middle frame whole, as PNG; and `choices.json`, which frames NumPy's
+`linspace` takes. The frames are PyAV's `to_ndarray(format="rgb24")` (PyAV 18.1 with FFmpeg 8.1), turned
+as the display matrix says by NumPy. HDR has no SDR frames in PyAV: its reference is the formulas in
+`standard`, in float64, on the planes as decoded.
 """
 
 import base64
@@ -84,6 +85,9 @@ def make_videos():
     encode("h264.mp4", *X264, "-pix_fmt", "yuv420p")
     encode("h264-bt709.mp4", *X264, *tagged("bt709"))
     encode("h264-bt601.mp4", *X264, *tagged("smpte170m"))
+    # The same samples under tags that are not theirs.
+    remux("h264-bt601.mp4", "h264-as-bt709.mp4", "-bsf:v", "h264_metadata=matrix_coefficients=1")
+    remux("h264-bt601.mp4", "h264-as-full-range.mp4", "-bsf:v", "h264_metadata=video_full_range_flag=1")
     encode("h264-full-range.mp4", *X264, *tagged("bt709", range_="pc"))
     encode("h264-bt2020.mp4", *X264, *tagged("bt2020"))
     encode("h264-444.mkv", *X264, "-pix_fmt", "yuv444p")
@@ -115,9 +119,9 @@ def make_videos():
     encode("mpeg2.mpg", "-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "5")
     encode("prores.mov", "-c:v", "prores_ks", "-profile:v", "0", "-pix_fmt", "yuv422p10le", frames=5)
     encode("ffv1.mkv", "-c:v", "ffv1", "-pix_fmt", "yuv420p", frames=4)
-    encode("theora.ogv", "-c:v", "libtheora", "-q:v", "7", "-g", "5")
-    encode("wmv.wmv", "-c:v", "wmv2", "-q:v", "3", "-g", "5")
-    encode("animation.gif", frames=5)
+    encode("theora.ogv", "-c:v", "libtheora", "-q:v", "7", "-g", "5", frames=8)
+    encode("wmv.wmv", "-c:v", "wmv2", "-q:v", "3", "-g", "5", frames=8)
+    encode("animation.gif", frames=4)
     encode("turned-90.mp4", *X264, *tagged("bt709"), frames=3)
     for name, matrix in {
         "turned-90": (0, 1, -1, 0), "turned-180": (-1, 0, 0, -1), "turned-270": (0, -1, 1, 0),
@@ -252,7 +256,7 @@ def main():
     for old in FOLDER.iterdir():
         old.unlink()
     make_videos()
-    entries = []
+    entries, pictures = [], {}
     for path in sorted(FOLDER.iterdir()):
         if path.suffix == ".m4a":
             continue
@@ -269,7 +273,9 @@ def main():
         })
         packed = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(frames[middle][1])).save(packed, "PNG", optimize=True)
-        path.with_name(path.name + ".png").write_bytes(packed.getvalue())
+        name = pictures.setdefault(packed.getvalue(), path.name + ".png")  # many are the same
+        path.with_name(name).write_bytes(packed.getvalue())
+        entries[-1]["picture"] = name
     text = json.dumps(entries, separators=(",", ":")).replace('{"file"', '\n{"file"')
     (FOLDER / "frames.json").write_text(text + "\n", "utf-8")
     # Which frames are taken: NumPy's own.

@@ -37,9 +37,9 @@ public final class VideoReader {
   /// Calls `body` for every chosen frame, in order, and collects what it returns.
   ///
   /// The first pass over the file reads packets without decoding them and so learns how many frames
-  /// there should be; the second decodes. If fewer (or more) decode than were promised, other frames
-  /// are the chosen ones: then what was collected is dropped and a pass begins anew, with a frame
-  /// whose `ordinal` is 0. Frames that are not chosen are not converted to RGB, and skipped undecoded
+  /// there should be; the second decodes. If fewer (or more) decode than were promised, or not all of
+  /// them whole, other frames are the chosen ones: then what was collected is dropped and a pass begins
+  /// anew, with a frame whose `ordinal` is 0. Frames that are not chosen are not converted to RGB, and skipped undecoded
   /// where at least half of all frames are spared by that and it gives the same frames (<doc:Videos>).
   /// Memory is that of the decoder and one frame.
   /// - Throws: ``VideoError``, also if no frame decodes; what `body` throws.
@@ -56,17 +56,23 @@ public final class VideoReader {
       pass = try skippingPass(plan, choice, body)
     }
     let isSkipping = pass != nil
+    var refused = file.refusedPackets
     if pass == nil {
       try file.rewind()
-      pass = try wholePass(plan, choice.indices(of: plan.frameCount), body)
-      let indices = choice.indices(of: pass!.frameCount)
-      if pass!.frameCount > 0, indices != pass!.indices {
+      var damage = FrameDamage()
+      let indices = choice.indices(of: plan.frameCount)
+      pass = try wholePass(plan, FrameSelection(indices), &damage, body)
+      refused = file.refusedPackets
+      let sound = damage.soundFrames(of: pass!.frameCount)
+      let chosen = choice.indices(of: sound.count)
+      if !sound.isEmpty, damage.isAny || chosen != indices {
         try file.rewind()
-        pass = try wholePass(plan, indices, body)
+        var known = FrameDamage()
+        pass = try wholePass(plan, FrameSelection(chosen, among: sound), &known, body)
       }
+      pass!.frameCount = sound.count
     }
     let read = pass!
-    let refused = file.refusedPackets
     guard read.frameCount > 0 else {
       let reason = refused.last.isEmpty ? stop : refused.last
       throw VideoError(
@@ -98,18 +104,18 @@ public final class VideoReader {
   private func isSkipping(_ plan: FramePlan, _ choice: FrameChoice) -> Bool {
     guard plan.times != nil, plan.frameCount > 0, skipping != .never else { return false }
     let cost = plan.cost(of: choice.indices(of: plan.frameCount))
-    return skipping == .wherePossible || cost <= plan.frameCount / 2
+    return cost <= (skipping == .wherePossible ? plan.frameCount - 1 : plan.frameCount / 2)
   }
 
-  /// Decodes everything; the frames that decode are counted.
+  /// Decodes everything, and counts every frame, whole or not.
   private func wholePass<Result>(
-    _ plan: FramePlan, _ indices: [Int], _ body: (VideoFrame) throws -> Result
+    _ plan: FramePlan, _ selection: FrameSelection, _ damage: inout FrameDamage,
+    _ body: (VideoFrame) throws -> Result
   ) throws -> Pass<Result> {
     var pass = Pass<Result>()
     var start: Int64?
+    var refused = 0
     while let frame = try file.next() {
-      // A picture with parts made up is none: the detector would learn the damage.
-      if frame.is_damaged != 0 { continue }
       guard pass.frameCount < file.limits.maximumFrames else {
         throw VideoError(
           path: file.path, reason: .tooLarge,
@@ -117,11 +123,15 @@ public final class VideoReader {
       }
       // Where packets have no times, what the decoder says are guesses.
       if start == nil, plan.isTimed { start = frame.time }
-      if pass.results.count < indices.count, indices[pass.results.count] == pass.frameCount {
-        try take(frame, pass.frameCount, start, &pass, body)
+      let count = file.refusedPackets.count
+      damage.add(frame, number: pass.frameCount, refused: count - refused)
+      refused = count
+      if let index = selection.index(of: pass.frameCount, next: pass.results.count) {
+        try take(frame, index, start, &pass, body)
       }
       pass.frameCount += 1
     }
+    damage.end(refused: file.refusedPackets.count - refused, number: pass.frameCount)
     return pass
   }
 
@@ -132,21 +142,37 @@ public final class VideoReader {
     guard let times = plan.times else { return nil }
     var pass = Pass<Result>()
     var next = 0
-    for index in choice.indices(of: plan.frameCount) {
-      if let entry = plan.jump(to: index, from: next) {
-        guard try file.seek(to: entry.packet) else { return nil }
-        next = entry.frame
-      }
-      while next <= index {
-        guard let frame = try file.next() else { return nil }
+    var delay = 0
+    /// The next frame, if it is the one that is promised, and whole.
+    func promised() throws -> rfm_video_frame? {
+      while let frame = try file.next() {
         // What is shown before an entry but sent behind it needs what was skipped.
         if next > 0, frame.time < times[next] { continue }
         guard frame.time == times[next], frame.is_damaged == 0 else { return nil }
-        if next == index { try take(frame, index, times[0], &pass, body) }
         next += 1
+        delay = Int(frame.delay)
+        return frame
+      }
+      return nil
+    }
+    /// Whether what a frame may be made of, but is shown later, is whole.
+    func isBorneOut() throws -> Bool {
+      for _ in 0..<delay where next < times.count {
+        guard try promised() != nil else { return false }
+      }
+      return true
+    }
+    for index in choice.indices(of: plan.frameCount) {
+      if let entry = plan.jump(to: index, from: next), entry.frame > next + delay {
+        guard try isBorneOut(), try file.seek(to: entry.packet) else { return nil }
+        next = entry.frame
+      }
+      while next <= index {
+        guard let frame = try promised() else { return nil }
+        if next > index { try take(frame, index, times[0], &pass, body) }
       }
     }
-    guard file.refusedPackets.count == 0 else { return nil }
+    guard try isBorneOut(), file.refusedPackets.count == 0 else { return nil }
     pass.frameCount = plan.frameCount
     return pass
   }

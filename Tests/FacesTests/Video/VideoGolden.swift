@@ -14,6 +14,7 @@ struct VideoGolden: Decodable, CustomTestStringConvertible {
   let times: [Double?]
   /// The frame that is there whole, as a PNG.
   let middle: Int
+  let picture: String
   /// Of each frame the means of its blocks of 8×8 pixels, [height / 8, width / 8, 3].
   let blocks: [Data]
 
@@ -40,7 +41,7 @@ struct VideoGolden: Decodable, CustomTestStringConvertible {
   var path: BytePath { Self.path(file) }
 
   func middleFrame() throws -> RGBImage {
-    try ImageDecoder.decode(path: Self.folder.appending(path: file + ".png").path)
+    try ImageDecoder.decode(path: Self.folder.appending(path: picture).path)
   }
 
   /// The same means of a picture.

@@ -129,6 +129,24 @@ static void stop(rfm_video *video) {
   }
 }
 
+/// Has the library look at the first pictures, which may be as large as ours may.
+static rfm_video_status look_at_streams(
+    rfm_video *video, char message[RFM_VIDEO_MESSAGE_SIZE]) {
+  // It may find further streams, which have no options.
+  unsigned count = video->container->nb_streams;
+  AVDictionary **options = calloc(count ? count : 1, sizeof *options);
+  if (!options) return RFM_VIDEO_OUT_OF_MEMORY;
+  for (unsigned i = 0; i < count; i++) {
+    av_dict_set_int(&options[i], "max_pixels", video->settings.maximum_pixels, 0);
+    av_dict_set_int(&options[i], "threads", 1, 0);
+  }
+  int error = avformat_find_stream_info(video->container, count ? options : NULL);
+  for (unsigned i = 0; i < count; i++) av_dict_free(&options[i]);
+  free(options);
+  if (error < 0) return rfm_video_failure(video, error, "its streams can't be read", message);
+  return RFM_VIDEO_OK;
+}
+
 static rfm_video_status open_container(
     rfm_video *video, char message[RFM_VIDEO_MESSAGE_SIZE]) {
   video->position = video->bytes_read = 0;
@@ -163,9 +181,7 @@ static rfm_video_status open_container(
   int error = avformat_open_input(&video->container, "", format, &options);
   av_dict_free(&options);
   if (error < 0) return rfm_video_failure(video, error, "its header can't be read", message);
-  error = avformat_find_stream_info(video->container, NULL);
-  if (error < 0) return rfm_video_failure(video, error, "its streams can't be read", message);
-  return RFM_VIDEO_OK;
+  return look_at_streams(video, message);
 }
 
 static rfm_video_status choose_stream(rfm_video *video, char message[RFM_VIDEO_MESSAGE_SIZE]) {
@@ -205,6 +221,10 @@ static rfm_video_status open_decoder(rfm_video *video, char message[RFM_VIDEO_ME
     snprintf(
         message, RFM_VIDEO_MESSAGE_SIZE, "Dolby Vision profile 5, whose colours can't be converted");
     return RFM_VIDEO_UNSUPPORTED;
+  }
+  if (parameters->width <= 0 && rfm_refused_size()[0]) {
+    snprintf(message, RFM_VIDEO_MESSAGE_SIZE, "%s", rfm_refused_size());
+    return RFM_VIDEO_TOO_LARGE;
   }
   int64_t width = parameters->width, height = parameters->height;
   if (width > 0 && height > 0 && width > video->settings.maximum_pixels / height) {

@@ -202,6 +202,15 @@ rfm_video_status rfm_video_next(
   frame->width = decoded->width;
   frame->height = decoded->height;
   frame->is_damaged = decoded->decode_error_flags != 0 || decoded->flags & AV_FRAME_FLAG_CORRUPT;
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 29, 100)
+  frame->is_key = (decoded->flags & AV_FRAME_FLAG_KEY) != 0;
+#else
+  frame->is_key = decoded->key_frame != 0;
+#endif
+  frame->delay = video->decoder->has_b_frames;
+  if (video->decoder->active_thread_type & FF_THREAD_FRAME) {
+    frame->delay += video->decoder->thread_count - 1;
+  }
   const AVFrameSideData *display = av_frame_get_side_data(decoded, AV_FRAME_DATA_DISPLAYMATRIX);
   int is_whole = display && display->size >= 9 * sizeof(int32_t);
   rfm_display_of(is_whole ? display->data : NULL, frame->display);

@@ -55,6 +55,8 @@ struct rfm_video {
 void rfm_quiet_log(void);
 void rfm_clear_log(void);
 const char *rfm_last_log(void);
+/// The size of frames that were larger than allowed, in words; empty if there were none.
+const char *rfm_refused_size(void);
 
 // container.c
 

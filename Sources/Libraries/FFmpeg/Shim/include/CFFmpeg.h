@@ -74,6 +74,8 @@ typedef struct {
   int64_t width, height;  // as stored
   int32_t display[4];     // of the frame itself; the identity if there is none
   uint8_t is_damaged;     // parts were missing and were made up
+  uint8_t is_key;         // later frames need nothing before it
+  int delay;              // frames that the decoder may hold back
 } rfm_video_frame;
 
 typedef struct rfm_video rfm_video;
