@@ -40,6 +40,15 @@ let package = Package(
     .systemLibrary(
       name: "ZLib", path: "Sources/Libraries/ZLib/Headers", pkgConfig: "zlib",
       providers: [.apt(["zlib1g-dev"])]),
+    // A target has one name of pkg-config; libavformat's brings headers, the shim's settings the rest.
+    .systemLibrary(
+      name: "FFmpeg", path: "Sources/Libraries/FFmpeg/Headers", pkgConfig: "libavformat",
+      providers: [
+        .apt(["libavformat-dev", "libavcodec-dev", "libswscale-dev", "libavutil-dev"])
+      ]),
+    .target(
+      name: "CFFmpeg", dependencies: ["FFmpeg"], path: "Sources/Libraries/FFmpeg/Shim",
+      linkerSettings: ["avformat", "avcodec", "swscale", "avutil"].map { .linkedLibrary($0) }),
     .target(name: "CZLib", dependencies: ["ZLib"], path: "Sources/Libraries/ZLib/Shim"),
     .target(name: "COpenMPI", dependencies: ["OpenMPI"], path: "Sources/Libraries/OpenMPI/Shim"),
     .target(
@@ -64,6 +73,7 @@ let package = Package(
     .target(name: "Networks", dependencies: ["Foundations", "Tensors", "CKernels", "CZLib"]),
     .target(name: "ForgeryMining", dependencies: ["Tensors"]),
     .target(name: "Images", dependencies: ["Foundations", "Tensors", "CJPEG", "CPNG"]),
+    .target(name: "Faces", dependencies: ["Foundations", "Images", "CFFmpeg"]),
     .target(
       name: "FaceShards",
       dependencies: ["Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images"]),
@@ -136,6 +146,7 @@ let package = Package(
       golden: true, settings: []),
     tests("ForgeryMining", golden: true),
     tests("Images", ["TestSupport"], golden: true),
+    tests("Faces", ["CFFmpeg", "TestSupport"], golden: true),
     tests("FaceShards", ["TestSupport"], golden: true),
     tests("SyntheticFaces"),
     tests("Configuration", ["TestSupport"]),

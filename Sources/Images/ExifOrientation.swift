@@ -1,7 +1,7 @@
 /// How a camera was held: the orientation tag (0x0112) of EXIF 2.3, section 4.6.4. The value says
 /// where the stored first row and first column belong in the upright picture. `OrientationSearch` says
 /// where in a file it is looked for.
-enum ExifOrientation: Int, CaseIterable {
+package enum ExifOrientation: Int, CaseIterable {
   case upright = 1
   case mirrored, upsideDown, flipped, transposed, turnedRight, transversed, turnedLeft
 
@@ -99,7 +99,7 @@ private enum TIFFType: Int {
 
 extension RGBImage {
   /// The upright picture.
-  func oriented(by orientation: ExifOrientation) -> RGBImage {
+  package func oriented(by orientation: ExifOrientation) -> RGBImage {
     if orientation == .upright { return self }
     // Source pixel of target (x, y): start + x · stepX + y · stepY.
     let (w, h) = (width, height)

@@ -2,9 +2,9 @@
 /// that a message can say what was found and what to do with it.
 package struct MediaKind: Equatable, Sendable {
   /// As it stands after "it is": "a video (MP4)"; of pictures the bare name of the format, "TIFF".
-  let name: String
+  package let name: String
   /// What to do with it; nil for pictures of a format that is not supported.
-  let advice: String?
+  package let advice: String?
 
   /// What an error says of it, without the file's name. The formats that are read are told by whoever
   /// reads them.
@@ -44,7 +44,7 @@ package struct MediaKind: Equatable, Sendable {
   static func data(_ name: String) -> MediaKind { MediaKind(name: name, advice: "leave it out") }
 
   /// What the bytes of a file, or its first ones, are those of; nil if that is not known.
-  init?(of bytes: UnsafeRawBufferPointer) {
+  package init?(of bytes: UnsafeRawBufferPointer) {
     let content = Content(bytes)
     let recognisers = [
       Self.isoMedia, Self.otherVideo, Self.cameraRaw, Self.otherPicture, Self.archive, Self.text,
