@@ -142,7 +142,7 @@ let package = Package(
       golden: true, settings: []),
     tests("ForgeryMining", golden: true),
     tests("Images", ["TestSupport"], golden: true),
-    tests("Faces", ["SyntheticFaces", "TestSupport"], golden: true),
+    tests("Faces", ["CDlib", "TestSupport"], golden: true),
     tests("FaceShards", ["TestSupport"], golden: true),
     tests("SyntheticFaces"),
     tests("Configuration", ["TestSupport"]),

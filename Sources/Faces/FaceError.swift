@@ -14,5 +14,7 @@ public struct FaceError: ReportableError, Equatable {
     self.exitStatus = exitStatus
   }
 
-  public var description: String { file.map { "\(printable($0, limit: 4096)): \(detail)" } ?? detail }
+  public var description: String {
+    file.map { "\(printable($0, limit: 4096)): \(detail)" } ?? detail
+  }
 }

@@ -7,9 +7,10 @@ one after FaceForensics++'s convention, one after DeepfakeBench's.
     rfm synthesize --output build/faces --images-per-class 60 --size 256 --seed 5
     python3 Tests/Oracle/faces.py build/faces [--scenes 24] [--output Tests/FacesTests/Golden]
 
-Any other folder can be compared: RFM_FACE_SCENES=FOLDER launch/test --filter FaceAgreementTests. The landmarks
-are those of the 68-point model of Debian's libdlib-data (--landmark-model FILE); tests of them are skipped where
-there is none. `--photographs FILE…` adds pictures of your own.
+Any other folder can be compared: RFM_FACE_SCENES=FOLDER launch/test --filter FaceAgreementTests. Landmarks are
+those of a model of a few trees that is trained here on made-up points and written beside them, so that tests need
+no other, and those of the 68-point model of Debian's libdlib-data (--published FILE), which are compared where it
+is installed. `--photographs FILE…` adds pictures of your own.
 
     python3 Tests/Oracle/faces.py --time PICTURE     how long dlib takes for it, as --detect-grey and not
 
@@ -68,17 +69,57 @@ def scene(pictures, number):
     return ground
 
 
+def layout():
+    """68 points about where a face's are, (0, 0) to (1, 1) for its box."""
+    turn = np.linspace(np.pi, 0, 17)
+    points = [(0.5 + 0.5 * np.cos(a), 0.35 + 0.65 * np.sin(a)) for a in turn]
+    points += [(x, 0.2 - 0.04 * np.sin(i)) for i, x in enumerate(np.linspace(0.1, 0.42, 5))]
+    points += [(x, 0.2 - 0.04 * np.sin(i)) for i, x in enumerate(np.linspace(0.58, 0.9, 5))]
+    points += [(0.5, y) for y in np.linspace(0.3, 0.55, 4)]
+    points += [(x, 0.62) for x in np.linspace(0.4, 0.6, 5)]
+    for middle in (0.28, 0.72):
+        points += [
+            (middle - 0.08 * np.cos(a), 0.32 - 0.03 * np.sin(a))
+            for a in np.arange(6) * np.pi / 3]
+    for width, count in ((0.2, 12), (0.14, 8)):
+        points += [
+            (0.5 - width * np.cos(a), 0.79 - 0.3 * width * np.sin(a))
+            for a in np.arange(count) * 2 * np.pi / count]
+    return np.array(points)
+
+
+def train(pictures, path):
+    """A landmark model of few trees, of faces that are where the detector found them, more or less."""
+    random = np.random.default_rng(68)
+    detector = dlib.get_frontal_face_detector()
+    images, faces = [], []
+    for picture in pictures[:40]:
+        for box in detector(picture, 0)[:1]:
+            size = np.array([box.width(), box.height()])
+            a, b = random.normal(1, 0.05), random.normal(0, 0.1)
+            points = (layout() - 0.5) @ np.array([[a, b], [-b, a]]) + 0.5
+            points = points + random.normal(0, 0.03, 2)
+            places = np.rint(points * size + [box.left(), box.top()]).astype(int)
+            images.append(picture)
+            faces.append([dlib.full_object_detection(box, [dlib.point(*p) for p in places])])
+    options = dlib.shape_predictor_training_options()
+    options.cascade_depth, options.tree_depth, options.num_trees_per_cascade_level = 2, 2, 5
+    options.feature_pool_size, options.num_test_splits, options.oversampling_amount = 40, 10, 5
+    options.nu, options.random_seed, options.num_threads = 0.3, "rfm", 1
+    dlib.train_shape_predictor(images, faces, options).save(str(path))
+
+
 def corners(box):
     return [box.left(), box.top(), box.right(), box.bottom()]
 
 
-def found(detector, predictor, levels, pixels):
+def found(detector, models, levels, pixels):
     boxes, scores, _ = detector.run(levels, 1, 0.0)
     return [
-        {
-            "box": corners(box),
-            "score": score,
-            "landmarks": [[p.x, p.y] for p in predictor(pixels, box).parts()],
+        {"box": corners(box), "score": score}
+        | {
+            name: [[p.x, p.y] for p in model(pixels, box).parts()]
+            for name, model in models.items()
         }
         for box, score in zip(boxes, scores)
     ]
@@ -126,7 +167,7 @@ def main():
     parser.add_argument("shards", nargs="?")
     parser.add_argument("--scenes", type=int, default=24)
     parser.add_argument("--output", type=pathlib.Path, default=GOLDEN)
-    parser.add_argument("--landmark-model", default=MODEL)
+    parser.add_argument("--published", default=MODEL)
     parser.add_argument("--photographs", nargs="*", default=[])
     parser.add_argument("--time")
     arguments = parser.parse_args()
@@ -134,8 +175,12 @@ def main():
         return measured(arguments.time)
     pictures = procedural(arguments.shards)
     detector = dlib.get_frontal_face_detector()
-    predictor = dlib.shape_predictor(arguments.landmark_model)
     arguments.output.mkdir(parents=True, exist_ok=True)
+    train(pictures, arguments.output / "landmarks.dat")
+    models = {
+        "small": dlib.shape_predictor(str(arguments.output / "landmarks.dat")),
+        "published": dlib.shape_predictor(arguments.published),
+    }
     scenes, crops = [], []
     for number in range(arguments.scenes + len(arguments.photographs)):
         name = f"scene-{number:03d}.jpg"
@@ -148,8 +193,8 @@ def main():
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         one = {
             "file": name,
-            "rgb": found(detector, predictor, pixels, pixels),
-            "grey": found(detector, predictor, grey, pixels),
+            "rgb": found(detector, models, pixels, pixels),
+            "grey": found(detector, {}, grey, pixels),
         }
         # The crops are stored as one picture: to the left unaligned, to the right aligned.
         for index, face in enumerate(one["rgb"]):
@@ -159,7 +204,7 @@ def main():
             one.setdefault("crops", []).append(index)
             crops.append(np.hstack([
                 unaligned(pixels, face["box"], CROP),
-                aligned(pixels, face["landmarks"], CROP)]))
+                aligned(pixels, face["small"], CROP)]))
         scenes.append(one)
     Image.fromarray(np.vstack(crops)).save(arguments.output / "crops.png", optimize=True)
     text = {"dlib": dlib.__version__, "crop": CROP, "scenes": scenes}

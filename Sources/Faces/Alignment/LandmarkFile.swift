@@ -91,7 +91,8 @@ struct LandmarkFile {
   }
 
   /// A length, each element of which takes at least `least` bytes.
-  private mutating func length(_ range: ClosedRange<Int>, of what: String, least: Int) throws -> Int {
+  private mutating func length(_ range: ClosedRange<Int>, of what: String, least: Int) throws -> Int
+  {
     let count = try integer()
     guard range.contains(count) else { throw Problem.unexpected("\(count) \(what)") }
     guard count <= (bytes.count - offset) / least else { throw Problem.cutShort }
@@ -114,7 +115,8 @@ struct LandmarkFile {
         throw Problem.unexpected("a mean shape of \(rows) numbers")
       }
       throw Problem.other(
-        "is a model of \(rows / 2) landmarks: one of 68 is needed, or of 81 whose first 68 are these")
+        "is a model of \(rows / 2) landmarks: one of 68 is needed, or of 81 whose first 68 are these"
+      )
     }
     var shape: [SIMD2<Float>] = []
     for _ in 0..<rows / 2 { shape.append(SIMD2(try number(), try number())) }
@@ -160,7 +162,9 @@ struct LandmarkFile {
 
   private mutating func features(of forests: inout [LandmarkCascade.Forest], points: Int) throws {
     let anchored = try integer()
-    guard anchored == forests.count else { throw Problem.unexpected("\(anchored) lists of anchors") }
+    guard anchored == forests.count else {
+      throw Problem.unexpected("\(anchored) lists of anchors")
+    }
     for index in forests.indices {
       let count = try length(1...Self.maximumFeatures, of: "anchors", least: 1)
       for _ in 0..<count {

@@ -14,8 +14,9 @@ public struct SimilarityTransform: Sendable, Equatable {
   /// mirroring); nil where all points are one.
   ///
   /// a = Σ conj(p − p̄)(q − q̄) / Σ |p − p̄|², b = q̄ − a·p̄.
-  public init?(from points: some Collection<SIMD2<Double>>, to targets: some Collection<SIMD2<Double>>)
-  {
+  public init?(
+    from points: some Collection<SIMD2<Double>>, to targets: some Collection<SIMD2<Double>>
+  ) {
     precondition(points.count == targets.count && !points.isEmpty)
     let count = Double(points.count)
     let centre = points.reduce(.zero, +) / count

@@ -26,7 +26,8 @@ public struct FaceCropSettings: Sendable, Equatable {
   public var upsampling: Int
 
   public init(
-    size: Int = 256, margin: Double = 1.3, alignment: Alignment = .none, detectsInGrey: Bool = false,
+    size: Int = 256, margin: Double = 1.3, alignment: Alignment = .none,
+    detectsInGrey: Bool = false,
     upsampling: Int = 1
   ) {
     self.size = size

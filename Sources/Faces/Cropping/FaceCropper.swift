@@ -25,7 +25,8 @@ public final class FaceCropper {
   /// What a shard of such faces says of them.
   public var preprocessing: FacePreprocessing {
     FacePreprocessing(
-      settings: settings, detectorVersion: FaceDetector.version, landmarkModel: landmarkModel?.digest)
+      settings: settings, detectorVersion: FaceDetector.version,
+      landmarkModel: landmarkModel?.digest)
   }
 
   /// All faces of an image, largest first.

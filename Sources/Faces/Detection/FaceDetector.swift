@@ -36,7 +36,8 @@ public final class FaceDetector {
   ///   - upsampling: how often the image's sides are doubled before; less often where it would become
   ///     larger than ``maximumPixels`` (``Scale``).
   /// - Throws: ``FaceError`` where there is no memory.
-  public func faces(in image: RGBImage, grey: Bool = false, upsampling: Int = 1) throws -> [FaceBox] {
+  public func faces(in image: RGBImage, grey: Bool = false, upsampling: Int = 1) throws -> [FaceBox]
+  {
     let scale = Scale(width: image.width, height: image.height, upsampling: upsampling)
     let source =
       scale.isReduced
