@@ -74,8 +74,11 @@ public final class FaceDetector {
       let pixels = Double(width) * Double(height)
       isReduced = pixels > Double(maximumPixels)
       let reduction = isReduced ? (Double(maximumPixels) / pixels).squareRoot() : 1
-      self.width = max(1, Int(Double(width) * reduction))
-      self.height = max(1, Int(Double(height) * reduction))
+      let across = max(1, Int(Double(width) * reduction))
+      let down = max(1, Int(Double(height) * reduction))
+      // An image so thin that its shorter side can't be reduced in proportion loses more of the longer.
+      self.width = min(across, maximumPixels / min(down, across))
+      self.height = min(down, maximumPixels / min(down, across))
       var (doublings, doubled) = (0, pixels * 4)
       while doublings < upsampling && doubled <= Double(maximumPixels) {
         doublings += 1
