@@ -60,6 +60,11 @@ let package = Package(
     .target(name: "CJPEG", dependencies: ["JPEG"], path: "Sources/Libraries/JPEG/Shim"),
     // zlib unpacks texts.
     .target(name: "CPNG", dependencies: ["PNG", "ZLib"], path: "Sources/Libraries/PNG/Shim"),
+    // dlib's detector is C++ in its headers: this compiles it. Of the library itself only the packing of
+    // the detector's filters is called.
+    .target(
+      name: "CDlib", path: "Sources/Libraries/Dlib/Shim",
+      linkerSettings: [.linkedLibrary("dlib"), .linkedLibrary("stdc++")]),
     .target(name: "CKernels"),
     .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
     .target(name: "CFileNames", path: "Sources/Libraries/Linux/FileNames"),
@@ -73,7 +78,7 @@ let package = Package(
     .target(name: "Networks", dependencies: ["Foundations", "Tensors", "CKernels", "CZLib"]),
     .target(name: "ForgeryMining", dependencies: ["Tensors"]),
     .target(name: "Images", dependencies: ["Foundations", "Tensors", "CJPEG", "CPNG"]),
-    .target(name: "Faces", dependencies: ["Foundations", "Images", "CFFmpeg"]),
+    .target(name: "Faces", dependencies: ["Foundations", "Images", "CDlib", "CFFmpeg"]),
     .target(
       name: "FaceShards",
       dependencies: ["Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images"]),
@@ -146,7 +151,7 @@ let package = Package(
       golden: true, settings: []),
     tests("ForgeryMining", golden: true),
     tests("Images", ["TestSupport"], golden: true),
-    tests("Faces", ["CFFmpeg", "TestSupport"], golden: true),
+    tests("Faces", ["CDlib", "CFFmpeg", "TestSupport"], golden: true),
     tests("FaceShards", ["TestSupport"], golden: true),
     tests("SyntheticFaces"),
     tests("Configuration", ["TestSupport"]),
@@ -164,7 +169,8 @@ let package = Package(
       "Integration", of: "rfm",
       ["mpi-checks", .product(name: "Yams", package: "Yams")]),
   ],
-  swiftLanguageModes: [.v6]
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx17
 )
 
 /// The tests of a room. What it depends on comes with it; `others` are what they import besides.
