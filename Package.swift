@@ -66,7 +66,10 @@ let package = Package(
     .target(name: "Images", dependencies: ["Foundations", "Tensors", "CJPEG", "CPNG"]),
     .target(
       name: "FaceShards",
-      dependencies: ["Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images"]),
+      dependencies: [
+        "Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images",
+        .product(name: "Yams", package: "Yams"),
+      ]),
     .target(
       name: "SyntheticFaces", dependencies: ["Foundations", "Tensors", "FaceShards"]),
     .target(
