@@ -81,7 +81,10 @@ let package = Package(
     .target(name: "Faces", dependencies: ["Foundations", "Images", "CDlib", "CFFmpeg"]),
     .target(
       name: "FaceShards",
-      dependencies: ["Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images"]),
+      dependencies: [
+        "Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images", "Faces",
+        .product(name: "Yams", package: "Yams"),
+      ]),
     .target(
       name: "SyntheticFaces", dependencies: ["Foundations", "Tensors", "FaceShards"]),
     .target(
@@ -133,7 +136,7 @@ let package = Package(
     .executableTarget(
       name: "rfm",
       dependencies: [
-        "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "Images",
+        "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "Images", "Faces",
         "FaceShards", "SyntheticFaces", "Configuration", "Checkpoints", "Evaluation", "Training",
         "Comparison", "Benchmarking", "Reports",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -17,7 +17,7 @@ public final class LoadedDetector {
   /// The checkpoint, unless it was bare weights.
   public let checkpoint: Checkpoint?
   /// How the faces that it was trained on were cut out; nil where nothing says it.
-  public let preprocessing: FacePreprocessing?
+  public let preprocessing: ShardPreprocessing?
   /// Whether it is applied to faces that were cut out otherwise, too.
   public var takesAnyPreprocessing = false
 
@@ -27,7 +27,7 @@ public final class LoadedDetector {
     _ detector: Detector, crop: Int, mean: ChannelValues, std: ChannelValues, source: String,
     checkpoint: Checkpoint? = nil, preprocessing: String? = nil
   ) {
-    self.preprocessing = preprocessing.map { FacePreprocessing($0) }
+    self.preprocessing = preprocessing.map { ShardPreprocessing($0) }
     self.detector = detector
     self.crop = crop
     self.mean = mean
@@ -234,7 +234,7 @@ public final class LoadedDetector {
   /// Shards to apply it to. Collective.
   ///
   /// - Parameter tell: told what the user should know of them.
-  /// - Throws: what opening shards throws, `FacePreprocessing.Mismatch`.
+  /// - Throws: what opening shards throws, `ShardPreprocessing.Mismatch`.
   public func open(
     _ patterns: [String], communicator: Communicator, tell: (String) -> Void = { _ in }
   ) throws -> ShardSet {

@@ -15,7 +15,7 @@ public struct WeightsUse: Sendable, Equatable {
   public var head: HeadForm?
   /// The stage in which the network ends.
   public var truncate: String?
-  /// How the faces that it was trained on were cut out (`FacePreprocessing`).
+  /// How the faces that it was trained on were cut out (`ShardPreprocessing`).
   public var preprocessing: String?
 
   public init(

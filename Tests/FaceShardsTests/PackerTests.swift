@@ -290,9 +290,10 @@ import Testing
   private func begin(_ settings: PackSettings, units: Int) throws -> PackStaging {
     let output = try ShardOutput(opening: settings.output)
     let plan = try Packer.prepare(settings, output, {})
-    _ = try output.stage(for: Packer.identity(of: plan, settings))
-    let staging = PackStaging(folder: output.staging, row: settings.row(of: plan))
-    let reader = try FaceReader(settings, row: staging.row)
+    let recipe = try PackRecipe(settings, plan)
+    _ = try output.stage(for: Packer.identity(of: plan, recipe))
+    let staging = PackStaging(folder: output.staging, row: recipe.row)
+    let reader = try FaceReader(recipe)
     for (number, unit) in plan.units.enumerated().prefix(units) {
       try PackPart.write(to: staging.part(number), row: staging.row) { part in
         try unit.items.map { item in

@@ -15,7 +15,7 @@ public final class ShardSet: Sendable {
   /// Names of the methods of all shards; entry 0 is "real".
   public let methodNames: [String]
   /// How the faces of all shards were cut out; nil where none says it.
-  public let preprocessing: FacePreprocessing?
+  public let preprocessing: ShardPreprocessing?
   /// 0 real, 1 fake, of every sample.
   public let labels: [UInt8]
   /// Index into `methodNames` of every sample.
@@ -71,7 +71,7 @@ public final class ShardSet: Sendable {
         reason: "images are \(shard.height)x\(shard.width) pixels, but \(first.height)x"
           + "\(first.width) in \(first.path)")
     }
-    let preprocessings = shards.map { $0.preprocessing.map { FacePreprocessing($0) } }
+    let preprocessings = shards.map { $0.preprocessing.map { ShardPreprocessing($0) } }
     for (shard, found) in zip(shards, preprocessings) where found != preprocessings[0] {
       let texts = [found, preprocessings[0]].map { $0?.description ?? "unknown" }
       throw ShardError(

@@ -1,7 +1,8 @@
 import Foundations
 
-/// Which sources show the same people, told from their names, so that they come into one split.
+/// Which sources show the same people, so that they come into one split.
 ///
+/// What is seen in a source is told by its layout, or by its name (``PeopleNames``). Besides,
 /// FaceForensics++ calls a fake `000_003` that puts the face of video 003 into video 000: it is tied to
 /// both, and they to each other. A name counts as such a pair if both of its halves are real sources,
 /// or if the same pair is there the other way round; once most names of fakes are pairs, the others of
@@ -11,16 +12,58 @@ struct SourceGroups {
   private(set) var groups: [Int]
   /// A source that is a pair and its halves, for a remark.
   private(set) var example: (pair: String, halves: (String, String))?
+  /// Two sources with a person in common, for a remark.
+  private(set) var companions: (String, String)?
   /// How many sources are in groups of several.
   private(set) var tiedSources = 0
   /// How many such groups there are.
   private(set) var tiedGroups = 0
 
+  /// What is tied, in one line; nil if nothing is.
+  var note: String? {
+    let reason =
+      if let (pair, halves) = example {
+        "\(pair) shows both \(halves.0) and \(halves.1)"
+      } else if let (one, other) = companions {
+        "\(one) and \(other) show the same people"
+      } else {
+        nil as String?
+      }
+    return reason.map {
+      "\($0): \(tiedSources) sources are tied into \(tiedGroups) groups, each for one split (--group"
+        + " none ties none)"
+    }
+  }
+
   /// - Parameters:
   ///   - sources: their names.
   ///   - isReal: whether real images are of the source; others are of fakes only.
-  init(sources: [String], isReal: [Bool]) {
-    groups = Array(sources.indices)
+  ///   - shows: of every source the people and videos that are seen in it.
+  ///   - guesses: whether more is told from names.
+  init(sources: [String], isReal: [Bool], shows: [[String]], guesses: Bool) {
+    var ties = DisjointSets(count: sources.count)
+    var holders: [String: Int] = [:]
+    for (source, name) in sources.enumerated() {
+      for person in shows[source] + (guesses ? PeopleNames.people(in: name) : []) {
+        guard let other = holders[person] else {
+          holders[person] = source
+          continue
+        }
+        ties.tie(source, other)
+        if other != source { companions = companions ?? (sources[other], name) }
+      }
+    }
+    groups = []
+    if guesses { tiePairs(sources, isReal, &ties) }
+    groups = ties.roots
+    var sizes: [Int: Int] = [:]
+    for group in groups { sizes[group, default: 0] += 1 }
+    tiedGroups = sizes.values.filter { $0 > 1 }.count
+    tiedSources = sizes.values.filter { $0 > 1 }.reduce(0, +)
+  }
+
+  private mutating func tiePairs(_ sources: [String], _ isReal: [Bool], _ ties: inout DisjointSets)
+  {
     var real: [Substring: Int] = [:]
     var fakes = Set<String>()
     for (index, name) in sources.enumerated() {
@@ -45,31 +88,12 @@ struct SourceGroups {
     if pairs.count >= likely.count { pairs += likely }
 
     // The halves tie whatever has them, also where no source is called so.
-    var parent = groups
-    func root(_ index: Int) -> Int {
-      var index = index
-      while parent[index] != index {
-        parent[index] = parent[parent[index]]
-        index = parent[index]
-      }
-      return index
-    }
-    func tie(_ one: Int, _ other: Int) {
-      let (one, other) = (root(one), root(other))
-      // The first is the group's number.
-      parent[max(one, other)] = min(one, other)
-    }
     var holder = real
     for (source, first, second) in pairs {
       for half in [first, second] {
-        if let other = holder[half] { tie(source, other) } else { holder[half] = source }
+        if let other = holder[half] { ties.tie(source, other) } else { holder[half] = source }
       }
     }
-    groups = groups.map(root)
-    var sizes: [Int: Int] = [:]
-    for group in groups { sizes[group, default: 0] += 1 }
-    tiedGroups = sizes.values.filter { $0 > 1 }.count
-    tiedSources = sizes.values.filter { $0 > 1 }.reduce(0, +)
   }
 
   /// Every way to read a name as two with a separator between them.
@@ -92,92 +116,5 @@ struct SourceGroups {
       index = end
     }
     return found
-  }
-}
-
-/// Frames of videos that lie together in one folder, told from their names: `VIDEO_0001.png`,
-/// `VIDEO-f0001.png`.
-struct FrameNames {
-  /// Names of the videos.
-  private(set) var videos: Set<[UInt8]> = []
-  /// Names that are made of two sources' (see ``SourceGroups``): the second is no number.
-  private var pairs: Set<[UInt8]> = []
-  /// A file that is a frame, and one that might be.
-  private(set) var example: BytePath?
-  private(set) var doubtful: BytePath?
-  /// How many files are frames.
-  private(set) var count = 0
-
-  /// - Parameters:
-  ///   - files: those that lie directly in the folder of a class or method, each with its folder.
-  ///   - sources: names of sources that have a folder.
-  ///
-  /// A folder tells videos apart if two of them have two frames each in it. Where all have one
-  /// beginning, as `real_0001.png`, the number may as well be that of a picture: nothing can be said.
-  init(files: [(folder: [UInt8], stem: [UInt8], path: BytePath)], sources: Set<[UInt8]>) {
-    var frames: [[UInt8]: [[UInt8]: Int]] = [:]
-    for file in files {
-      guard let video = Self.video(of: file.stem) else { continue }
-      frames[file.folder, default: [:]][video, default: 0] += 1
-    }
-    let names = sources.union(files.map(\.stem))
-    for file in files {
-      guard let video = Self.video(of: file.stem) else { continue }
-      let isAlone = frames[file.folder]![video]! == 1
-      let rest = file.stem.dropFirst(video.count).drop { "_-. ".utf8.contains($0) }
-      if isAlone, names.contains(video), names.contains(Array(rest)) {
-        pairs.insert(file.stem)
-      } else if sources.contains(video) {
-        videos.insert(video)
-      }
-    }
-    for (_, folder) in frames {
-      let several = folder.filter { $0.value > 1 }.keys
-      if several.count > 1 { videos.formUnion(several) }
-    }
-    for file in files {
-      if video(showing: file.stem) != nil {
-        count += 1
-        example = example ?? file.path
-      } else if let video = Self.video(of: file.stem), frames[file.folder]![video]! > 1 {
-        doubtful = doubtful ?? file.path
-      }
-    }
-  }
-
-  /// The video that a file is a frame of; nil if it is none.
-  func video(showing stem: [UInt8]) -> [UInt8]? {
-    guard !videos.isEmpty, let video = Self.video(of: stem), videos.contains(video),
-      !pairs.contains(stem)
-    else { return nil }
-    return video
-  }
-
-  /// The video that a stem names if it is a frame's: what comes before the last number and what
-  /// separates the two.
-  static func video(of stem: [UInt8]) -> [UInt8]? {
-    func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
-    func isSeparator(_ byte: UInt8) -> Bool { "_-. ".utf8.contains(byte) }
-    var rest = stem[...]
-    while let last = rest.last, isDigit(last) { rest.removeLast() }
-    guard rest.count < stem.count else { return nil }
-    func withoutSeparators(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-      var bytes = bytes
-      while let last = bytes.last, isSeparator(last) { bytes.removeLast() }
-      return bytes
-    }
-    let isApart = rest.last.map(isSeparator) ?? false
-    let name = withoutSeparators(rest)
-    // VIDEO-f0001, VIDEO_frame_0001.
-    for word in ["frame", "fr", "f"] {
-      let end = Array(name.suffix(word.utf8.count)).map { $0 | 0x20 }
-      guard end.elementsEqual(word.utf8) else { continue }
-      let before = name.dropLast(word.utf8.count)
-      if let last = before.last, isSeparator(last) {
-        let video = withoutSeparators(before)
-        return video.isEmpty ? nil : Array(video)
-      }
-    }
-    return isApart && !name.isEmpty ? Array(name) : nil
   }
 }

@@ -13,12 +13,12 @@ struct PackForecast: Equatable {
   let free: Int?
   let isCompressed: Bool
 
-  init(_ plan: PackPlan, _ settings: PackSettings) {
+  init(_ plan: PackPlan, _ recipe: PackRecipe) {
+    let settings = recipe.settings
     videos = plan.items.count(where: \.isVideo)
     images = plan.items.count - videos
     faces = images + videos * settings.framesPerVideo
-    let row = settings.row(of: plan)
-    bytes = faces * row.bytes
+    bytes = faces * recipe.row.bytes
     isCompressed = settings.gzip != nil
     var status = statvfs()
     free =

@@ -45,7 +45,7 @@ struct PackPart {
     var bytes = [UInt8](repeating: 0, count: length)
     guard
       try bytes.withUnsafeMutableBytes({ try file.read(into: $0, at: footAt - length) }) == length,
-      let items = [PackedItem](decoding: bytes), items.reduce(0, { $0 + $1.faces }) == rows
+      let items = PackedItem.decode(bytes), items.reduce(0, { $0 + $1.faces }) == rows
     else { return nil }
     (self.path, self.row, self.rows, self.items, digest) = (path, row, rows, items, foot[3])
   }
@@ -71,7 +71,7 @@ struct PackPart {
       let (item, face) = decode(bytes)
       try body(item, face)
     }
-    sum.add(items.encoded)
+    sum.add(PackedItem.encode(items))
     guard sum.value == digest else { throw damaged() }
   }
 
@@ -146,7 +146,7 @@ struct PackPart {
     }
 
     fileprivate func close(_ items: [PackedItem]) throws {
-      let bytes = items.encoded
+      let bytes = PackedItem.encode(items)
       digest.add(bytes)
       let foot = [PackPart.magic, UInt64(rows), UInt64(bytes.count), digest.value]
       try bytes.withUnsafeBytes { try file.write($0) }

@@ -1,9 +1,22 @@
+import Faces
 import Foundations
 
 /// What `pack` is asked to do.
 public struct PackSettings: Sendable {
-  /// Folder of images, laid out as `[SPLIT/]real/…` and `[SPLIT/]fake/METHOD/…`.
+  /// Folder of images and videos.
   public var input: String
+  /// How it is laid out.
+  public var layout = LayoutKind.auto
+  /// Folder with the split files of the data set's authors; nil to look for them in the input.
+  public var officialSplits: String?
+  /// Folder of masks, images or videos called as the fakes are.
+  public var masks: String?
+  /// Rules for a layout of the user's own, in YAML.
+  public var mapping: String?
+  /// A list of files and their labels.
+  public var list: String?
+  /// Which of FaceForensics++'s compressions to take, or "all".
+  public var compression: String?
   /// Folder for the shards; made if it isn't there.
   public var output: String
   /// Height and width of the images in the shards.
@@ -28,8 +41,13 @@ public struct PackSettings: Sendable {
   public var overwrites = false
   /// How many images this rank decodes at once.
   public var threads = ProcessorLimits.current.threads
-
-  /// Frames that a video gives.
+  /// Whether faces are looked for; nil: in videos, not in images.
+  public var faces: FaceHandling?
+  /// How they are found and cut out; their size is ``size``.
+  public var crop = FaceCropSettings()
+  /// File of the landmark model; nil for the system's where alignment needs one, else none.
+  public var landmarkModel: String?
+  /// The most frames that a video gives, evenly spaced.
   public var framesPerVideo = 32
 
   public init(input: String, output: String) {
@@ -38,20 +56,10 @@ public struct PackSettings: Sendable {
   }
 }
 
-extension PackSettings {
-  /// How faces are found and cut out, as the shards say it; nil where they are packed as they are.
-  var preprocessing: String? { nil }
-
-  /// What every face has that is packed.
-  func row(of plan: PackPlan) -> PackPart.Row {
-    PackPart.Row(
-      size: size, hasMasks: plan.items.contains { $0.mask != nil },
-      hasOrigins: plan.items.contains(where: \.isVideo), hasLandmarks: false)
-  }
-
-  /// What decides how a planned file is stored, beside the plan.
-  var identity: String {
-    // The number changes when the same settings give other pixels.
-    "1 \(size) \(gzip.map { "\($0)" } ?? "-") \(framesPerVideo) \(isStrict) \(preprocessing ?? "-")"
-  }
+/// What `pack` does with a picture.
+public enum FaceHandling: String, Sendable, CaseIterable {
+  /// Takes it as it is: the largest square around its centre.
+  case keep
+  /// Finds the face in it and cuts that out.
+  case detect
 }

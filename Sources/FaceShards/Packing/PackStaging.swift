@@ -32,14 +32,14 @@ struct PackStaging {
 
   /// Notes that a shard is complete; one without faces has no file. Its parts are needed no more.
   func complete(_ shard: Int, _ items: [PackedItem], units: [Int]) throws {
-    try DurableFile.write(items.encoded, to: record(shard))
+    try DurableFile.write(PackedItem.encode(items), to: record(shard))
     for unit in units { unlink(part(unit)) }
   }
 
   /// What became of the files of a complete shard; nil if it isn't complete.
   func completed(_ shard: Int) -> [PackedItem]? {
     guard let bytes = FileManager.default.contents(atPath: record(shard)),
-      let items = [PackedItem](decoding: bytes),
+      let items = PackedItem.decode(bytes),
       items.allSatisfy({ $0.faces == 0 }) || access(self.shard(shard), F_OK) == 0
     else { return nil }
     return items

@@ -7,11 +7,13 @@ import Synchronization
 /// A rank's part of packing: its units on several threads, its shards as soon as all of their units are
 /// there, whichever rank has read them.
 struct PackWork {
-  let settings: PackSettings
+  let recipe: PackRecipe
   let plan: PackPlan
   let staging: PackStaging
   let rank: Int
   let ranks: Int
+
+  private var settings: PackSettings { recipe.settings }
 
   /// Units that this rank reads, in the plan's order, without those that are finished.
   private var ownUnits: [(number: Int, unit: PackUnit)] {
@@ -51,7 +53,7 @@ struct PackWork {
     progress(0, total)
     if units.count > 4 * max(1, settings.threads) {
       let watch = ContinuousClock.now
-      try read(units[0], FaceReader(settings, row: staging.row), shared)
+      try read(units[0], FaceReader(recipe), shared)
       shared.next.store(1, ordering: .relaxed)
       begins((ContinuousClock.now - watch).seconds, units.count)
     }
@@ -59,7 +61,7 @@ struct PackWork {
     for _ in 0..<min(max(1, settings.threads), units.count) {
       DispatchQueue.global().async(group: workers) {
         do {
-          let reader = try FaceReader(settings, row: staging.row)
+          let reader = try FaceReader(recipe)
           while !shared.isStopped.load(ordering: .relaxed) {
             let next = shared.next.add(1, ordering: .relaxed).oldValue
             guard next < units.count else { return }
@@ -116,10 +118,10 @@ struct PackWork {
         var done: [PackedItem] = []
         for item in next.unit.items {
           let result = try reader.read(
-            plan.path(of: item, below: root), plan.items[item], number: item, isStopped: isStopped
+            plan.path(of: item, below: root), plan.items[item], number: item, isStopped: isStopped,
+            step: { shared.steps.add(1, ordering: .relaxed) }
           ) { face in
             try part.append(face, of: item)
-            shared.steps.add(1, ordering: .relaxed)
           }
           if isStopped() { throw Stopped() }
           if settings.isStrict, let reason = result.skipped {
@@ -156,7 +158,7 @@ struct PackWork {
           path: staging.shard(shard), height: settings.size, width: settings.size,
           methodNames: plan.methods, gzip: settings.gzip, hasSources: true, hasPaths: true,
           hasMasks: staging.row.hasMasks, hasOrigins: staging.row.hasOrigins,
-          hasLandmarks: staging.row.hasLandmarks, preprocessing: settings.preprocessing)
+          hasLandmarks: staging.row.hasLandmarks, preprocessing: recipe.preprocessing)
         for part in parts {
           try part.read { number, face in
             let item = plan.items[number]

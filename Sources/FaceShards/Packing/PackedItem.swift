@@ -52,16 +52,15 @@ struct FileIdentity: Equatable {
   }
 }
 
-/// What became of files, as it travels between ranks and stays in files: fields that end with a zero
-/// byte.
-extension [PackedItem] {
-  var encoded: [UInt8] {
+/// What became of files, as it stays in files: fields that end with a zero byte.
+extension PackedItem {
+  static func encode(_ items: [PackedItem]) -> [UInt8] {
     var bytes: [UInt8] = []
     func put(_ text: String) {
       bytes += text.utf8.filter { $0 != 0 }
       bytes.append(0)
     }
-    for item in self {
+    for item in items {
       let identity = item.identity
       for number in [
         item.item, identity.size, identity.seconds, identity.nanoseconds, item.faces, item.frames,
@@ -73,11 +72,11 @@ extension [PackedItem] {
     return bytes
   }
 
-  /// Nil if the bytes are not what ``encoded`` makes.
-  init?(decoding bytes: some Sequence<UInt8>) {
+  /// Nil if the bytes are not what ``encode(_:)`` makes.
+  static func decode(_ bytes: some Sequence<UInt8>) -> [PackedItem]? {
     var fields = [UInt8](bytes).split(separator: 0, omittingEmptySubsequences: false)
       .dropLast().map { String(decoding: $0, as: UTF8.self) }[...]
-    self.init()
+    var items: [PackedItem] = []
     while !fields.isEmpty {
       let numbers = fields.prefix(9).compactMap(Int.init)
       fields = fields.dropFirst(9)
@@ -86,7 +85,7 @@ extension [PackedItem] {
       else { return nil }
       let texts = [String](fields.prefix(numbers[7] + numbers[8]))
       fields = fields.dropFirst(texts.count)
-      append(
+      items.append(
         PackedItem(
           item: numbers[0],
           identity: FileIdentity(size: numbers[1], seconds: numbers[2], nanoseconds: numbers[3]),
@@ -94,5 +93,6 @@ extension [PackedItem] {
           skipped: numbers[7] == 1 ? texts[0] : nil,
           notes: [String](texts.dropFirst(numbers[7]))))
     }
+    return items
   }
 }

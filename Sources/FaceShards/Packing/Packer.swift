@@ -37,12 +37,13 @@ public enum Packer {
       let opened = try ShardOutput(opening: settings.output)
       do {
         let plan = try prepare(settings, opened, found)
-        let staged = try opened.stage(for: identity(of: plan, settings))
-        var lines = [PackForecast(plan, settings).line]
+        let recipe = try PackRecipe(settings, plan)
+        let staged = try opened.stage(for: identity(of: plan, recipe))
+        var lines = [PackForecast(plan, recipe).line]
         switch staged {
         case .new: break
         case .resumed:
-          let kept = try PackStaging(folder: folder, row: settings.row(of: plan))
+          let kept = try PackStaging(folder: folder, row: recipe.row)
             .settle(plan, root: BytePath(settings.input))
           lines.append("going on: \(kept) of \(plan.items.count) files were read before")
         case .replaced:
@@ -59,12 +60,13 @@ public enum Packer {
       }
     }
     let plan = PackPlan(decoding: bytes)
-    let staging = PackStaging(folder: folder, row: settings.row(of: plan))
     do {
-      try ranks.agreed {
+      let staging = try ranks.agreed {
+        let recipe = try PackRecipe(settings, plan)
+        let staging = PackStaging(folder: folder, row: recipe.row)
         do {
           let work = PackWork(
-            settings: settings, plan: plan, staging: staging, rank: ranks.rank, ranks: ranks.size)
+            recipe: recipe, plan: plan, staging: staging, rank: ranks.rank, ranks: ranks.size)
           try work.run(
             isCancelled: isCancelled,
             begins: { seconds, units in
@@ -79,6 +81,7 @@ public enum Packer {
           staging.stop()
           throw error
         }
+        return staging
       }
       let bytes = try ranks.fromRoot {
         let done = try outcome(plan, staging)
@@ -94,22 +97,21 @@ public enum Packer {
       throw error
     }
   }
+
   // MARK: Before
 
   static func prepare(
     _ settings: PackSettings, _ output: ShardOutput, _ found: () -> Void
   ) throws -> PackPlan {
-    let root = BytePath(settings.input)
-    let listing = try FolderListing(of: root, found: found)
+    let listing = try FolderListing(of: BytePath(settings.input), found: found)
     var plan: PackPlan
     do {
       let (files, notes) = try withoutSkipped(listing.files, settings)
-      let layout = try PackLayout(files: files, folder: settings.input, groups: settings.groups) {
-        FolderEntryKind(of: root.appending($0.bytes))
-      }
-      plan = try PackPlan(
-        layout: layout, shares: settings.split, seed: settings.seed,
-        imagesPerShard: settings.imagesPerShard, framesPerVideo: settings.framesPerVideo)
+      let layout = try PackLayout(LayoutInput(files: files, settings: settings))
+      plan = PackPlan(
+        try SplitAssignment(layout: layout, shares: settings.split, seed: settings.seed),
+        seed: settings.seed, imagesPerShard: settings.imagesPerShard,
+        framesPerVideo: settings.framesPerVideo)
       plan.notes = listing.notes + notes + plan.notes
     } catch PackError.badData(let text) where !listing.losses.isEmpty {
       // What is missing may be why.
@@ -151,10 +153,10 @@ public enum Packer {
   }
 
   /// Tells apart what would become different shards.
-  static func identity(of plan: PackPlan, _ settings: PackSettings) -> String {
+  static func identity(of plan: PackPlan, _ recipe: PackRecipe) -> String {
     var digest = SHA256()
     digest.update(plan.encoded)
-    digest.update(Array(settings.identity.utf8))
+    digest.update(Array(recipe.identity.utf8))
     return digest.hexadecimal()
   }
 

@@ -2,13 +2,13 @@ import Foundations
 
 /// How faces were found and cut out, as shards and detectors say it: a JSON object. Two are the same if
 /// they say the same but for the programs that did it.
-public struct FacePreprocessing: Sendable, Equatable, CustomStringConvertible {
+public struct ShardPreprocessing: Sendable, Equatable, CustomStringConvertible {
   /// As it is stored.
   public let text: String
   private let members: JSON?
 
   /// What may differ: versions of programs that do the same.
-  private static let versions: Set<String> = ["program"]
+  private static let versions: Set<String> = ["dlib"]
 
   public init(_ text: String) {
     self.text = text
@@ -30,8 +30,8 @@ public struct FacePreprocessing: Sendable, Equatable, CustomStringConvertible {
   /// A detector is applied to faces that were cut out otherwise than those that it has learnt from.
   public struct Mismatch: ReportableError {
     let file: String
-    let found: FacePreprocessing
-    let expected: FacePreprocessing
+    let found: ShardPreprocessing
+    let expected: ShardPreprocessing
     let whose: String
 
     public var description: String {
@@ -49,15 +49,15 @@ extension ShardSet {
   ///   - expected: of what these shards are used with; nil where that says nothing.
   ///   - whose: what that is.
   /// - Returns: what the user should know: that one of both doesn't say how.
-  /// - Throws: ``FacePreprocessing/Mismatch``.
+  /// - Throws: ``ShardPreprocessing/Mismatch``.
   @discardableResult
-  public func check(preprocessing expected: FacePreprocessing?, of whose: String) throws -> String?
+  public func check(preprocessing expected: ShardPreprocessing?, of whose: String) throws -> String?
   {
     switch (preprocessing, expected) {
     case (nil, nil): return nil
     case (let found?, let expected?):
       guard found == expected else {
-        throw FacePreprocessing.Mismatch(
+        throw ShardPreprocessing.Mismatch(
           file: shards[0].path, found: found, expected: expected, whose: whose)
       }
       return nil

@@ -22,7 +22,7 @@ import Testing
   private func read(_ layout: PackLayout) -> [String: String] {
     var all: [String: String] = [:]
     for image in layout.candidates {
-      let split = image.split.map { layout.splits[$0] } ?? "-"
+      let split = image.split ?? "-"
       all["\(image.path)"] =
         "\(split) \(layout.methods[image.method]) \(layout.sources[image.source])"
     }
@@ -163,26 +163,6 @@ import Testing
     #expect(text.contains(part), "\(text)")
   }
 
-  @Test(arguments: [
-    (
-      ["Celeb-real/id0_0000/0.png", "Celeb-synthesis/id0_id1_0000/0.png"],
-      "as Celeb-DF is (Celeb-real"
-    ),
-    (
-      ["FF/original_sequences/youtube/c23/frames/000/0.png"],
-      "as FaceForensics++ and DeepfakeBench are (FF/original_sequences"
-    ),
-    (
-      ["ffhq/train/0.png", "Deepfakes/train/0.png", "list.txt"],
-      "as DFFD is (Deepfakes/train/0.png)"
-    ),
-    (["dfdc_train_part_0/a.mp4", "dfdc_train_part_0/metadata.json"], "as DFDC is"),
-  ])
-  func knownDataSetsAreCalledByName(paths: [String], part: String) throws {
-    let text = try message(paths)
-    #expect(text.contains(part) && text.contains("(ln -s)") && text.contains("real/"), "\(text)")
-  }
-
   // MARK: Sources
 
   @Test func framesOfAVideoAreOneSource() throws {
@@ -268,7 +248,8 @@ import Testing
         }
       }
     }
-    let plan = try PackPlan(layout: layout(paths), shares: nil, seed: 0, imagesPerShard: 50)
+    let plan = PackPlan(
+      try SplitAssignment(layout: layout(paths), shares: nil, seed: 0), seed: 0, imagesPerShard: 50)
     var splitsOf: [Substring: Set<Int>] = [:]
     var sizes = [0, 0, 0]
     for shard in plan.shards {
@@ -302,7 +283,7 @@ import Testing
       "fake/m/v1_1.png",
     ])
     let error = try #require(throws: PackError.self) {
-      try PackPlan(layout: found, shares: nil, seed: 0, imagesPerShard: 9)
+      try SplitAssignment(layout: found, shares: nil, seed: 0)
     }
     #expect(
       error.description.contains("images: 4, sources: 2, such as real/v0_1.png")
