@@ -84,7 +84,7 @@ def tagged(matrix, primaries=None, transfer=None, range_="tv", pixels="yuv420p")
 def make_videos():
     encode("h264.mp4", *X264, "-pix_fmt", "yuv420p")
     encode("h264-bt709.mp4", *X264, *tagged("bt709"))
-    encode("h264-bt601.mp4", *X264, *tagged("smpte170m"))
+    encode("h264-bt601.mp4", *X264, *tagged("smpte170m"), frames=4)
     # The same samples under tags that are not theirs.
     remux("h264-bt601.mp4", "h264-as-bt709.mp4", "-bsf:v", "h264_metadata=matrix_coefficients=1")
     remux("h264-bt601.mp4", "h264-as-full-range.mp4", "-bsf:v", "h264_metadata=video_full_range_flag=1")
@@ -106,6 +106,8 @@ def make_videos():
     encode("hevc-open-gop.mkv", "-c:v", "libx265", "-crf", "22", "-pix_fmt", "yuv420p", "-x265-params",
            "keyint=5:min-keyint=5:scenecut=0:bframes=3:open-gop=1:log-level=none")
     encode("hevc-10-bit.mkv", *X265, *tagged("bt2020", "bt2020", "bt2020-10", pixels="yuv420p10le"))
+    encode("hevc-10-bit-full-range.mkv", *X265, *tagged("bt709", range_="pc", pixels="yuv420p10le"),
+           frames=3)
     encode("vp9.webm", "-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0", "-g", "5", "-pix_fmt", "yuv420p")
     encode("vp9-odd.webm", "-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0", "-pix_fmt", "yuv420p",
            frames=4, width=61, height=45)

@@ -50,7 +50,7 @@ import Testing
       return try #require(expected.difference(of: frames[1 + shift].image, at: 1))
     }
     #expect(try difference("h264.mp4", from: "h264.mp4") <= 1)
-    #expect(try difference("h264.mp4", from: "h264-bt601.mp4") <= 1)
+    #expect(try difference("h264-bt601.mp4", from: "h264-bt601.mp4") <= 1)
     // Nothing but the tag differs in what these hold.
     #expect(try difference("h264-bt601.mp4", from: "h264-as-bt709.mp4") > 3)
     #expect(try difference("h264-bt601.mp4", from: "h264-as-full-range.mp4") > 3)

@@ -84,15 +84,12 @@ static struct SwsContext *scaler_for(rfm_video *video, scaling wanted) {
   av_opt_set_int(scaler, "src_format", wanted.source, 0);
   av_opt_set_int(scaler, "dst_format", wanted.target, 0);
   set_chroma_place(scaler, &wanted);
-  // Of RGB there is nothing to set, which is an error to the library and none here.
-  sws_setColorspaceDetails(
-      scaler, sws_getCoefficients(wanted.matrix), wanted.is_full,
-      sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
   if (sws_init_context(scaler, NULL, NULL) < 0) {
     sws_freeContext(scaler);
     return video->scaler = NULL;
   }
-  // Once more: beginning has reset the range of grey.
+  // After the beginning, which sets the range of grey by itself. Of RGB there is nothing to set, which is
+  // an error to the library and none here.
   sws_setColorspaceDetails(
       scaler, sws_getCoefficients(wanted.matrix), wanted.is_full,
       sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
