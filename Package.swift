@@ -60,11 +60,12 @@ let package = Package(
     .target(name: "CJPEG", dependencies: ["JPEG"], path: "Sources/Libraries/JPEG/Shim"),
     // zlib unpacks texts.
     .target(name: "CPNG", dependencies: ["PNG", "ZLib"], path: "Sources/Libraries/PNG/Shim"),
-    // dlib's detector is C++ in its headers: this compiles it. Of the library itself only the packing of
-    // the detector's filters is called.
+    // dlib's detector is C++ in its headers: this compiles it. Of the library itself only what unpacks the
+    // detector's filters is called. It is linked statically, because Debian's shared one brings the
+    // landmark model, which is not for commercial use, and BLAS.
     .target(
       name: "CDlib", path: "Sources/Libraries/Dlib/Shim",
-      linkerSettings: [.linkedLibrary("dlib"), .linkedLibrary("stdc++")]),
+      linkerSettings: [.linkedLibrary(":libdlib.a"), .linkedLibrary("stdc++")]),
     .target(name: "CKernels"),
     .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
     .target(name: "CFileNames", path: "Sources/Libraries/Linux/FileNames"),

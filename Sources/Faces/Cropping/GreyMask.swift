@@ -14,15 +14,17 @@ public struct GreyMask: Sendable, Equatable {
     self.pixels = pixels
   }
 
-  /// Of a picture of a mask: each pixel's largest channel, since masks are also drawn in colour. A
-  /// picture whose largest value is 1 is taken for one of zeros and ones.
-  public init(_ image: RGBImage) {
-    var pixels = image.pixels.withUnsafeBufferPointer { source in
+  /// Of a picture of a mask: each pixel's largest channel, since masks are also drawn in colour.
+  ///
+  /// - Parameter threshold: the least value that is forged. 1 is for masks of zeros and ones; one
+  ///   picture can't tell, since compression leaves ones in black frames too.
+  public init(_ image: RGBImage, forgedFrom threshold: UInt8 = 128) {
+    let pixels = image.pixels.withUnsafeBufferPointer { source in
       (0..<image.width * image.height).map {
-        max(source[3 * $0], source[3 * $0 + 1], source[3 * $0 + 2])
+        let level = max(source[3 * $0], source[3 * $0 + 1], source[3 * $0 + 2])
+        return threshold == 128 ? level : level >= threshold ? 255 : 0
       }
     }
-    if pixels.max() == 1 { pixels = pixels.map { $0 * 255 } }
     self.init(width: image.width, height: image.height, pixels: pixels)
   }
 

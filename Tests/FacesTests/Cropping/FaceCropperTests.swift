@@ -164,8 +164,9 @@ import Testing
   @Test func maskPicturesInColourOrOfZerosAndOnesAreMasks() {
     let colour = GreyMask(RGBImage(width: 2, height: 1, pixels: [0, 0, 0, 0, 0, 250]))
     #expect(colour.pixels == [0, 250] && colour.isMarked)
-    let ones = GreyMask(RGBImage(width: 2, height: 1, pixels: [0, 0, 0, 1, 1, 1]))
-    #expect(ones.pixels == [0, 255])
+    let ones = RGBImage(width: 2, height: 1, pixels: [0, 0, 0, 1, 1, 1])
+    #expect(!GreyMask(ones).isMarked)
+    #expect(GreyMask(ones, forgedFrom: 1).pixels == [0, 255])
     #expect(!GreyMask(RGBImage(width: 1, height: 1, pixels: [5, 5, 5])).isMarked)
   }
 }

@@ -2,7 +2,7 @@
 //   RFM_DLIB_NAMESPACE  what dlib is called there, so that its templates, compiled another way in each
 //                       unit, never become one at linking,
 //   RFM_DLIB_DETECTOR   the name of the function that makes it.
-// Neither BLAS nor LAPACK is used, whatever libdlib.so is linked to: its headers have what is needed. (The
+// Neither BLAS nor LAPACK is used, whatever dlib was configured for: its headers have what is needed. (The
 // first two headers are those that read its configuration.)
 #define dlib RFM_DLIB_NAMESPACE
 #include <dlib/assert.h>

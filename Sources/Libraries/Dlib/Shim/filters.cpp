@@ -1,4 +1,4 @@
-// The only unit that calls code of libdlib.so (base64 and the entropy decoder).
+// The only unit that calls code of libdlib.a (base64 and the entropy decoder).
 #include <dlib/image_processing/frontal_face_detector.h>
 
 #include "detector.h"
