@@ -268,7 +268,8 @@ import Testing
         }
       }
     }
-    let plan = try PackPlan(layout: layout(paths), shares: nil, seed: 0, imagesPerShard: 50)
+    let plan = PackPlan(
+      try SplitAssignment(layout: layout(paths), shares: nil, seed: 0), seed: 0, imagesPerShard: 50)
     var splitsOf: [Substring: Set<Int>] = [:]
     var sizes = [0, 0, 0]
     for shard in plan.shards {
@@ -302,7 +303,7 @@ import Testing
       "fake/m/v1_1.png",
     ])
     let error = try #require(throws: PackError.self) {
-      try PackPlan(layout: found, shares: nil, seed: 0, imagesPerShard: 9)
+      try SplitAssignment(layout: found, shares: nil, seed: 0)
     }
     #expect(
       error.description.contains("images: 4, sources: 2, such as real/v0_1.png")

@@ -21,7 +21,9 @@ import Testing
   private func plan(_ paths: [String], shares: SplitShares? = nil, seed: UInt64 = 0) throws
     -> PackPlan
   {
-    try PackPlan(layout: layout(paths), shares: shares, seed: seed, imagesPerShard: 50)
+    PackPlan(
+      try SplitAssignment(layout: layout(paths), shares: shares, seed: seed), seed: seed,
+      imagesPerShard: 50)
   }
 
   @Test func foldersNameClassMethodAndSource() throws {
@@ -49,7 +51,8 @@ import Testing
       "val/real/e.png", "val/fake/m/f.png",
     ])
     #expect(found.splits == ["train", "validation", "test"])
-    let plan = try PackPlan(layout: found, shares: .standard, seed: 0, imagesPerShard: 10)
+    let plan = PackPlan(
+      try SplitAssignment(layout: found, shares: .standard, seed: 0), seed: 0, imagesPerShard: 10)
     #expect(plan.shards.map(\.split) == [0, 1, 2])
     #expect(
       Set(plan.items[plan.shards[1].range].map(\.path.description)) == [

@@ -134,7 +134,8 @@ enum FuzzTarget: String, CaseIterable {
       }
       guard
         let plan = attempt({
-          try PackPlan(layout: layout, shares: nil, seed: 0, imagesPerShard: 7)
+          PackPlan(
+            try SplitAssignment(layout: layout, shares: nil, seed: 0), seed: 0, imagesPerShard: 7)
         })
       else { continue }
       precondition(PackPlan(decoding: plan.encoded) == plan, "another plan came back")

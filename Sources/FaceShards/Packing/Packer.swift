@@ -107,9 +107,10 @@ public enum Packer {
       let layout = try PackLayout(files: files, folder: settings.input, groups: settings.groups) {
         FolderEntryKind(of: root.appending($0.bytes))
       }
-      plan = try PackPlan(
-        layout: layout, shares: settings.split, seed: settings.seed,
-        imagesPerShard: settings.imagesPerShard, framesPerVideo: settings.framesPerVideo)
+      plan = PackPlan(
+        try SplitAssignment(layout: layout, shares: settings.split, seed: settings.seed),
+        seed: settings.seed, imagesPerShard: settings.imagesPerShard,
+        framesPerVideo: settings.framesPerVideo)
       plan.notes = listing.notes + notes + plan.notes
     } catch PackError.badData(let text) where !listing.losses.isEmpty {
       // What is missing may be why.
