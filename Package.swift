@@ -81,7 +81,10 @@ let package = Package(
     .target(name: "Faces", dependencies: ["Foundations", "Images", "CDlib", "CFFmpeg"]),
     .target(
       name: "FaceShards",
-      dependencies: ["Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images"]),
+      dependencies: [
+        "Foundations", "MessagePassing", "HierarchicalData", "Tensors", "Images",
+        .product(name: "Yams", package: "Yams"),
+      ]),
     .target(
       name: "SyntheticFaces", dependencies: ["Foundations", "Tensors", "FaceShards"]),
     .target(

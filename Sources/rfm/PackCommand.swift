@@ -8,17 +8,23 @@ import Synchronization
 struct PackCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "pack",
-    abstract: "Pack folders of face images into shards.",
+    abstract: "Pack images and videos of faces into shards.",
     discussion: """
       The input folder is laid out as
 
-        [SPLIT/]real/[SOURCE/…/]IMAGE
-        [SPLIT/]fake/METHOD/[SOURCE/…/]IMAGE
+        [SPLIT/]real/[SOURCE/…/]FILE
+        [SPLIT/]fake/METHOD/[SOURCE/…/]FILE
+
+      or as FaceForensics++, Celeb-DF, DFDC, DFFD, DeepfakeBench or DF40 are, which is recognised and \
+      said; --layout names it. --list gives a table of files with their labels, --mapping rules for \
+      any other layout.
 
       SPLIT is train, validation or test; without such folders the images are split by source, so \
       that no video or person is in two splits. SOURCE is the folder below real or METHOD, else the \
-      image's name without its extension. Files called VIDEO_0001.png, VIDEO-f0002.png are frames of \
-      one source, and a fake called 000_003 is kept together with the sources 000 and 003.
+      file's name without its extension. Files called VIDEO_0001.png, VIDEO-f0002.png are frames of \
+      one source, and a fake called 000_003 is kept together with the sources 000 and 003. The \
+      official splits of a data set are used where its files are found, in the input or with \
+      --official-splits.
 
       Common names of the same meaning are read too (Train, valid, dev, 0_real, training_fake, \
       original, manipulated, METHOD/1_fake, fake/METHOD/train, …), and it is said. Links to files and \
@@ -34,7 +40,8 @@ struct PackCommand: RankCommand {
         mpirun -np 4 rfm pack --input faces --output shards --split train=0.8,validation=0.1,test=0.1
       """)
 
-  @Option(help: ArgumentHelp("Folder of images.", valueName: "dir"), transform: pathToRead)
+  @Option(
+    help: ArgumentHelp("Folder of images and videos.", valueName: "dir"), transform: pathToRead)
   var input: String
 
   @Option(
@@ -45,12 +52,46 @@ struct PackCommand: RankCommand {
   @Option(help: ArgumentHelp("Height and width of the packed images.", valueName: "pixels"))
   var size = 256
 
-  @Option(help: ArgumentHelp("How the input is laid out; folders is the only way so far."))
-  var layout = Layout.folders
+  @Option(help: ArgumentHelp("How the input is laid out; auto recognises it and says so."))
+  var layout = LayoutKind.auto
 
   @Option(
     help: ArgumentHelp(
-      "Splits and their shares, used where no folders name the splits. (default: "
+      "Folder with the split files of the data set's authors: train.json, val.json and test.json of "
+        + "FaceForensics++, List_of_testing_videos.txt of Celeb-DF, the JSON files of DeepfakeBench, "
+        + "tables of DFDC. (default: those in the input)",
+      valueName: "dir"),
+    transform: pathToRead)
+  var officialSplits: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Masks of fakes: images or videos called as they are; also the folder of FaceForensics++.",
+      valueName: "dir"),
+    transform: pathToRead)
+  var masks: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A list of files, as CSV or text: path label [method] [source] [split].", valueName: "file"),
+    transform: pathToRead)
+  var list: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Rules for a layout of your own, in YAML: patterns with label, method, source and split.",
+      valueName: "file"),
+    transform: pathToRead)
+  var mapping: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Which compression of FaceForensics++ to take, as c23, or all.", valueName: "name"))
+  var compression: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Splits and their shares, used where nothing else says the splits. (default: "
         + "train=0.7,validation=0.15,test=0.15)",
       valueName: "name=share,…"))
   var split: String?
@@ -99,10 +140,6 @@ struct PackCommand: RankCommand {
     case auto, none
   }
 
-  enum Layout: String, ExpressibleByArgument, CaseIterable {
-    case folders
-  }
-
   func validate() throws {
     guard (8...16384).contains(size) else {
       throw ValidationError("--size \(size): must be 8 to 16384")
@@ -122,6 +159,12 @@ struct PackCommand: RankCommand {
     RankStatus.enter(.packing)
     var settings = PackSettings(input: input, output: output)
     settings.size = size
+    settings.layout = layout
+    settings.officialSplits = officialSplits
+    settings.masks = masks
+    settings.list = list
+    settings.mapping = mapping
+    settings.compression = compression
     settings.split = try split.map { try SplitShares(parsing: $0) }
     settings.seed = seed
     settings.imagesPerShard = imagesPerShard
@@ -159,6 +202,8 @@ struct PackCommand: RankCommand {
     if communicator.isRoot { printLines(report.table) }
   }
 }
+
+extension LayoutKind: ExpressibleByArgument {}
 
 /// SIGINT and SIGTERM, noted instead of obeyed at once, so that there is time to tidy up.
 private enum StopSignal {

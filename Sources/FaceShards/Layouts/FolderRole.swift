@@ -17,6 +17,14 @@ struct FolderRole: Equatable {
 
   static let splits = ["train", "validation", "test"]
 
+  /// The one that is furthest from training: what is tested on must not be learnt.
+  static func leastTrained<Value>(_ values: [Value], split: (Value) -> String?) -> Value {
+    values.max {
+      (split($0).flatMap { splits.firstIndex(of: $0) } ?? 0)
+        < (split($1).flatMap { splits.firstIndex(of: $0) } ?? 0)
+    }!
+  }
+
   private static let splitWords = [
     "train": "train", "training": "train", "trn": "train",
     "validation": "validation", "val": "validation", "valid": "validation", "dev": "validation",

@@ -3,6 +3,8 @@ import Foundations
 /// Frames of videos that lie together in one folder, told from their names: `VIDEO_0001.png`,
 /// `VIDEO-f0001.png`.
 struct FrameNames {
+  typealias File = (folder: [UInt8], stem: [UInt8], path: BytePath)
+
   /// Names of the videos.
   private(set) var videos: Set<[UInt8]> = []
   /// Names that are made of two sources' (see ``SourceGroups``): the second is no number.
@@ -13,13 +15,21 @@ struct FrameNames {
   /// How many files are frames.
   private(set) var count = 0
 
+  /// That files are frames, in one line; nil if none is.
+  var note: String? {
+    example.map {
+      "\(count) files are named as frames of \(videos.count) videos, such as \($0): each video is one"
+        + " source (--group none takes every file as its own)"
+    }
+  }
+
   /// - Parameters:
   ///   - files: those that lie directly in the folder of a class or method, each with its folder.
   ///   - sources: names of sources that have a folder.
   ///
   /// A folder tells videos apart if two of them have two frames each in it. Where all have one
   /// beginning, as `real_0001.png`, the number may as well be that of a picture: nothing can be said.
-  init(files: [(folder: [UInt8], stem: [UInt8], path: BytePath)], sources: Set<[UInt8]>) {
+  init(files: [File], sources: Set<[UInt8]>) {
     var frames: [[UInt8]: [[UInt8]: Int]] = [:]
     for file in files {
       guard let video = Self.video(of: file.stem) else { continue }

@@ -7,6 +7,17 @@ public struct SplitShares: Sendable, Equatable {
   public static let standard = SplitShares(
     names: ["train", "validation", "test"], shares: [0.7, 0.15, 0.15])
 
+  /// All for training.
+  static let training = SplitShares(names: ["train"], shares: [1])
+
+  /// The shares of other names than these, made to add up to 1; nil if there is none.
+  func without(_ taken: [String]) -> SplitShares? {
+    let rest = zip(names, shares).filter { !taken.contains($0.0) }
+    let sum = rest.reduce(0) { $0 + $1.1 }
+    return rest.isEmpty
+      ? nil : SplitShares(names: rest.map(\.0), shares: rest.map { $0.1 / sum })
+  }
+
   private init(names: [String], shares: [Double]) {
     self.names = names
     self.shares = shares

@@ -2,8 +2,20 @@ import Foundations
 
 /// What `pack` is asked to do.
 public struct PackSettings: Sendable {
-  /// Folder of images, laid out as `[SPLIT/]real/…` and `[SPLIT/]fake/METHOD/…`.
+  /// Folder of images and videos.
   public var input: String
+  /// How it is laid out.
+  public var layout = LayoutKind.auto
+  /// Folder with the split files of the data set's authors; nil to look for them in the input.
+  public var officialSplits: String?
+  /// Folder of masks, images or videos called as the fakes are.
+  public var masks: String?
+  /// Rules for a layout of the user's own, in YAML.
+  public var mapping: String?
+  /// A list of files and their labels.
+  public var list: String?
+  /// Which of FaceForensics++'s compressions to take, or "all".
+  public var compression: String?
   /// Folder for the shards; made if it isn't there.
   public var output: String
   /// Height and width of the images in the shards.

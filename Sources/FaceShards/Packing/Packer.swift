@@ -99,14 +99,11 @@ public enum Packer {
   static func prepare(
     _ settings: PackSettings, _ output: ShardOutput, _ found: () -> Void
   ) throws -> PackPlan {
-    let root = BytePath(settings.input)
-    let listing = try FolderListing(of: root, found: found)
+    let listing = try FolderListing(of: BytePath(settings.input), found: found)
     var plan: PackPlan
     do {
       let (files, notes) = try withoutSkipped(listing.files, settings)
-      let layout = try PackLayout(files: files, folder: settings.input, groups: settings.groups) {
-        FolderEntryKind(of: root.appending($0.bytes))
-      }
+      let layout = try PackLayout(LayoutInput(files: files, settings: settings))
       plan = PackPlan(
         try SplitAssignment(layout: layout, shares: settings.split, seed: settings.seed),
         seed: settings.seed, imagesPerShard: settings.imagesPerShard,
