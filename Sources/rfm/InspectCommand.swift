@@ -1,5 +1,6 @@
 import ArgumentParser
 import Evaluation
+import FaceShards
 import Foundation
 import Foundations
 import Images
@@ -23,12 +24,17 @@ struct InspectCommand: RankCommand {
       --verify reads everything: the checksum of every image and mask, the digest of every file of \
       a checkpoint, and whether all weights are finite. Under mpirun the ranks share the images.
 
+      --splits compares shards instead: no source may be in two splits, no sources that their names \
+      tie (000_003 shows 000 and 003), and no image may be there twice. The split of a shard is in its \
+      name (train-00000.h5), or is given with it: train=faces.h5.
+
       What is wrong goes to standard error, a line each that names the file (and the row of a \
       shard); the other paths are still looked at. The exit status is 0 if all is well, 65 if \
       something is damaged, 74 if something can't be read. Examples:
 
         rfm inspect data/train-*.h5
         rfm inspect data/train-*.h5 --sheet train.png
+        rfm inspect --splits data/*.h5
         rfm inspect --verify runs/demo/checkpoints/best data/test-00000.h5
       """)
 
@@ -44,11 +50,15 @@ struct InspectCommand: RankCommand {
     transform: pathToWrite)
   var sheet: String?
 
+  @Flag(help: "Verify that no source and no image is in two splits.")
+  var splits = false
+
   @OptionGroup var watchdog: WatchdogOptions
 
   func run(_ world: Communicator) throws {
     RankStatus.enter(.verifying)
     var status = ExitStatus.done
+    if splits { return try compareSplits(world) }
 
     for path in paths {
       let meter = Meter(isSpeaking: world.isRoot && verify)
@@ -90,6 +100,27 @@ struct InspectCommand: RankCommand {
     }
     let ending = try world.broadcast(status.rawValue)
     if ending != ExitStatus.done.rawValue { throw ExitCode(ending) }
+  }
+
+  private func compareSplits(_ world: Communicator) throws {
+    let ending = try world.fromRoot {
+      let members = try SplitInspection.Member.all(from: paths)
+      var progress: ProgressLine?
+      let found = try SplitInspection(members) { done, total in
+        RankStatus.progress()
+        if progress == nil {
+          progress = ProgressLine("comparing images", total: total, items: ("images", 1))
+        }
+        progress?.update(done)
+      }
+      progress?.finish()
+      for line in found.lines { print(printable(line, limit: 2000)) }
+      for problem in found.problems { say(printable(problem, limit: 2000)) }
+      if found.problems.isEmpty { print("no source and no image is in two splits") }
+      let status: ExitStatus = found.problems.isEmpty ? .done : .badData
+      return [UInt8(status.rawValue)]
+    }
+    if ending != [0] { throw ExitCode(Int32(ending[0])) }
   }
 
   private func say(_ problem: String) {

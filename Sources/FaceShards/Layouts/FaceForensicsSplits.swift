@@ -20,11 +20,11 @@ struct FaceForensicsSplits {
     let found = try input.documents {
       Self.files[String(decoding: $0.components.last ?? [], as: UTF8.self)] != nil
     }
-    let where_ = input.officialSplits ?? input.folder
+    let place = input.officialSplits ?? input.folder
     guard !found.isEmpty else {
       guard input.officialSplits == nil else {
         throw PackError.badData(
-          "\(where_): has no train.json, val.json and test.json, which are FaceForensics++'s official"
+          "\(place): has no train.json, val.json and test.json, which are FaceForensics++'s official"
             + " splits (dataset/splits of its repository)")
       }
       return nil
@@ -42,7 +42,7 @@ struct FaceForensicsSplits {
     }
     if let missing = Self.files.keys.sorted().first(where: { seen[$0] == nil }) {
       throw PackError.badData(
-        "\(where_): has \(seen.values.min()!) but no \(missing): the official splits are three files;"
+        "\(place): has \(seen.values.min()!) but no \(missing): the official splits are three files;"
           + " add it, or leave the others out with --skip")
     }
     for document in found {
