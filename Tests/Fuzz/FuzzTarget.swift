@@ -129,7 +129,7 @@ enum FuzzTarget: String, CaseIterable {
       precondition(taken.count == layout.candidates.count, "an image is taken twice")
       for path in files.subtracting(taken) {
         precondition(
-          FolderEntryKind(name: path.components.last!) != .image || PackLayout.isBeside(path),
+          FolderEntryKind(name: path.components.last!) != .image || LayoutFiles.isBeside(path),
           "\(path) is lost")
       }
       guard

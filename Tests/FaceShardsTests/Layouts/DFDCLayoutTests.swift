@@ -93,7 +93,8 @@ import Testing
     #expect(
       try set.refusal().contains("1 images or videos, such as dfdc_train_part_2/fff.mp4"))
     #expect(
-      try LayoutFixture(Self.files).refusal().contains("no metadata.json, labels.csv or dataset.json"))
+      try LayoutFixture(Self.files).refusal().contains(
+        "no metadata.json, labels.csv or dataset.json"))
   }
 
   @Test(arguments: [
