@@ -53,7 +53,9 @@ struct PackPlan: Equatable {
       let start = items.count
       items += members.map {
         let candidate = assignment.candidates[$0]
-        return Item(path: candidate.path, method: candidate.method, source: candidate.source)
+        return Item(
+          path: candidate.path, method: candidate.method, source: candidate.source,
+          isVideo: candidate.kind == .video, mask: candidate.mask)
       }
       shards += Self.cut(
         start..<items.count, faces: { items[$0].isVideo ? framesPerVideo : 1 },
