@@ -15,9 +15,6 @@ import Foundations
 enum FaceForensicsLayout: LayoutReader {
   private static let markers = ["original_sequences", "manipulated_sequences"]
   private static let compressions: Set<String> = ["raw", "c0", "c23", "c40"]
-  /// Folders beside those of videos that hold none of the data set's images.
-  private static let asides: Set<String> = ["masks", "mask", "landmarks", "landmark", "models"]
-
   /// What a path says.
   struct Place {
     var isFake: Bool
@@ -78,7 +75,7 @@ enum FaceForensicsLayout: LayoutReader {
 
   private static func isBeside(_ parts: [[UInt8]]) -> Bool {
     guard let marker = marker(parts) else { return false }
-    return parts[(marker + 1)...].dropLast().contains { asides.contains(LayoutFiles.lower($0)) }
+    return parts[(marker + 1)...].dropLast().contains { LayoutFiles.isBeside(folder: $0) }
   }
 
   private static func place(_ parts: [[UInt8]], _ kind: PackCandidate.Kind) -> Place? {

@@ -46,7 +46,7 @@ import Testing
             == "\(split) \(method) \(fake)")
       }
     }
-    #expect(layout.notes.contains { $0.contains("masks, landmarks or models") })
+    #expect(layout.notes.contains { $0.contains("masks, thumbnails or landmarks") })
     #expect(layout.notes[0].contains("read as FaceForensics++ (--layout faceforensics)"))
     // An official split has no crossings.
     #expect(!layout.notes.contains { $0.contains("in several splits") })
