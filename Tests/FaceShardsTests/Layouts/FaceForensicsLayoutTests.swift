@@ -89,6 +89,7 @@ import Testing
           "manipulated_sequences/FaceSwap/c23/frames/\(pair.0)_\(pair.1)/\(frame).png",
           // All of them in one folder.
           "manipulated_sequences/Face2Face/c23/faces/\(pair.0)_\(pair.1)_\(frame).png",
+          "manipulated_sequences/FaceShifter/c23/\(pair.0)_\(pair.1)/\(frame).png",
         ]
       }
     }
@@ -102,8 +103,30 @@ import Testing
     #expect(
       words["original_sequences/youtube/c23/images/870/0001.jpg"] == "test real 870")
     #expect(
+      words["manipulated_sequences/FaceShifter/c23/000_003/0001.png"]
+        == "train FaceShifter 000_003")
+    #expect(
       words["manipulated_sequences/Face2Face/c23/faces/000_003_0001.png"]
         == "train Face2Face 000_003")
+  }
+
+  @Test func copiesWithoutTheFoldersAroundAreRead() throws {
+    let files = [
+      "FF_C23/original/000.mp4", "FF_C23/original/003.mp4", "FF_C23/Deepfakes/000_003.mp4",
+      "FF_C23/NeuralTextures/003_000.mp4",
+    ]
+    #expect(
+      try LayoutFixture(files).read() == [
+        files[0]: "- real 000", files[1]: "- real 003", files[2]: "- Deepfakes 000_003",
+        files[3]: "- NeuralTextures 003_000",
+      ])
+    let frames = ["original/000/0001.png", "FaceSwap/000_003/0001.png"]
+    #expect(
+      try LayoutFixture(frames).read() == [
+        frames[0]: "- real 000", frames[1]: "- FaceSwap 000_003",
+      ])
+    // Whose names are not FaceForensics++'s.
+    #expect(try LayoutFixture(["original/a.png", "deepfakes/b.png"]).layout().kind == .folders)
   }
 
   @Test func severalCompressionsAreChosenFrom() throws {

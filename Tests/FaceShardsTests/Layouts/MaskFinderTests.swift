@@ -89,6 +89,8 @@ import Testing
     #expect(try set.refusal().contains("none of its 1 masks is of a fake"))
     set.settings.masks = set.folder("other")
     #expect(try set.refusal().contains("no images or videos that could be masks"))
+    set.settings.masks = set.folder.path
+    #expect(try set.refusal().contains("as no folder in it is called masks"))
     set.settings.masks = set.folder("nowhere")
     #expect(try set.refusal().contains("can't be opened"))
   }
