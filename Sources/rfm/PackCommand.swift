@@ -110,7 +110,8 @@ struct PackCommand: RankCommand {
   var frames = 32
 
   @Option(
-    help: ArgumentHelp("Side of what is cut out, over that of the face's box.", valueName: "factor"))
+    help: ArgumentHelp("Side of what is cut out, over that of the face's box.", valueName: "factor")
+  )
   var margin = 1.3
 
   @Option(

@@ -18,6 +18,10 @@ enum FuzzTarget: String, CaseIterable {
   case jpeg
   case json
   case layout
+  case layoutList = "layout-list"
+  case layoutMapping = "layout-mapping"
+  case layoutMetadata = "layout-metadata"
+  case layoutSplits = "layout-splits"
   case metrics
   case png
   case pnm
@@ -36,6 +40,10 @@ enum FuzzTarget: String, CaseIterable {
     case .configuration: { input in Self.configuration(String(decoding: input, as: UTF8.self)) }
     case .json: { input in Self.json(Array(input)) }
     case .layout: { input in Self.layout(Array(input)) }
+    case .layoutList: { input in Self.layoutList(Array(input)) }
+    case .layoutMapping: { input in Self.layoutMapping(Array(input)) }
+    case .layoutMetadata: { input in Self.layoutMetadata(Array(input)) }
+    case .layoutSplits: { input in Self.layoutSplits(Array(input)) }
     case .exif:
       { input in
         _ = ExifOrientation.ofJPEG(input)
@@ -106,49 +114,6 @@ enum FuzzTarget: String, CaseIterable {
     for text in [try? value.line(), try? value.page()] {
       guard let text, let again = try? JSON(parsing: text.utf8), again == value else {
         fatalError("another value was read from \(text ?? "nothing")")
-      }
-    }
-  }
-
-  /// Paths below a folder, one a line.
-  private static func layout(_ bytes: [UInt8]) {
-    var files = Set<BytePath>()
-    for line in bytes.split(separator: 10).prefix(300) where !line.contains(0) {
-      let parts = BytePath(bytes: Array(line)).components
-      if !parts.isEmpty { files.insert(BytePath(bytes: Array(parts.joined(separator: [47])))) }
-    }
-    for groups in [true, false] {
-      guard
-        let layout = attempt({
-          try PackLayout(files: files.sorted(), folder: "faces", groups: groups)
-        })
-      else { return }
-      for note in layout.notes { requireFitForTerminal(printable(note, limit: 4000)) }
-      // No image is lost, and none is there twice.
-      let taken = Set(layout.candidates.map(\.path))
-      precondition(taken.count == layout.candidates.count, "an image is taken twice")
-      for path in files.subtracting(taken) {
-        precondition(
-          FolderEntryKind(name: path.components.last!) != .image || PackLayout.isBeside(path),
-          "\(path) is lost")
-      }
-      guard
-        let plan = attempt({
-          PackPlan(
-            try SplitAssignment(layout: layout, shares: nil, seed: 0), seed: 0, imagesPerShard: 7)
-        })
-      else { continue }
-      precondition(PackPlan(decoding: plan.encoded) == plan, "another plan came back")
-      precondition(Set(plan.items.map(\.path)) == taken, "the plan has other images")
-      guard layout.splits.isEmpty else { continue }
-      var splitOf: [Int: Int] = [:]
-      for shard in plan.shards {
-        for item in plan.items[shard.range] {
-          let group = layout.groups[item.source]
-          precondition(
-            splitOf[group, default: shard.split] == shard.split, "a group is in two splits")
-          splitOf[group] = shard.split
-        }
       }
     }
   }
@@ -270,7 +235,7 @@ enum FuzzTarget: String, CaseIterable {
 
   /// The value, or nil where an error was thrown, which must have a description.
   @discardableResult
-  private static func attempt<T>(_ body: () throws -> T) -> T? {
+  static func attempt<T>(_ body: () throws -> T) -> T? {
     do {
       return try body()
     } catch {
@@ -282,7 +247,7 @@ enum FuzzTarget: String, CaseIterable {
     }
   }
 
-  private static func requireFitForTerminal(_ line: String) {
+  static func requireFitForTerminal(_ line: String) {
     for scalar in line.unicodeScalars {
       precondition(
         !scalar.disturbsTerminals,

@@ -26,11 +26,12 @@ enum DFDCLayout: LayoutReader {
       else {
         return false
       }
-      // A table of that name may be anybody's: its beginning shows whose.
+      // A table of that name may be anybody's.
       guard
-        let bytes = try? LayoutText.read(root.appending(path.bytes), limit: DFDCTable.maximumBytes)
+        let bytes = try? LayoutText.read(root.appending(path.bytes), limit: DFDCTable.maximumBytes),
+        let table = try? DFDCTable(bytes, path)
       else { return false }
-      return (try? DFDCTable(bytes, path)) != nil
+      return table.isOfVideos
     }
   }
 

@@ -17,6 +17,8 @@ struct DFDCTable {
   let path: BytePath
   /// By the video's name without its ending.
   private(set) var rows: [String: Row] = [:]
+  /// Whether the first file that it names is a video, as all of DFDC are.
+  private(set) var isOfVideos = false
 
   /// Throws ``PackError`` if it is no such table, or contradicts itself.
   init(_ bytes: [UInt8], _ path: BytePath) throws {
@@ -41,7 +43,10 @@ struct DFDCTable {
     return all
   }
 
-  private mutating func add(_ name: String, _ row: Row) throws {
+  /// - Parameter file: as the table has it.
+  private mutating func add(_ file: String, _ row: Row) throws {
+    let name = Self.stem(file)
+    if rows.isEmpty { isOfVideos = FolderEntryKind(name: Array(file.utf8)) == .video }
     guard rows.updateValue(row, forKey: name) == nil else {
       throw PackError.badData("\(path): names \(printable(name)) twice")
     }
@@ -88,7 +93,7 @@ struct DFDCTable {
         else { throw refuse("the split \(printable(word)) is none of train, validation and test") }
         row.split = split
       }
-      try add(name, row)
+      try add(member.name, row)
     }
   }
 
@@ -125,8 +130,8 @@ struct DFDCTable {
           "\(path): line \(row.line): the label \(printable(other)) is none of 0 (real) and 1 (fake)"
         )
       }
-      let name = Self.stem(LayoutFiles.text(row.fields[file]))
-      try add(name, Row(isFake: isFake, shows: ["DFDC video \(name)"]))
+      let name = LayoutFiles.text(row.fields[file])
+      try add(name, Row(isFake: isFake, shows: ["DFDC video \(Self.stem(name))"]))
     }
   }
 }

@@ -21,6 +21,25 @@ struct DeepfakeBenchIndex {
   private(set) var videos: [Video] = []
   let path: BytePath
 
+  /// Whether a file that begins so may be one, as three objects in one another show, of which the
+  /// innermost begins with a split.
+  static func isLikely(_ head: [UInt8]) -> Bool {
+    head.withUnsafeBufferPointer { bytes in
+      var cursor = JSONCursor(bytes)
+      do {
+        for _ in 0..<2 {
+          try cursor.expect(UInt8(ascii: "{"))
+          _ = try cursor.string()
+          try cursor.expect(UInt8(ascii: ":"))
+        }
+        try cursor.expect(UInt8(ascii: "{"))
+        return FolderRole(Array(try cursor.string().utf8))?.split != nil
+      } catch {
+        return false
+      }
+    }
+  }
+
   /// Throws ``PackError`` if it has another form.
   init(_ bytes: [UInt8], _ path: BytePath) throws {
     self.path = path

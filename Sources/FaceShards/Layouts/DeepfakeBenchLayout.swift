@@ -8,11 +8,7 @@ import Foundations
 enum DeepfakeBenchLayout: LayoutReader {
   static func evidence(in input: LayoutInput) throws -> BytePath? {
     guard input.root != nil else { return nil }
-    for document in try documents(input) {
-      guard let bytes = try? document.read(limit: DeepfakeBenchIndex.maximumBytes) else { continue }
-      if (try? DeepfakeBenchIndex(bytes, document.path)) != nil { return document.path }
-    }
-    return nil
+    return try documents(input).first?.path
   }
 
   private static func documents(_ input: LayoutInput) throws -> [LayoutInput.Document] {
@@ -22,20 +18,14 @@ enum DeepfakeBenchLayout: LayoutReader {
     return try input.documents {
       LayoutInput.hasEnding("json")($0)
         && !others.contains(LayoutFiles.lower($0.components.last ?? []))
+    }.filter { document in
+      (try? LayoutText.head(document.path)).map(DeepfakeBenchIndex.isLikely) ?? false
     }
   }
 
   static func read(_ input: LayoutInput) throws -> LayoutReading {
-    var indices: [DeepfakeBenchIndex] = []
-    var notIndices: [BytePath] = []
-    for document in try documents(input) {
-      do {
-        indices.append(
-          try DeepfakeBenchIndex(
-            document.read(limit: DeepfakeBenchIndex.maximumBytes), document.path))
-      } catch PackError.badData where input.officialSplits == nil {
-        notIndices.append(document.path)
-      }
+    let indices = try documents(input).map {
+      try DeepfakeBenchIndex($0.read(limit: DeepfakeBenchIndex.maximumBytes), $0.path)
     }
     guard !indices.isEmpty else {
       throw input.refusal(

@@ -9,15 +9,13 @@ import Foundations
 /// manipulated_sequences/METHOD/masks/videos/000_003.mp4
 /// ```
 ///
-/// Beside `videos` there may be folders of frames, such as `frames/000/0001.png` and `images/000/…`. A
+/// Copies of others leave out the folders around the methods: `original/000.mp4`,
+/// `Deepfakes/000_003.mp4`. Beside `videos` there may be folders of frames, such as `frames/000/0001.png` and `images/000/…`. A
 /// fake is called TARGET_SOURCE: both videos are seen in it, and are tied. The splits are the authors'
 /// (``FaceForensicsSplits``) where their files are found.
 enum FaceForensicsLayout: LayoutReader {
   private static let markers = ["original_sequences", "manipulated_sequences"]
   private static let compressions: Set<String> = ["raw", "c0", "c23", "c40"]
-  /// Folders beside those of videos that hold none of the data set's images.
-  private static let asides: Set<String> = ["masks", "mask", "landmarks", "landmark", "models"]
-
   /// What a path says.
   struct Place {
     var isFake: Bool
@@ -30,17 +28,40 @@ enum FaceForensicsLayout: LayoutReader {
     var name: String
   }
 
+  /// The folders of copies that have no others around them.
+  private static let groups = [
+    "original": false, "deepfakes": true, "face2face": true, "faceswap": true,
+    "neuraltextures": true, "faceshifter": true, "deepfakedetection": true,
+  ]
+
   static func evidence(in input: LayoutInput) -> BytePath? {
-    input.files.first { path in
+    // In copies the names must be right too.
+    var seen: [Bool: BytePath] = [:]
+    for path in input.files {
       let parts = path.components
-      guard let marker = marker(parts), marker + 2 < parts.count else { return false }
       // Folders called real and fake around it say more.
-      return !parts[..<marker].contains { FolderRole($0)?.isFake != nil }
+      func isAround(_ folders: ArraySlice<[UInt8]>) -> Bool {
+        folders.contains { FolderRole($0)?.isFake != nil }
+      }
+      if let marker = marker(parts), marker + 2 < parts.count, !isAround(parts[..<marker]) {
+        return path
+      }
+      if let group = group(parts), !isAround(parts[..<group]), !LayoutFiles.isBeside(path),
+        let kind = input.mediaKind(path), let place = place(parts, kind),
+        PeopleNames.faceForensics(place.name)?.count == (place.isFake ? 2 : 1)
+      {
+        seen[place.isFake] = seen[place.isFake] ?? path
+      }
     }
+    return seen.count == 2 ? seen[true] : nil
   }
 
   private static func marker(_ parts: [[UInt8]]) -> Int? {
     parts.dropLast().firstIndex { markers.contains(LayoutFiles.lower($0)) }
+  }
+
+  private static func group(_ parts: [[UInt8]]) -> Int? {
+    parts.dropLast().firstIndex { groups[LayoutFiles.lower($0)] != nil }
   }
 
   static func read(_ input: LayoutInput) throws -> LayoutReading {
@@ -77,31 +98,44 @@ enum FaceForensicsLayout: LayoutReader {
   }
 
   private static func isBeside(_ parts: [[UInt8]]) -> Bool {
-    guard let marker = marker(parts) else { return false }
-    return parts[(marker + 1)...].dropLast().contains { asides.contains(LayoutFiles.lower($0)) }
+    guard let marker = marker(parts) ?? group(parts) else { return false }
+    return parts[(marker + 1)...].dropLast().contains { LayoutFiles.isBeside(folder: $0) }
   }
 
   private static func place(_ parts: [[UInt8]], _ kind: PackCandidate.Kind) -> Place? {
-    guard let marker = marker(parts) else { return nil }
-    let isFake = LayoutFiles.lower(parts[marker]) == markers[1]
-    var rest = parts[(marker + 1)...]
-    func takeCompression() -> String? {
-      guard rest.count > 1, let first = rest.first.map(LayoutFiles.lower),
-        compressions.contains(first)
-      else { return nil }
-      rest.removeFirst()
-      return first
-    }
-    var compression = takeCompression()
+    let isFake: Bool
     var group = "youtube"
-    if compression == nil {
-      guard rest.count > 1 else { return nil }
-      group = LayoutFiles.text(rest.removeFirst())
-      compression = takeCompression()
-    } else if isFake {
+    var rest: ArraySlice<[UInt8]>
+    var compression: String?
+    func takeCompression() {
+      guard compression == nil, rest.count > 1, let first = rest.first.map(LayoutFiles.lower),
+        compressions.contains(first)
+      else { return }
+      rest.removeFirst()
+      compression = first
+    }
+    if let marker = marker(parts) {
+      isFake = LayoutFiles.lower(parts[marker]) == markers[1]
+      rest = parts[(marker + 1)...]
+      takeCompression()
+      if compression == nil {
+        guard rest.count > 1 else { return nil }
+        group = LayoutFiles.text(rest.removeFirst())
+        takeCompression()
+      } else if isFake {
+        return nil
+      }
+    } else if let index = Self.group(parts) {
+      isFake = groups[LayoutFiles.lower(parts[index])]!
+      if isFake { group = LayoutFiles.text(parts[index]) }
+      rest = parts[(index + 1)...]
+      takeCompression()
+    } else {
       return nil
     }
-    let folder = rest.count > 1 ? LayoutFiles.text(rest.removeFirst()) : ""
+    // A folder called as a video holds its frames; others say in which form the videos are.
+    let isOfFrames = kind == .image && rest.count == 2 && isVideo(rest.first!)
+    let folder = rest.count > 1 && !isOfFrames ? LayoutFiles.text(rest.removeFirst()) : ""
     guard let file = rest.last else { return nil }
     var name = LayoutFiles.stem(file)
     if rest.count > 1 {
@@ -115,12 +149,13 @@ enum FaceForensicsLayout: LayoutReader {
       name: LayoutFiles.text(name))
   }
 
+  private static func isVideo(_ name: [UInt8]) -> Bool {
+    let text = LayoutFiles.text(name)
+    return PeopleNames.faceForensics(text) != nil || PeopleNames.deepFakeDetection(text) != nil
+  }
+
   /// The video of a frame that lies beside others': `000_003_0001` is of `000_003`.
   private static func videoOfFrame(_ stem: [UInt8]) -> [UInt8] {
-    func isVideo(_ name: [UInt8]) -> Bool {
-      let text = LayoutFiles.text(name)
-      return PeopleNames.faceForensics(text) != nil || PeopleNames.deepFakeDetection(text) != nil
-    }
     guard let video = FrameNames.video(of: stem), isVideo(video) else { return stem }
     // 000_003 alone is a pair.
     return PeopleNames.faceForensics(LayoutFiles.text(stem)) != nil ? stem : video

@@ -45,6 +45,13 @@ struct FolderRole: Equatable {
     "set", "split", "sample", "samples",
   ]
 
+  /// Whether a name says nothing: `images`, `cropped_faces`.
+  static func isPadding(_ name: [UInt8]) -> Bool {
+    guard name.count <= 64 else { return false }
+    return String(decoding: name, as: UTF8.self).lowercased().split { "_-. ".contains($0) }
+      .allSatisfy { padding.contains(String($0)) }
+  }
+
   /// Nil if the name says neither.
   init?(_ name: [UInt8]) {
     guard name.count <= 64, name.allSatisfy({ $0 < 0x80 }) else { return nil }

@@ -55,15 +55,7 @@ struct LayoutInput {
   }
 
   /// The input folder's whole path without links; nil where there are only names.
-  var realRoot: BytePath? {
-    root.flatMap { root in
-      guard let resolved = root.withCString({ realpath($0, nil) }) else { return nil }
-      defer { free(resolved) }
-      return resolved.withMemoryRebound(to: UInt8.self, capacity: strlen(resolved)) {
-        BytePath(bytes: Array(UnsafeBufferPointer(start: $0, count: strlen(resolved))))
-      }
-    }
-  }
+  var realRoot: BytePath? { root.flatMap(LayoutText.realPath) }
 
   /// A text of the data set's authors.
   struct Document {

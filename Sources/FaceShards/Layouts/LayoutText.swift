@@ -7,6 +7,22 @@ enum LayoutText {
   ///
   /// Throws ``PackError`` if it can't be read, is no file, or is larger than `limit` bytes.
   static func read(_ path: BytePath, limit: Int) throws -> [UInt8] {
+    try read(path) { size in
+      guard size <= limit else {
+        throw PackError.badData(
+          "\(path): has \(size) bytes, more than the \(limit) that are read of such a file")
+      }
+      return size
+    }
+  }
+
+  /// The first bytes of a file, 4,096 at most.
+  ///
+  /// Throws ``PackError`` if it can't be read, or is no file.
+  static func head(_ path: BytePath) throws -> [UInt8] { try read(path) { min($0, 4096) } }
+
+  /// - Parameter wanted: how many bytes of a file of that size.
+  private static func read(_ path: BytePath, _ wanted: (Int) throws -> Int) throws -> [UInt8] {
     func failure(_ code: Int32) -> PackError {
       .inputOutput("\(path): can't be read: \(String(cString: strerror(code)))")
     }
@@ -19,11 +35,7 @@ enum LayoutText {
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw PackError.inputOutput("\(path): is no file, but a folder, a pipe or a device")
     }
-    guard status.st_size <= limit else {
-      throw PackError.badData(
-        "\(path): has \(status.st_size) bytes, more than the \(limit) that are read of such a file")
-    }
-    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+    var bytes = [UInt8](repeating: 0, count: try wanted(Int(status.st_size)))
     var done = 0
     while done < bytes.count {
       let count = bytes.withUnsafeMutableBytes {
@@ -36,6 +48,15 @@ enum LayoutText {
     }
     bytes.removeLast(bytes.count - done)
     return bytes
+  }
+
+  /// The whole path without links; nil if nothing is there.
+  static func realPath(_ path: BytePath) -> BytePath? {
+    guard let resolved = path.withCString({ realpath($0, nil) }) else { return nil }
+    defer { free(resolved) }
+    return resolved.withMemoryRebound(to: UInt8.self, capacity: strlen(resolved)) {
+      BytePath(bytes: Array(UnsafeBufferPointer(start: $0, count: strlen(resolved))))
+    }
   }
 
   /// The JSON in a file's bytes; the error names the file.

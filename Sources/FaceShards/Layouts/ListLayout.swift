@@ -197,11 +197,18 @@ enum ListLayout: LayoutReader {
     _ rowOf: [BytePath: ListTable.Row], _ reading: inout LayoutReading, groups: Bool
   ) {
     let sorted = rowOf.sorted { $0.key < $1.key }
+    let numberedFolders = Set(
+      sorted.lazy.filter { $0.value.source == nil && LayoutFiles.kind(of: $0.key.bytes) == .image }
+        .compactMap { numbered($0.key.components) })
+    // One folder may hold whatever was numbered.
+    let groupsFolders = groups && numberedFolders.count > 1
     var flat: [FrameNames.File] = []
     if groups {
       for (path, row) in sorted where row.source == nil {
         let parts = path.components
-        guard LayoutFiles.kind(of: parts.last!) == .image, numbered(parts) == nil else { continue }
+        guard LayoutFiles.kind(of: parts.last!) == .image,
+          !groupsFolders || numbered(parts) == nil
+        else { continue }
         let folder = Array(path.bytes.dropLast(parts.last!.count))
         flat.append((folder, LayoutFiles.stem(parts.last!), path))
       }
@@ -217,7 +224,7 @@ enum ListLayout: LayoutReader {
         source: LayoutFiles.text(stem), split: row.split)
       if let source = row.source {
         entry.source = source
-      } else if groups, kind == .image, let folder = numbered(parts) {
+      } else if groupsFolders, kind == .image, let folder = numbered(parts) {
         entry.source = LayoutFiles.text(folder)
         folders += 1
       } else if kind == .image, let video = frames.video(showing: stem) {
@@ -242,14 +249,15 @@ enum ListLayout: LayoutReader {
 
   /// The folder of a file that is called by a number, if the folder's name can be a video's.
   private static func numbered(_ parts: [[UInt8]]) -> [UInt8]? {
-    guard parts.count > 1, let folder = parts.dropLast().last, FolderRole(folder) == nil else {
-      return nil
-    }
+    guard parts.count > 1, let folder = parts.dropLast().last, FolderRole(folder) == nil,
+      !FolderRole.isPadding(folder)
+    else { return nil }
     let stem = LayoutFiles.stem(parts.last!)
     let word = stem.prefix { !(48...57).contains($0) }
     let digits = stem.dropFirst(word.count)
     guard !digits.isEmpty, digits.allSatisfy({ (48...57).contains($0) }) else { return nil }
     let name = String(decoding: word, as: UTF8.self).lowercased().filter { !"_-.".contains($0) }
-    return ["", "frame", "f", "fr"].contains(name) ? folder : nil
+    return name.isEmpty || name == "frame" || ["f", "fr"].contains(name) && digits.count > 2
+      ? folder : nil
   }
 }

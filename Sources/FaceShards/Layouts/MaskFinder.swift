@@ -10,7 +10,6 @@ import Foundations
 struct MaskFinder {
   private let folder: String
   private let root: BytePath
-  private let notes: [String]
   /// By the file's name without ending; with the folders that count.
   private var masks: [[UInt8]: [(path: BytePath, kind: PackCandidate.Kind, folders: [[UInt8]])]] =
     [:]
@@ -27,22 +26,19 @@ struct MaskFinder {
     "validation", "val", "test",
   ]
 
-  /// Throws ``PackError`` if the folder can't be read or holds no masks.
-  init(folder: String) throws {
+  /// - Parameters:
+  ///   - input: the input folder's whole path, whose own files are no masks.
+  /// - Throws: ``PackError`` if the folder can't be read or holds no masks.
+  init(folder: String, input: BytePath?) throws {
     let listing = try FolderListing(of: BytePath(folder))
-    try self.init(folder: folder, files: listing.files)
-  }
-
-  /// - Parameter files: relative to `folder`.
-  init(folder: String, files: [BytePath]) throws {
     self.folder = folder
     root = BytePath(folder)
-    notes = []
     // Where there are folders of masks, other files are none: --masks may name a whole data set.
-    let own = files.filter { path in
+    let own = listing.files.filter { path in
       path.components.dropLast().contains { ["mask", "masks"].contains(LayoutFiles.lower($0)) }
     }
-    for path in own.isEmpty ? files : own {
+    let isInput = LayoutText.realPath(root).map { $0 == input } ?? false
+    for path in own.isEmpty && !isInput ? listing.files : own {
       guard let kind = FolderEntryKind(name: path.components.last ?? []), kind != .other else {
         continue
       }
@@ -52,7 +48,9 @@ struct MaskFinder {
       count += 1
     }
     guard count > 0 else {
-      throw PackError.badData("\(folder): no images or videos that could be masks (--masks)")
+      throw PackError.badData(
+        "\(folder): no images or videos that could be masks (--masks)"
+          + (isInput ? ", as no folder in it is called masks" : ""))
     }
   }
 

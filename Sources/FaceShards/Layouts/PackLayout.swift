@@ -42,7 +42,7 @@ struct PackLayout {
     splits = FolderRole.splits.filter { name in reading.entries.contains { $0.split == name } }
     try nameMethods(reading.entries, input)
     nameSources(reading, input)
-    if let masks = input.masks { try findMasks(in: masks) }
+    if let masks = input.masks { try findMasks(in: masks, input) }
   }
 
   /// - Parameters:
@@ -142,8 +142,8 @@ struct PackLayout {
     if isOfficial, let splitsBy { notes[notes.count - 1] += "; \(splitsBy) says so" }
   }
 
-  private mutating func findMasks(in folder: String) throws {
-    var masks = try MaskFinder(folder: folder)
+  private mutating func findMasks(in folder: String, _ input: LayoutInput) throws {
+    var masks = try MaskFinder(folder: folder, input: input.realRoot)
     for index in candidates.indices where candidates[index].isFake {
       let candidate = candidates[index]
       candidates[index].mask = try masks.mask(

@@ -3,7 +3,7 @@ import Foundations
 /// A pattern of paths with names in it: `fakes/{method}/**/{target}_{donor}-*.png`.
 ///
 /// `*` stands for any text within a name, `**` as a whole part for any number of folders, none
-/// included, and `{name}` for at least one character within a name, which the match gives. The first
+/// included, or at the end for whatever lies below, and `{name}` for at least one character within a name, which the match gives. The first
 /// of several ways to match is taken, where each stands for as little as it can.
 struct PathTemplate: Equatable {
   private enum Piece: Equatable {
@@ -92,9 +92,12 @@ struct PathTemplate: Equatable {
       for place in (0...components.count).reversed() {
         switch parts[part] {
         case .folders:
+          // At the end it stands for the file too.
           matches[part][place] =
-            matches[part + 1][place]
-            || place < components.count - 1 && matches[part][place + 1]
+            part == parts.count - 1
+            ? place < components.count
+            : matches[part + 1][place]
+              || place < components.count - 1 && matches[part][place + 1]
         case .name(let pieces):
           matches[part][place] =
             place < components.count && matches[part + 1][place + 1]
@@ -108,7 +111,7 @@ struct PathTemplate: Equatable {
     while part < parts.count {
       switch parts[part] {
       case .folders:
-        if matches[part + 1][place] { part += 1 } else { place += 1 }
+        if part == parts.count - 1 || matches[part + 1][place] { part += 1 } else { place += 1 }
       case .name(let pieces):
         found.merge(Self.match(pieces, components[place])!) { $1 }
         part += 1

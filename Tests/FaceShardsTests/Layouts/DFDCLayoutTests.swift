@@ -64,6 +64,13 @@ import Testing
       try set.read() == ["videos/xa.mp4": "- real xa", "videos/xb.mp4": "- dfdc xb"])
   }
 
+  /// A table of images is a list like any other.
+  @Test func labelsOfImagesAreAList() throws {
+    let set = try LayoutFixture(
+      ["xa.png", "xb.png"], texts: ["labels.csv": "filename,label\nxa.png,0\nxb.png,1\n"])
+    #expect(try set.layout().kind == .list)
+  }
+
   @Test func thePreviewHasMethodsSplitsAndPeople() throws {
     let files = [
       "method_A/1/1_A/1_A_001.mp4", "method_B/2/2_C/2_C_001.mp4", "original_videos/1/1_001.mp4",

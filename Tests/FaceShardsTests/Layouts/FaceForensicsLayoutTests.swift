@@ -46,7 +46,7 @@ import Testing
             == "\(split) \(method) \(fake)")
       }
     }
-    #expect(layout.notes.contains { $0.contains("masks, landmarks or models") })
+    #expect(layout.notes.contains { $0.contains("masks, thumbnails or landmarks") })
     #expect(layout.notes[0].contains("read as FaceForensics++ (--layout faceforensics)"))
     // An official split has no crossings.
     #expect(!layout.notes.contains { $0.contains("in several splits") })
@@ -89,6 +89,7 @@ import Testing
           "manipulated_sequences/FaceSwap/c23/frames/\(pair.0)_\(pair.1)/\(frame).png",
           // All of them in one folder.
           "manipulated_sequences/Face2Face/c23/faces/\(pair.0)_\(pair.1)_\(frame).png",
+          "manipulated_sequences/FaceShifter/c23/\(pair.0)_\(pair.1)/\(frame).png",
         ]
       }
     }
@@ -102,8 +103,30 @@ import Testing
     #expect(
       words["original_sequences/youtube/c23/images/870/0001.jpg"] == "test real 870")
     #expect(
+      words["manipulated_sequences/FaceShifter/c23/000_003/0001.png"]
+        == "train FaceShifter 000_003")
+    #expect(
       words["manipulated_sequences/Face2Face/c23/faces/000_003_0001.png"]
         == "train Face2Face 000_003")
+  }
+
+  @Test func copiesWithoutTheFoldersAroundAreRead() throws {
+    let files = [
+      "FF_C23/original/000.mp4", "FF_C23/original/003.mp4", "FF_C23/Deepfakes/000_003.mp4",
+      "FF_C23/NeuralTextures/003_000.mp4",
+    ]
+    #expect(
+      try LayoutFixture(files).read() == [
+        files[0]: "- real 000", files[1]: "- real 003", files[2]: "- Deepfakes 000_003",
+        files[3]: "- NeuralTextures 003_000",
+      ])
+    let frames = ["original/000/0001.png", "FaceSwap/000_003/0001.png"]
+    #expect(
+      try LayoutFixture(frames).read() == [
+        frames[0]: "- real 000", frames[1]: "- FaceSwap 000_003",
+      ])
+    // Whose names are not FaceForensics++'s.
+    #expect(try LayoutFixture(["original/a.png", "deepfakes/b.png"]).layout().kind == .folders)
   }
 
   @Test func severalCompressionsAreChosenFrom() throws {
@@ -155,7 +178,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("test.json", #"[["001", "870"], ["003", "004"]]"#, "video 003 is in train as well"),
+    ("test.json", #"[["001", "870"], ["003", "004"]]"#, "is in test as well"),
     ("val.json", "[[\"000\", \"003\"]", "is not JSON"),
     ("val.json", #"[["720", 672]]"#, "entry 0 is no pair"),
     ("val.json", #"{"720": "672"}"#, "is no list"),
@@ -166,7 +189,7 @@ import Testing
     let set = try LayoutFixture(Self.videos("c23"), texts: Self.splits)
     try set.folder.write(file, Array(text.utf8))
     let refusal = try set.refusal()
-    #expect(refusal.contains(file) && refusal.contains(part), "\(refusal)")
+    #expect(refusal.contains(".json: ") && refusal.contains(part), "\(refusal)")
   }
 
   @Test func aMissingSplitFileIsNamed() throws {
