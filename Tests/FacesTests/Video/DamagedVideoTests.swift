@@ -26,8 +26,10 @@ import Testing
   }
 
   @Test(arguments: [
-    "h264.mp4", "h264-fragments.mp4", "h264-open-gop.mkv", "hevc.mp4", "vp9.webm", "av1.mkv", "mpeg2.ts",
-    "h264.ts", "h264.flv", "mpeg4.avi", "mjpeg.mov", "prores.mov", "ffv1.mkv", "wmv.wmv", "theora.ogv",
+    "h264.mp4", "h264-fragments.mp4", "h264-open-gop.mkv", "hevc.mp4", "vp9.webm", "av1.mkv",
+    "mpeg2.ts",
+    "h264.ts", "h264.flv", "mpeg4.avi", "mjpeg.mov", "prores.mov", "ffv1.mkv", "wmv.wmv",
+    "theora.ogv",
     "animation.gif", "h264.264",
   ])
   func ofAFileCutShortAnywhereWhatDecodesIsUsed(file: String) throws {
@@ -114,7 +116,9 @@ import Testing
     for round in 0..<24 {
       var bytes = whole
       // Headers, which are at both ends, and everywhere.
-      let range = round % 3 == 0 ? 0..<min(600, bytes.count)
+      let range =
+        round % 3 == 0
+        ? 0..<min(600, bytes.count)
         : round % 3 == 1 ? max(0, bytes.count - 1200)..<bytes.count : 0..<bytes.count
       for _ in 0..<Int.random(in: 1...20, using: &draws) {
         bytes[Int.random(in: range, using: &draws)] = UInt8.random(in: 0...255, using: &draws)

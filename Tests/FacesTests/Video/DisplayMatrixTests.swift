@@ -20,9 +20,10 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    [0, 0, 0, 0], [46341, 46341, -46341, 46341], [.min, .min, .min, .min], [65536, 65536, 0, 0],
-  ] as [[Int32]])
+  @Test(
+    arguments: [
+      [0, 0, 0, 0], [46341, 46341, -46341, 46341], [.min, .min, .min, .min], [65536, 65536, 0, 0],
+    ] as [[Int32]])
   func whatIsNoneOfThemIsNotTurned(numbers: [Int32]) {
     let matrix = DisplayMatrix((numbers[0], numbers[1], numbers[2], numbers[3]))
     #expect(matrix.orientation == nil && !matrix.isTurned)

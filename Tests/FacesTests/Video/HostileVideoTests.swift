@@ -127,7 +127,8 @@ import Testing
     var limits = VideoLimits()
     limits.maximumPixels = 64 * 48 - 1
     for file in ["h264.mp4", "vp9.webm", "mjpeg.mov", "mpeg2.ts", "h264.264"] {
-      #expect(try Self.refusal(VideoGolden.path(file), limits: limits).reason == .tooLarge, "\(file)")
+      #expect(
+        try Self.refusal(VideoGolden.path(file), limits: limits).reason == .tooLarge, "\(file)")
     }
     limits = VideoLimits()
     limits.maximumFrames = 12

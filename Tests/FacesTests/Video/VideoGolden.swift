@@ -52,7 +52,9 @@ struct VideoGolden: Decodable, CustomTestStringConvertible {
         for channel in 0..<3 {
           var sum = 0
           for y in top..<top + 8 {
-            for x in left..<left + 8 { sum += Int(image.pixels[(y * image.width + x) * 3 + channel]) }
+            for x in left..<left + 8 {
+              sum += Int(image.pixels[(y * image.width + x) * 3 + channel])
+            }
           }
           means.append(Double(sum) / 64)
         }

@@ -80,7 +80,8 @@ import Testing
     ("av1.mkv", true), ("mjpeg.mov", true), ("prores.mov", true), ("variable-rate.mkv", true),
     ("edit-list.mp4", true), ("h264.ts", true), ("mpeg2.ts", true),
     // No times, no key frame but the first that is sure to be one, a codec of which nothing is promised.
-    ("h264.264", false), ("h264-open-gop.mkv", false), ("h264-refresh.mp4", false), ("without-times.mkv", false), ("mpeg4.avi", false), ("wmv.wmv", false),
+    ("h264.264", false), ("h264-open-gop.mkv", false), ("h264-refresh.mp4", false),
+    ("without-times.mkv", false), ("mpeg4.avi", false), ("wmv.wmv", false),
   ])
   func framesAreSkippedWhereThatIsSure(file: String, isSkipped: Bool) throws {
     let reading = try Self.frames(
