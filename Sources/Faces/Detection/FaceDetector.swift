@@ -10,7 +10,7 @@ import Images
 public final class FaceDetector {
   /// Images that would have more pixels than this when they are upsampled are upsampled less often, and
   /// larger ones are reduced: 2²⁵, which a frame of 3840×2160 pixels, upsampled once, just stays below.
-  /// Finding faces takes about 20 bytes for each of them.
+  /// Finding faces takes about 12 bytes for each of them.
   public static let maximumPixels = 1 << 25
 
   /// Faces that are told of one image; dlib gives the best first.
