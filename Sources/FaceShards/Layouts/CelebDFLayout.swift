@@ -125,7 +125,7 @@ enum CelebDFLayout: LayoutReader {
           "\(path): line \(index + 1): \(text): expected LABEL FOLDER/VIDEO.mp4, where 1 is real, as"
             + " in 1 Celeb-real/id1_0001.mp4")
       }
-      let parts = (words.last ?? []).split(separator: 47).map(Array.init)
+      let parts = (words.last ?? []).split(separator: 47).map { Array($0) }
       guard words.count == 2, words[0].elementsEqual("0".utf8) || words[0].elementsEqual("1".utf8),
         parts.count >= 2, let isFake = folders[LayoutFiles.lower(parts[parts.count - 2])]
       else { throw refuse("has another form") }

@@ -8,7 +8,7 @@ import Foundations
 enum DeepfakeBenchLayout: LayoutReader {
   static func evidence(in input: LayoutInput) throws -> BytePath? {
     guard input.root != nil else { return nil }
-    return try documents(input).first?.path
+    return try documents(input).first(where: isLikely)?.path
   }
 
   private static func documents(_ input: LayoutInput) throws -> [LayoutInput.Document] {
@@ -18,13 +18,16 @@ enum DeepfakeBenchLayout: LayoutReader {
     return try input.documents {
       LayoutInput.hasEnding("json")($0)
         && !others.contains(LayoutFiles.lower($0.components.last ?? []))
-    }.filter { document in
-      (try? LayoutText.head(document.path)).map(DeepfakeBenchIndex.isLikely) ?? false
     }
   }
 
+  private static func isLikely(_ document: LayoutInput.Document) -> Bool {
+    (try? LayoutText.head(document.path)).map(DeepfakeBenchIndex.isLikely) ?? false
+  }
+
   static func read(_ input: LayoutInput) throws -> LayoutReading {
-    let indices = try documents(input).map {
+    // In a folder that was named all are meant; among images there may be JSON files of anybody.
+    let indices = try documents(input).filter { input.officialSplits != nil || isLikely($0) }.map {
       try DeepfakeBenchIndex($0.read(limit: DeepfakeBenchIndex.maximumBytes), $0.path)
     }
     guard !indices.isEmpty else {
