@@ -35,6 +35,15 @@ let package = Package(
       name: "PNG", path: "Sources/Libraries/PNG/Headers", pkgConfig: "libpng",
       providers: [.apt(["libpng-dev"])]),
     .systemLibrary(
+      name: "WebP", path: "Sources/Libraries/WebP/Headers", pkgConfig: "libwebpdemux",
+      providers: [.apt(["libwebp-dev"])]),
+    .systemLibrary(
+      name: "TIFF", path: "Sources/Libraries/TIFF/Headers", pkgConfig: "libtiff-4",
+      providers: [.apt(["libtiff-dev"])]),
+    .systemLibrary(
+      name: "HEIF", path: "Sources/Libraries/HEIF/Headers", pkgConfig: "libheif",
+      providers: [.apt(["libheif-dev"])]),
+    .systemLibrary(
       name: "OpenSSL", path: "Sources/Libraries/OpenSSL/Headers", pkgConfig: "libcrypto",
       providers: [.apt(["libssl-dev"])]),
     .systemLibrary(
@@ -60,6 +69,13 @@ let package = Package(
     .target(name: "CJPEG", dependencies: ["JPEG"], path: "Sources/Libraries/JPEG/Shim"),
     // zlib unpacks texts.
     .target(name: "CPNG", dependencies: ["PNG", "ZLib"], path: "Sources/Libraries/PNG/Shim"),
+    .target(name: "CWebP", dependencies: ["WebP"], path: "Sources/Libraries/WebP/Shim"),
+    .target(name: "CTIFF", dependencies: ["TIFF"], path: "Sources/Libraries/TIFF/Shim"),
+    // As oneDNN without pkg-config: its file has a flag that Swift's package manager warns of.
+    .target(
+      name: "CAVIF", path: "Sources/Libraries/AVIF/Shim",
+      linkerSettings: [.linkedLibrary("avif")]),
+    .target(name: "CHEIF", dependencies: ["HEIF"], path: "Sources/Libraries/HEIF/Shim"),
     // dlib's detector is C++ in its headers: this compiles it. Of the library itself only the packing of
     // the detector's filters is called.
     .target(
@@ -77,7 +93,11 @@ let package = Package(
     .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
     .target(name: "Networks", dependencies: ["Foundations", "Tensors", "CKernels", "CZLib"]),
     .target(name: "ForgeryMining", dependencies: ["Tensors"]),
-    .target(name: "Images", dependencies: ["Foundations", "Tensors", "CJPEG", "CPNG"]),
+    .target(
+      name: "Images",
+      dependencies: [
+        "Foundations", "Tensors", "CJPEG", "CPNG", "CWebP", "CTIFF", "CAVIF", "CHEIF",
+      ]),
     .target(name: "Faces", dependencies: ["Foundations", "Images", "CDlib", "CFFmpeg"]),
     .target(
       name: "FaceShards",

@@ -42,8 +42,6 @@ public enum StandardInput: Sendable, Equatable {
   /// an empty file. Anything else is a list.
   public init(_ bytes: [UInt8]) {
     switch bytes.withUnsafeBytes({ ImageFormat(of: $0) }) {
-    case .jpeg, .png, .pnm, .empty, .other(.some):
-      self = .image(bytes)
     case .other(nil):
       let separator: UInt8 = bytes.contains(0) ? 0 : UInt8(ascii: "\n")
       self = .list(
@@ -54,6 +52,7 @@ public enum StandardInput: Sendable, Equatable {
           if path.elementsEqual([UInt8(ascii: "-")]) { return BytePath("./-") }
           return path.isEmpty ? nil : BytePath(bytes: Array(path))
         })
+    default: self = .image(bytes)
     }
   }
 }

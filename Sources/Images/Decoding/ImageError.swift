@@ -3,7 +3,7 @@ import Foundations
 /// Why a file could not be read or written as an image. One line that names the file.
 public struct ImageError: ReportableError, Sendable {
   public enum Reason: Sendable, Equatable {
-    /// Something other than JPEG, PNG or PNM, or a kind of them that can't be read.
+    /// None of the formats that are read, or a kind of them that can't be.
     case notAnImage
     /// Cut short or corrupt.
     case damaged

@@ -1,15 +1,27 @@
-/// What a file is that is no image which can be read here: told by its content, never by its name, so
-/// that a message can say what was found and what to do with it.
+/// What a file is other than JPEG, PNG and PNM: told by its content, never by its name, so that it is
+/// given to the right decoder (``format``), or a message can say what was found and what to do with it.
 package struct MediaKind: Equatable, Sendable {
   /// As it stands after "it is": "a video (MP4)"; of pictures the bare name of the format, "TIFF".
   package let name: String
-  /// What to do with it; nil for pictures of a format that is not supported.
+  /// What to do with it; nil for pictures.
   package let advice: String?
 
-  /// What an error says of it, without the file's name. The formats that are read are told by whoever
-  /// reads them.
-  func detail(readable: String) -> String {
-    guard let advice else { return "\(name) is not supported; convert it to \(readable)" }
+  /// Of a picture that can be read, its format.
+  var format: ImageFormat? {
+    switch name {
+    case "WebP": .webP
+    case "TIFF", "BigTIFF": .tiff
+    case "BMP": .bmp
+    case "GIF": .gif
+    case "AVIF": .avif
+    case "HEIC", "HEIF": .heif
+    default: nil
+    }
+  }
+
+  /// What an error says of it, without the file's name.
+  var detail: String {
+    guard let advice else { return "\(name) is not supported; convert it to JPEG or PNG" }
     return "\(name), not an image; \(advice)"
   }
 
@@ -130,13 +142,15 @@ extension MediaKind {
     let length = min(size, content.bytes.count, 256)
     var brands = [content.code(at: 8)]
     brands += stride(from: 16, to: max(16, length - 3), by: 4).map { content.code(at: $0) }
-    func isAny(of known: Set<String>) -> Bool { brands.contains(where: known.contains) }
     if brands[0] == "crx " { return picture("CR3 (raw data of a camera)") }
-    if isAny(of: ["avif", "avis"]) { return picture("AVIF") }
-    if isAny(of: ["heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs"]) {
-      return picture("HEIC")
+    // The first that says what is in it; `mif1` and its kin only that it is a picture.
+    for brand in brands {
+      if ["avif", "avis"].contains(brand) { return picture("AVIF") }
+      let isHEVC = ["heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs"]
+        .contains(brand)
+      if isHEVC { return picture("HEIC") }
     }
-    if isAny(of: ["mif1", "msf1", "mif2"]) { return picture("HEIF") }
+    if brands.contains(where: ["mif1", "msf1", "mif2"].contains) { return picture("HEIF") }
     if ["jp2 ", "jpx ", "jpm "].contains(brands[0]) { return picture("JPEG 2000") }
     if brands[0] == "jxl " { return picture("JPEG XL") }
     if ["M4A ", "M4B ", "M4P "].contains(brands[0]) { return sound("M4A") }
@@ -217,7 +231,7 @@ extension MediaKind {
   }
 
   private static func otherPicture(_ content: Content) -> MediaKind? {
-    if content.has("GIF8") { return picture("GIF") }
+    if content.has("GIF87a") || content.has("GIF89a") { return picture("GIF") }
     if content.has([0xFF, 0x0A])
       || content.has([0, 0, 0, 0x0C, 0x4A, 0x58, 0x4C, 0x20, 0x0D, 0x0A, 0x87, 0x0A])
     {
@@ -228,7 +242,9 @@ extension MediaKind {
     {
       return picture("JPEG 2000")
     }
-    if content.has("BM"), content.bytes.count >= 14, content.has([0, 0, 0, 0], at: 6) {
+    if content.has("BM"), let header = content.number(4, at: 14, bigEndian: false),
+      content.has([0, 0, 0, 0], at: 6) || BMPDecoder.headerSizes.contains(header)
+    {
       return picture("BMP")
     }
     if content.has([0x38, 0x42, 0x50, 0x53, 0, 1]) || content.has([0x38, 0x42, 0x50, 0x53, 0, 2]) {

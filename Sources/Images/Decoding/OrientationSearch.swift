@@ -6,6 +6,13 @@ import CPNG
 extension ExifOrientation {
   private static let exifHeader = Array("Exif\0\0".utf8)
 
+  // MARK: Containers that keep both apart
+
+  /// Of a container that holds EXIF data, with a header or without, and a packet of XMP.
+  static func of(exif: UnsafeRawBufferPointer?, xmp: UnsafeRawBufferPointer?) -> ExifOrientation {
+    exif.flatMap { ofEXIF(Array($0)) } ?? xmp.flatMap(ofXMP) ?? .upright
+  }
+
   // MARK: JPEG
 
   /// From the segments APP1 before the picture's data: EXIF, which may go on in further segments, or
@@ -48,7 +55,7 @@ extension ExifOrientation {
   }
 
   /// Of EXIF data with their header, which some programs write twice.
-  private static func ofEXIF(_ content: [UInt8]) -> ExifOrientation? {
+  static func ofEXIF(_ content: [UInt8]) -> ExifOrientation? {
     var tiff = content[...]
     for _ in 0..<2 where tiff.starts(with: exifHeader) { tiff = tiff.dropFirst(6) }
     return tiff.withUnsafeBytes { ExifOrientation(tiff: $0) }

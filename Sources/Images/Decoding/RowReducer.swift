@@ -30,6 +30,28 @@ enum RowReducer {
     return RGBImage(width: outWidth, height: outHeight, pixels: pixels)
   }
 
+  /// Of a picture that was decoded whole: the first 3 of `channels` bytes of each pixel, rows `stride`
+  /// bytes apart.
+  static func collect(
+    width: Int, height: Int, pixels: UnsafePointer<UInt8>, channels: Int, stride: Int,
+    wholePixels: Int
+  ) throws -> RGBImage {
+    var source = pixels
+    return try collect(
+      width: width, height: height,
+      factor: factor(width: width, height: height, wholePixels: wholePixels)
+    ) { row in
+      if channels == 3 {
+        row.update(from: source, count: width * 3)
+      } else {
+        for x in 0..<width {
+          for c in 0..<3 { row[3 * x + c] = source[channels * x + c] }
+        }
+      }
+      source += stride
+    }
+  }
+
   private static func reduce(
     width: Int, height: Int, factor: Int, into out: UnsafeMutablePointer<UInt8>,
     nextRow: (UnsafeMutablePointer<UInt8>) throws -> Void
