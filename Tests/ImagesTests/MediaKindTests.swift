@@ -73,6 +73,16 @@ import Testing
 
   @Test(arguments: files.indices) func aFileIsCalledByWhatItIsWhateverItsName(index: Int) throws {
     let (bytes, kind) = Self.files[index]
+    let found = bytes.withUnsafeBytes { MediaKind(of: $0) }
+    // What can be read is read by its own decoder, which calls a mere beginning damaged.
+    if let format = found?.format {
+      #expect(format.isReadable && found?.name == kind)
+      let error = try #require(throws: ImageError.self) {
+        try ImageDecoder.decode(bytes: bytes, name: "face.jpg")
+      }
+      #expect(error.detail.hasPrefix("damaged \(Self.family(of: kind)): "), "\(error)")
+      return
+    }
     let error = try #require(throws: ImageError.self) {
       try ImageDecoder.decode(bytes: bytes, name: "face.jpg")
     }
@@ -87,6 +97,8 @@ import Testing
       _ = cut.withUnsafeBytes { MediaKind(of: $0) }
     }
   }
+
+  private static func family(of kind: String) -> String { kind == "HEIC" ? "HEIF" : kind }
 
   /// Offsets and counts in a TIFF are only claims.
   @Test func numbersThatLeadNowhereAreNotFollowed() {

@@ -5,8 +5,8 @@ import CAVIF
 /// As in Pillow, the container's own turn and mirroring count first, then EXIF's only by being there
 /// (its number is ignored, since the container's says the same by the standard), then XMP's.
 enum AVIFCodec {
-  /// Bytes that decoding takes for a pixel: three planes and the RGBA made of them.
-  private static func bytesPerPixel(depth: Int32) -> Int { depth > 8 ? 10 : 7 }
+  /// Bytes that decoding takes for a pixel: three planes, those of 8 bits, and the RGBA made of them.
+  private static func bytesPerPixel(depth: Int32) -> Int { depth > 8 ? 13 : 7 }
 
   static func decode(_ bytes: UnsafeRawBufferPointer, name: String, limits: DecodingLimits) throws
     -> RGBImage
@@ -52,7 +52,7 @@ enum AVIFCodec {
   private static func error(
     _ status: rfm_avif_status, _ message: UnsafeMutablePointer<CChar>, name: String
   ) -> ImageError {
-    let text = String(cString: message)
+    let text = oneLine(message)
     return switch status {
     case RFM_AVIF_TOO_LARGE:
       ImageError(

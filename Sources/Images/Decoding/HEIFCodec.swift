@@ -17,16 +17,19 @@ enum HEIFCodec {
         guard status != RFM_HEIF_OK else { return }
         throw error(status, message, name: name)
       }
+      func check(pixels: Int) throws {
+        guard pixels <= limits.libraryMemory / bytesPerPixel else {
+          throw ImageError(
+            name: name, reason: .tooLarge,
+            detail: "\(pixels) pixels of HEIF need more memory than allowed; save it as JPEG")
+        }
+      }
       func check(width: Int64, height: Int64) throws {
         try ImageDecoder.check(
           width: Int(width), height: Int(height), name: name, limits: limits)
-        guard Int(width) * Int(height) <= limits.libraryMemory / bytesPerPixel else {
-          throw ImageError(
-            name: name, reason: .tooLarge,
-            detail: "\(width)×\(height) pixels of HEIF need more memory than allowed; save it as"
-              + " JPEG")
-        }
+        try check(pixels: Int(width) * Int(height))
       }
+      try check(pixels: HEVCPictureSize.largest(in: bytes))
       var reader: OpaquePointer?
       var (width, height): (Int64, Int64) = (0, 0)
       try check(
@@ -48,7 +51,7 @@ enum HEIFCodec {
   private static func error(
     _ status: rfm_heif_status, _ message: UnsafeMutablePointer<CChar>, name: String
   ) -> ImageError {
-    let text = String(cString: message)
+    let text = oneLine(message)
     return switch status {
     case RFM_HEIF_TOO_LARGE:
       ImageError(

@@ -83,3 +83,8 @@ func withMessage<Result>(
   message.initialize(repeating: 0, count: size)
   return try body(message)
 }
+
+/// A library's text as a part of one line.
+func oneLine(_ message: UnsafePointer<CChar>) -> String {
+  String(cString: message).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+}

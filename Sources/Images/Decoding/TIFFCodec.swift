@@ -126,7 +126,7 @@ enum TIFFCodec {
     case RFM_TIFF_OUT_OF_MEMORY:
       ImageError(name: name, reason: .tooLarge, detail: "out of memory")
     default:
-      ImageError(name: name, reason: .damaged, detail: "damaged TIFF: \(String(cString: message))")
+      ImageError(name: name, reason: .damaged, detail: "damaged TIFF: \(oneLine(message))")
     }
   }
 }

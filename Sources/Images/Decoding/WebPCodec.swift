@@ -80,7 +80,7 @@ enum WebPCodec {
     case RFM_WEBP_OUT_OF_MEMORY:
       ImageError(name: name, reason: .tooLarge, detail: "out of memory")
     default:
-      ImageError(name: name, reason: .damaged, detail: "damaged WebP: \(String(cString: message))")
+      ImageError(name: name, reason: .damaged, detail: "damaged WebP: \(oneLine(message))")
     }
   }
 }

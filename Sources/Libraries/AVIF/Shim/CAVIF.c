@@ -84,6 +84,66 @@ rfm_avif_status rfm_avif_open(
   return RFM_AVIF_OK;
 }
 
+/// Whether libyuv converts this to RGB, for which 10 and 12 bits lose the lower ones first.
+static int loses_bits_first(const avifImage *image) {
+  if (image->depth <= 8 || image->yuvFormat == AVIF_PIXEL_FORMAT_YUV400) return 0;
+  switch (image->matrixCoefficients) {
+    case AVIF_MATRIX_COEFFICIENTS_BT709:
+    case AVIF_MATRIX_COEFFICIENTS_UNSPECIFIED:
+    case AVIF_MATRIX_COEFFICIENTS_BT470BG:
+    case AVIF_MATRIX_COEFFICIENTS_BT601:
+    case AVIF_MATRIX_COEFFICIENTS_BT2020_NCL: return 1;
+    default: return 0;
+  }
+}
+
+static void lose_bits(
+    const uint8_t *from, uint32_t from_bytes, uint8_t *to, uint32_t to_bytes, uint32_t width,
+    uint32_t height, unsigned shift) {
+  for (uint32_t y = 0; y < height; y++) {
+    const uint16_t *source = (const uint16_t *)(const void *)(from + (size_t)y * from_bytes);
+    uint8_t *target = to + (size_t)y * to_bytes;
+    for (uint32_t x = 0; x < width; x++) {
+      unsigned value = source[x] >> shift;
+      target[x] = (uint8_t)(value > 255 ? 255 : value);
+    }
+  }
+}
+
+/// The picture with the upper 8 bits of its samples: what versions of the library with a newer libyuv
+/// make RGB of, so that all versions give the same. NULL where memory is short.
+static avifImage *with_8_bits(const avifImage *image) {
+  avifImage *copy = avifImageCreate(image->width, image->height, 8, image->yuvFormat);
+  if (!copy) return NULL;
+  copy->yuvRange = image->yuvRange;
+  copy->colorPrimaries = image->colorPrimaries;
+  copy->transferCharacteristics = image->transferCharacteristics;
+  copy->matrixCoefficients = image->matrixCoefficients;
+  copy->yuvChromaSamplePosition = image->yuvChromaSamplePosition;
+  copy->alphaPremultiplied = image->alphaPremultiplied;
+  if (avifImageAllocatePlanes(copy, image->alphaPlane ? AVIF_PLANES_ALL : AVIF_PLANES_YUV) !=
+      AVIF_RESULT_OK) {
+    avifImageDestroy(copy);
+    return NULL;
+  }
+  avifPixelFormatInfo format;
+  avifGetPixelFormatInfo(image->yuvFormat, &format);
+  unsigned shift = image->depth - 8;
+  for (int plane = 0; plane < 3; plane++) {
+    if (!image->yuvPlanes[plane] || !copy->yuvPlanes[plane]) continue;
+    uint32_t across = plane ? (uint32_t)format.chromaShiftX : 0;
+    uint32_t down = plane ? (uint32_t)format.chromaShiftY : 0;
+    lose_bits(image->yuvPlanes[plane], image->yuvRowBytes[plane], copy->yuvPlanes[plane],
+              copy->yuvRowBytes[plane], (image->width + across) >> across,
+              (image->height + down) >> down, shift);
+  }
+  if (image->alphaPlane) {
+    lose_bits(image->alphaPlane, image->alphaRowBytes, copy->alphaPlane, copy->alphaRowBytes,
+              image->width, image->height, shift);
+  }
+  return copy;
+}
+
 rfm_avif_status rfm_avif_decode(
     rfm_avif_reader *reader, const uint8_t **pixels, int *channels,
     char message[RFM_AVIF_MESSAGE_SIZE]) {
@@ -96,17 +156,21 @@ rfm_avif_status rfm_avif_decode(
     snprintf(message, RFM_AVIF_MESSAGE_SIZE, "the picture has another size than its header says");
     return RFM_AVIF_DAMAGED;
   }
-  avifRGBImage rgb;
-  avifRGBImageSetDefaults(&rgb, decoder->image);
-  rgb.depth = 8;
   // Without room for alpha the library would blend black in.
-  rgb.format = decoder->alphaPresent ? AVIF_RGB_FORMAT_RGBA : AVIF_RGB_FORMAT_RGB;
   *channels = decoder->alphaPresent ? 4 : 3;
-  rgb.rowBytes = width * (uint32_t)*channels;
   free(reader->pixels);
-  reader->pixels = rgb.pixels = malloc((size_t)rgb.rowBytes * height);
-  if (!rgb.pixels) return RFM_AVIF_OUT_OF_MEMORY;
-  result = avifImageYUVToRGB(decoder->image, &rgb);
+  reader->pixels = malloc((size_t)width * (size_t)*channels * height);
+  if (!reader->pixels) return RFM_AVIF_OUT_OF_MEMORY;
+  avifImage *image = decoder->image;
+  if (loses_bits_first(image) && !(image = with_8_bits(image))) return RFM_AVIF_OUT_OF_MEMORY;
+  avifRGBImage rgb;
+  avifRGBImageSetDefaults(&rgb, image);
+  rgb.depth = 8;
+  rgb.format = decoder->alphaPresent ? AVIF_RGB_FORMAT_RGBA : AVIF_RGB_FORMAT_RGB;
+  rgb.rowBytes = width * (uint32_t)*channels;
+  rgb.pixels = reader->pixels;
+  result = avifImageYUVToRGB(image, &rgb);
+  if (image != decoder->image) avifImageDestroy(image);
   if (result != AVIF_RESULT_OK) return failed(decoder, result, message);
   *pixels = reader->pixels;
   return RFM_AVIF_OK;
