@@ -135,7 +135,8 @@ import Testing
 
   @Test func whatIsNotAnImageIsCalledSo() throws {
     for (content, part) in [
-      ("", "empty"), ("hello, world", "not an image"), ("8BPS\0\u{1}......", "Photoshop's PSD is not supported"),
+      ("", "empty"), ("hello, world", "not an image"),
+      ("8BPS\0\u{1}......", "Photoshop's PSD is not supported"),
       ("qoif........\u{3}", "QOI is not supported"), ("P7\nWIDTH 3\n", "not an image"),
       ("P", "not an image"),
     ] {

@@ -113,8 +113,11 @@ import Testing
     func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
       withUnsafeBytes(of: value.littleEndian) { Array($0) }
     }
-    let all = (tags + [(256, 4), (257, 4), (273, 8), (278, 4), (279, 64)]).sorted { $0.tag < $1.tag }
-    var file: [UInt8] = [0x49, 0x49, 42, 0] + bytes(UInt32(8 + 64)) + [UInt8](repeating: 0, count: 64)
+    let all = (tags + [(256, 4), (257, 4), (273, 8), (278, 4), (279, 64)]).sorted {
+      $0.tag < $1.tag
+    }
+    var file: [UInt8] =
+      [0x49, 0x49, 42, 0] + bytes(UInt32(8 + 64)) + [UInt8](repeating: 0, count: 64)
     file += bytes(UInt16(all.count))
     for entry in all {
       file += bytes(entry.tag) + bytes(UInt16(3)) + bytes(UInt32(1)) + bytes(UInt32(entry.value))
@@ -204,7 +207,8 @@ import Testing
       error.description
         == "bomb.heic: 16777216 pixels of HEIF need more memory than allowed; save it as JPEG")
     // The sizes of honest ones, padded to whole blocks and at least 64 a side by the encoder.
-    for (file, size) in [("420.heic", 64 * 64), ("odd-size.heic", 72 * 64), ("grid.heic", 64 * 64)] {
+    for (file, size) in [("420.heic", 64 * 64), ("odd-size.heic", 72 * 64), ("grid.heic", 64 * 64)]
+    {
       let bytes = try Self.bytes(file)
       #expect(bytes.withUnsafeBytes { HEVCPictureSize.largest(in: $0) } == size, "\(file)")
     }

@@ -29,7 +29,8 @@ enum AVIFCodec {
       guard width * height <= limits.libraryMemory / bytesPerPixel(depth: info.depth) else {
         throw ImageError(
           name: name, reason: .tooLarge,
-          detail: "\(width)×\(height) pixels of AVIF need more memory than allowed; save it as JPEG")
+          detail: "\(width)×\(height) pixels of AVIF need more memory than allowed; save it as JPEG"
+        )
       }
       var pixels: UnsafePointer<UInt8>?
       var channels: Int32 = 3

@@ -80,7 +80,9 @@ private struct BitReader {
 
   mutating func skip(_ count: Int) { for _ in 0..<count { _ = bit() } }
 
-  mutating func bits(_ count: Int) -> Int { (0..<count).reduce(0) { value, _ in value << 1 | bit() } }
+  mutating func bits(_ count: Int) -> Int {
+    (0..<count).reduce(0) { value, _ in value << 1 | bit() }
+  }
 
   /// Exp-Golomb, of up to 32 bits (9.2).
   mutating func number() -> Int {

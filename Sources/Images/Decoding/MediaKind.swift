@@ -242,8 +242,9 @@ extension MediaKind {
     {
       return picture("JPEG 2000")
     }
-    if content.has("BM"), let header = content.number(4, at: 14, bigEndian: false),
-      content.has([0, 0, 0, 0], at: 6) || BMPDecoder.headerSizes.contains(header)
+    if content.has("BM"), content.bytes.count >= 14,
+      content.has([0, 0, 0, 0], at: 6)
+        || content.number(4, at: 14, bigEndian: false).map(BMPDecoder.headerSizes.contains) == true
     {
       return picture("BMP")
     }
