@@ -25,9 +25,10 @@ struct PackCommand: RankCommand {
       folders are followed. Images that have no place in this are an error, unless --skip leaves them \
       out.
 
-      Images are JPEG, PNG or PNM of any size, told by their content. They are turned upright, cut to \
-      the largest square around their centre, and resized as Pillow's bilinear filter does. What \
-      can't be decoded is named, counted and passed over.
+      Images are JPEG, PNG, WebP, TIFF, BMP, GIF (the first frame), AVIF, HEIF (HEIC) or PNM, told \
+      by their content. They are turned upright, cut to the largest square around their centre, and \
+      resized as Pillow's bilinear filter does. What can't be decoded is named, counted and passed \
+      over.
 
       EXAMPLE
         rfm pack --input faces --output shards --size 256
