@@ -15,9 +15,10 @@ struct ExplainCommand: RankCommand {
       would erase, and all four side by side, and writes a page that shows them with what was said: \
       index.html in that folder, which opens without a network.
 
-      Images are JPEG, PNG or PNM of any size; folders are searched with everything below them, and \
-      - is standard input: an image, or a list of files and folders, one a line (or separated by zero \
-      bytes). What is not an image is named and passed over.
+      Images are JPEG, PNG, WebP, TIFF, BMP, GIF (the first frame), AVIF, HEIF (HEIC) or PNM; folders \
+      are searched with everything below them, and - is standard input: an image, or a list of files \
+      and folders, one a line (or separated by zero bytes). What is not an image is named and passed \
+      over.
 
       Examples:
         rfm explain --checkpoint runs/demo/checkpoints/best face.jpg --output explained

@@ -38,7 +38,8 @@ struct PackCommand: RankCommand {
       DeepfakeBench does. With several faces the one is followed that is largest in the first frame, or the \
       one that the mask marks. --faces detect does the same to images; without it they are \
       taken for faces already, cut to the largest square around their centre, and resized as Pillow's \
-      bilinear filter does.
+      bilinear filter does. Images are JPEG, PNG, WebP, TIFF, BMP, GIF (the first frame), AVIF, HEIF \
+      (HEIC) or PNM, told by their content, and are turned upright.
 
       What can't be decoded or shows no face is named, counted and passed over. A pack that was stopped \
       or killed goes on where it was when the same command is given again.

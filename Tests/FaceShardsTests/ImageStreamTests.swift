@@ -59,7 +59,9 @@ import Testing
       }
     }
     #expect(
-      described == ["\(folder.path)/000-notes.txt: not an image (JPEG, PNG or PNM)", "3", "4"])
+      described == [
+        "\(folder.path)/000-notes.txt: not an image (\(ImageFormat.readable))", "3", "4",
+      ])
     let missing = try #require(throws: ImageError.self) { try ImageStream(inputs: ["/nowhere"]) }
     #expect(missing.description.hasPrefix("/nowhere: can't be opened"))
   }

@@ -12,9 +12,13 @@ import Foundations
 /// and time, and what it says of the input must be fit for a terminal.
 enum FuzzTarget: String, CaseIterable {
   case arguments
+  case avif
+  case bmp
   case checkpoint
   case configuration
   case exif
+  case gif
+  case heif
   case jpeg
   case json
   case layout
@@ -30,6 +34,8 @@ enum FuzzTarget: String, CaseIterable {
   case pytorch
   case safetensors
   case shard
+  case tiff
+  case webp
   case weightsIndex = "weights-index"
   case xmp
 
@@ -57,7 +63,8 @@ enum FuzzTarget: String, CaseIterable {
         _ = ExifOrientation(tiff: input)
       }
     case .xmp: { input in _ = ExifOrientation.ofXMP(input) }
-    case .jpeg, .png, .pnm: { input in Self.image(input) }
+    case .avif, .bmp, .gif, .heif, .jpeg, .png, .pnm, .tiff, .webp:
+      { input in Self.image(input) }
     case .checkpoint: Self.onFile("state.json", of: Self.withDigest) { Self.checkpoint($0) }
     case .metrics:
       Self.onFile("metrics.jsonl") { path in Self.attempt { try MetricsFile.read(path) } }

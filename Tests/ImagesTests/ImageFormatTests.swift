@@ -214,6 +214,26 @@ import Testing
     }
   }
 
+  /// A list may name the same tile again and again.
+  @Test func tilesAreBoundedByThePicture() throws {
+    func tiles(_ bytes: [UInt8]) -> Int {
+      bytes.withUnsafeBytes { HEVCPictureSize.mostTiles(in: $0) }
+    }
+    #expect(try tiles(Self.bytes("grid.heic")) == 4)
+    #expect(try tiles(Self.bytes("420.heic")) == 0)
+    let list = [0, 0, 0, 212] + Array("dimg".utf8) + [UInt8](repeating: 0, count: 204)
+    let meta = [0, 0, 0, 224] + Array("meta".utf8) + [0, 0, 0, 0] + list
+    #expect(tiles(meta) == 100)
+    for length in 0..<meta.count { #expect(tiles(Array(meta[..<length])) <= 100) }
+    for size: UInt8 in [0, 1, 7, 255] {
+      #expect(tiles([size, size, size, size] + meta[4...]) <= 110)
+    }
+    // 48 tiles of a telephone's 12 million pixels, beside a map of a quarter of them; and a bomb.
+    #expect(!HEVCPictureSize.isFarMore(tiles: 48, of: 2016 * 1512, than: 4032 * 3024))
+    #expect(HEVCPictureSize.isFarMore(tiles: 65_536, of: 1 << 20, than: 4032 * 3024))
+    #expect(HEVCPictureSize.isFarMore(tiles: .max, of: 1 << 20, than: 4032 * 3024))
+  }
+
   /// What is larger than may be kept comes as means of blocks, from every kind that can be had in rows.
   @Test(arguments: [
     "even-size.webp", "rgb-lzw.tif", "rgb-tiles-big.tif", "rgb-planes-deflate.tif", "ycbcr-22.tif",

@@ -52,7 +52,8 @@ import Testing
       #expect(outcome.succeeded, "\(outcome)")
       #expect(
         outcome.lines(from: "rfm") == [
-          "rfm: real/id3/notes.txt: not an image (JPEG, PNG or PNM); passed over",
+          "rfm: real/id3/notes.txt: not an image (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIF or PNM);"
+            + " passed over",
           "rfm: 1 of 61 files give no face and are not packed",
         ], "\(outcome)")
       let files = try faces.files(folder)

@@ -65,7 +65,7 @@ import Testing
     let (summary, lines) = try run([folder.path])
     #expect(summary.explained == 3 && lines.count == 3)
     #expect(summary.skipped.count == 3)
-    #expect(summary.skipped[0] == "\(folder.path)/d.txt: not an image (JPEG, PNG or PNM)")
+    #expect(summary.skipped[0] == "\(folder.path)/d.txt: not an image (\(ImageFormat.readable))")
     #expect(summary.skipped[1] == "\(folder.path)/e.jpg: the file is empty")
     #expect(summary.skipped[2].hasPrefix("\(folder.path)/f.jpg: damaged JPEG"))
     #expect(
@@ -353,7 +353,7 @@ import Testing
     }
     #expect(
       error.description
-        == "no image to explain: \(folder.path)/notes.txt: not an image (JPEG, PNG or PNM)")
+        == "no image to explain: \(folder.path)/notes.txt: not an image (\(ImageFormat.readable))")
   }
 
   @Test func imagesAreBroughtToTheCropAsPackAndAnEvaluationDo() {

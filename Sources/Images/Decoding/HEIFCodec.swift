@@ -29,7 +29,8 @@ enum HEIFCodec {
           width: Int(width), height: Int(height), name: name, limits: limits)
         try check(pixels: Int(width) * Int(height))
       }
-      try check(pixels: HEVCPictureSize.largest(in: bytes))
+      let largest = HEVCPictureSize.largest(in: bytes)
+      try check(pixels: largest)
       var reader: OpaquePointer?
       var (width, height): (Int64, Int64) = (0, 0)
       try check(
@@ -38,6 +39,15 @@ enum HEIFCodec {
           &height, message))
       defer { rfm_heif_close(reader) }
       try check(width: width, height: height)
+      let tiles = HEVCPictureSize.mostTiles(in: bytes)
+      guard
+        !HEVCPictureSize.isFarMore(tiles: tiles, of: largest, than: Int(width) * Int(height))
+      else {
+        throw ImageError(
+          name: name, reason: .tooLarge,
+          detail: "\(tiles) tiles of up to \(largest) pixels for \(width)×\(height) pixels of HEIF;"
+            + " save it as JPEG")
+      }
       var pixels: UnsafePointer<UInt8>?
       var stride: Int64 = 0
       try check(rfm_heif_decode(reader, &pixels, &stride, &width, &height, message))

@@ -16,6 +16,44 @@ enum HEVCPictureSize {
     return largest
   }
 
+  /// The most tiles that a picture of the container may be put together from (ISO/IEC 23008-12, 6.6.2.3),
+  /// by the sizes of its lists of them: all of them may be the same item, decoded as often.
+  static func mostTiles(in bytes: UnsafeRawBufferPointer) -> Int {
+    func number(at offset: Int) -> Int { (0..<4).reduce(0) { $0 << 8 | Int(bytes[offset + $1]) } }
+    func isCode(_ code: StaticString, at offset: Int) -> Bool {
+      (0..<4).allSatisfy { bytes[offset + $0] == code.utf8Start[$0] }
+    }
+    var most = 0
+    var box = 0
+    while box + 8 <= bytes.count {
+      var end = box + number(at: box)
+      // 0: to the file's end; 1: the size follows in 8 bytes, of which the upper ones must be 0.
+      if end == box { end = bytes.count }
+      if end == box + 1 {
+        guard box + 16 <= bytes.count, number(at: box + 8) == 0 else { return most }
+        end = box + number(at: box + 12)
+      }
+      guard end >= box + 8 else { return most }
+      if isCode("meta", at: box + 4) {
+        let last = min(end, bytes.count)
+        for place in box + 8..<max(box + 8, last - 4) where isCode("dimg", at: place) {
+          let size = min(number(at: place - 4), last - place + 4)
+          // Two bytes for each at least, behind 12 that are something else.
+          most = max(most, (size - 12) / 2)
+        }
+      }
+      box = end
+    }
+    return most
+  }
+
+  /// Whether tiles are far more than their picture needs, even if what was taken for a tile's size is
+  /// that of another picture in the file.
+  static func isFarMore(tiles: Int, of pixels: Int, than picture: Int) -> Bool {
+    let (all, overflow) = tiles.multipliedReportingOverflow(by: pixels)
+    return overflow || all > 64 * max(picture, 1 << 20)
+  }
+
   /// The pixels of a parameter set behind its header; nil where it is none.
   private static func pixels(_ reader: inout BitReader) -> Int? {
     reader.skip(4)

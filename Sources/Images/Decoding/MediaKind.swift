@@ -3,7 +3,7 @@
 package struct MediaKind: Equatable, Sendable {
   /// As it stands after "it is": "a video (MP4)"; of pictures the bare name of the format, "TIFF".
   package let name: String
-  /// What to do with it; nil for pictures of a format that is not supported.
+  /// What to do with it; nil for pictures.
   package let advice: String?
 
   /// Of a picture that can be read, its format.
@@ -242,8 +242,9 @@ extension MediaKind {
     {
       return picture("JPEG 2000")
     }
-    if content.has("BM"), let header = content.number(4, at: 14, bigEndian: false),
-      content.has([0, 0, 0, 0], at: 6) || BMPDecoder.headerSizes.contains(header)
+    if content.has("BM"), content.bytes.count >= 14,
+      content.has([0, 0, 0, 0], at: 6)
+        || content.number(4, at: 14, bigEndian: false).map(BMPDecoder.headerSizes.contains) == true
     {
       return picture("BMP")
     }
