@@ -57,12 +57,14 @@ public final class VideoReader {
     }
     let isSkipping = pass != nil
     var refused = file.refusedPackets
+    var isDamaged = isCut || !stop.isEmpty
     if pass == nil {
       try file.rewind()
       var damage = FrameDamage()
       let indices = choice.indices(of: plan.frameCount)
       pass = try wholePass(plan, FrameSelection(indices), &damage, body)
       refused = file.refusedPackets
+      isDamaged = isDamaged || damage.isAny || refused.count > 0
       let sound = damage.soundFrames(of: pass!.frameCount)
       let chosen = choice.indices(of: sound.count)
       if !sound.isEmpty, damage.isAny || chosen != indices {
@@ -80,7 +82,9 @@ public final class VideoReader {
         detail: "not one of its frames decodes\(reason.isEmpty ? "" : " (\(reason))");"
           + " it is damaged: fetch it anew")
     }
-    var expected = max(plan.frameCount, read.frameCount)
+    // Packets that are never shown are no frames, but where something is missing each counts as one.
+    var expected = read.frameCount
+    if isDamaged { expected = max(expected, plan.frameCount) }
     if isCut || !stop.isEmpty { expected = max(expected, info.declaredFrames ?? 0) }
     return VideoReading(
       indices: read.indices, results: read.results, frameCount: read.frameCount,
