@@ -83,7 +83,12 @@ public struct SplitInspection: Sendable, Equatable {
   /// - Throws: what reading a shard throws.
   public init(_ members: [Member], progress: (Int, Int) -> Void = { _, _ in }) throws {
     self.members = members
-    let shards = try members.map { try Shard(reading: $0.path) }
+    // One open at a time: there may be more than a process may have open.
+    let shards = try members.map { member in
+      let shard = try Shard(reading: member.path)
+      shard.close()
+      return shard
+    }
     let total = shards.reduce(0) { $0 + $1.count }
     var sources: [String: Source] = [:]
     var known: [Digest: Place] = [:]
@@ -98,6 +103,7 @@ public struct SplitInspection: Sendable, Equatable {
       let names = try shard.readSources()
       if names == nil { without.append(shard.path) }
       let paths = try shard.readPaths()
+      defer { shard.close() }
       var pixels = [UInt8](repeating: 0, count: shard.imageSize)
       for row in 0..<shard.count {
         let place = Place(member: index, row: row)
@@ -203,6 +209,7 @@ public struct SplitInspection: Sendable, Equatable {
 
   private func words(_ place: Place, _ shards: [Shard]) throws -> String {
     let shard = shards[place.member]
+    defer { shard.close() }
     let path = try shard.readPaths().map { ", \($0[place.row])" } ?? ""
     return "\(shard.path) row \(place.row)\(path)"
   }

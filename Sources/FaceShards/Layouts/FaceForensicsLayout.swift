@@ -97,7 +97,13 @@ enum FaceForensicsLayout: LayoutReader {
     return reading
   }
 
+  /// What the download script fetches beside the data set: the whole videos of YouTube.
+  private static let downloads: Set<String> = ["downloaded_videos", "downloaded_videos_info"]
+
   private static func isBeside(_ parts: [[UInt8]]) -> Bool {
+    if parts.dropLast().contains(where: { downloads.contains(LayoutFiles.lower($0)) }) {
+      return true
+    }
     guard let marker = marker(parts) ?? group(parts) else { return false }
     return parts[(marker + 1)...].dropLast().contains { LayoutFiles.isBeside(folder: $0) }
   }

@@ -6,7 +6,7 @@ enum LayoutNotes {
   static func add(beside: [BytePath], others: [BytePath], to reading: inout LayoutReading) {
     if !beside.isEmpty {
       reading.notes.append(
-        "\(LayoutFiles.sample(beside)): masks, thumbnails or landmarks by their folder; not taken as"
+        "\(LayoutFiles.sample(beside)): masks, thumbnails, landmarks or whole downloads by their folder; not taken as"
           + " images")
     }
     if !others.isEmpty {

@@ -28,7 +28,8 @@ import Testing
 
   @Test func videosHaveTheirMethodAndTheOfficialSplit() throws {
     let masks = Self.methods.map { "manipulated_sequences/\($0)/masks/videos/000_003.mp4" }
-    let set = try LayoutFixture(Self.videos("c23") + masks, texts: Self.splits)
+    let downloads = ["downloaded_videos/--1ABC/--1ABC.mp4"]
+    let set = try LayoutFixture(Self.videos("c23") + masks + downloads, texts: Self.splits)
     let layout = try set.layout()
     #expect(layout.kind == .faceforensics)
     #expect(layout.methods == ["real"] + Self.methods.sorted())
@@ -46,7 +47,7 @@ import Testing
             == "\(split) \(method) \(fake)")
       }
     }
-    #expect(layout.notes.contains { $0.contains("masks, thumbnails or landmarks") })
+    #expect(layout.notes.contains { $0.contains("masks, thumbnails, landmarks") })
     #expect(layout.notes[0].contains("read as FaceForensics++ (--layout faceforensics)"))
     // An official split has no crossings.
     #expect(!layout.notes.contains { $0.contains("in several splits") })
