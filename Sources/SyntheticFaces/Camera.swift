@@ -38,6 +38,13 @@ struct Camera: Sendable {
     noiseSeed = g.next()
   }
 
+  /// The same camera with the noise of a frame of its own.
+  func noise(ofFrame frame: Int) -> Camera {
+    var camera = self
+    camera.noiseSeed = noiseSeed &+ UInt64(frame) &* 0x9E37_79B9_7F4A_7C15
+    return camera
+  }
+
   /// The automatic exposure for a scene in linear light: the geometric mean of the middle of the
   /// picture is brought halfway towards mid-grey.
   func gain(for light: Canvas) -> Float {

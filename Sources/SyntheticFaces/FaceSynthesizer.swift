@@ -36,16 +36,23 @@ public struct FaceSynthesizer: Sendable {
   func stages(number: Int, identity: Int, method: ForgeryMethod?)
     -> (captured: Canvas, forgery: Forgery?)
   {
-    let model = FaceModel(seed: seed, identity: identity)
-    let scene = FaceScene(seed: seed, picture: number)
+    stages(
+      FaceModel(seed: seed, identity: identity), FaceScene(seed: seed, picture: number),
+      Camera(seed: seed, picture: number), number: number, method: method,
+      donor: FaceModel(seed: seed, donorOf: number))
+  }
+
+  /// The same of any face in any scene.
+  func stages(
+    _ model: FaceModel, _ scene: FaceScene, _ camera: Camera, number: Int, method: ForgeryMethod?,
+    donor: @autoclosure () -> FaceModel
+  ) -> (captured: Canvas, forgery: Forgery?) {
     let face = FaceRenderer(model: model, scene: scene, size: size).render()
-    let camera = Camera(seed: seed, picture: number)
     let gain = camera.gain(for: face.image)
     let captured = camera.capture(face.image, gain: gain)
     guard let method else { return (captured, nil) }
     let subject = ForgeryCase(
-      face: face, captured: captured, camera: camera, gain: gain,
-      donor: FaceModel(seed: seed, donorOf: number))
+      face: face, captured: captured, camera: camera, gain: gain, donor: donor())
     let generator = CounterGenerator(
       seed: seed, epoch: SynthesisStream.manipulation.rawValue, sample: UInt64(number),
       purpose: .synthesis)

@@ -23,6 +23,10 @@ struct SynthesizeCommand: RankCommand {
       split by identity into train-NNNNN.h5 (70 in a hundred), validation-NNNNN.h5 and \
       test-NNNNN.h5 (15 each); masks are 255 where a picture was forged.
 
+      With --videos N it draws videos of N people instead: faces that move, speak and blink, each once as \
+      it is and forged by --video-methods of the methods, as streams of PPM pictures for an encoder \
+      (original/000.ppm, METHOD/000_001.ppm and their masks; launch/quickstart-media encodes them).
+
       The same seed makes the same bytes on any number of threads and ranks. Example, on every core of \
       one machine and then on eight ranks:
 
@@ -51,6 +55,18 @@ struct SynthesizeCommand: RankCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Draw videos of so many people, an even number of 2 to 998, instead of shards.",
+      valueName: "n"))
+  var videos: Int?
+
+  @Option(help: ArgumentHelp("Methods that each video is forged by.", valueName: "n"))
+  var videoMethods = 2
+
+  @Option(help: ArgumentHelp("Frames of a video, 25 a second.", valueName: "n"))
+  var frames = 50
+
+  @Option(
+    help: ArgumentHelp(
       "Threads of each rank. Default: the rank's share of the machine's cores.", valueName: "t"))
   var threads: Int?
 
@@ -75,11 +91,22 @@ struct SynthesizeCommand: RankCommand {
     guard ThreadShare.range.contains(threads ?? 1) else {
       throw ValidationError("--threads is \(threads ?? 0), expected \(ThreadShare.limits).")
     }
+    guard (2...998).contains(videos ?? 2), (videos ?? 2) % 2 == 0 else {
+      throw ValidationError("--videos is \(videos ?? 0), expected an even number of 2 to 998.")
+    }
+    guard (1...ForgeryMethod.allCases.count).contains(videoMethods) else {
+      throw ValidationError(
+        "--video-methods is \(videoMethods), expected 1 to \(ForgeryMethod.allCases.count).")
+    }
+    guard (1...100_000).contains(frames) else {
+      throw ValidationError("--frames is \(frames), expected 1 to 100000.")
+    }
     guard !output.isEmpty else { throw ValidationError("--output is empty, expected a folder.") }
   }
 
   func run(_ world: Communicator) throws {
     RankStatus.enter(.drawing)
+    if let videos { return try draw(videos, world) }
     let plan = SynthesisPlan(imagesPerClass: imagesPerClass, imagesPerShard: imagesPerShard)
     let synthesis = ShardSynthesis(
       output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: size))
@@ -123,5 +150,28 @@ struct SynthesizeCommand: RankCommand {
           + "\(shards.count) shard\(shards.count == 1 ? "" : "s")")
     }
     return lines.joined(separator: "\n")
+  }
+
+  private func draw(_ videos: Int, _ world: Communicator) throws {
+    let synthesis = VideoSynthesis(
+      output: output, identities: videos, methods: videoMethods, frames: frames,
+      synthesizer: FaceSynthesizer(seed: seed, size: size))
+    try world.agreed { if world.isRoot, !overwrite { try synthesis.prepare() } }
+    let threads = try ThreadShare.threads(self.threads, world)
+    let total = synthesis.videos.count * frames
+    let progress =
+      world.isRoot ? ProgressLine("drawing frame", total: total, items: ("frames", 1)) : nil
+    try synthesis.write(part: world.rank, of: world.size, threads: threads) { done, own in
+      progress?.update(done * total / max(own, 1))
+      RankStatus.progress()
+    }
+    try world.barrier()
+    progress?.update(total)
+    progress?.finish()
+    if world.isRoot {
+      printLines(
+        "\(output): \(synthesis.videos.count) videos of \(frames) frames of \(size)x\(size) pixels, "
+          + "\(videos) of them real")
+    }
   }
 }
