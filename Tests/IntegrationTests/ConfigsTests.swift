@@ -9,7 +9,8 @@ let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLa
 
 @Suite struct ConfigsTests {
   static let files = [
-    "smoke", "quickstart", "compare", "dffd", "celeb-df", "resnet18", "resnet34", "resnet50",
+    "smoke", "quickstart", "quickstart-media", "compare", "dffd", "celeb-df", "resnet18",
+    "resnet34", "resnet50",
     "efficientnet-b0", "efficientnet-b4", "mobilenet-v2", "vgg16-bn", "convnext-tiny",
     "meso-inception4", "xception-patches",
   ]

@@ -133,7 +133,7 @@ import Testing
 
   @Test(arguments: [
     "cluster", "compare", "container", "fuzz", "install-dependencies", "local", "quickstart",
-    "rooms", "smoke", "test",
+    "quickstart-media", "rooms", "smoke", "test",
   ])
   func everyScriptExplainsItself(name: String) throws {
     let outcome = try Job.run(repository.path + "/launch/" + name, ["--help"], directory: "/")

@@ -50,8 +50,10 @@ import Testing
       let outcome = try Job.run(
         "rfm", faces.arguments + ["--output", faces.path + "/" + folder], ranks: ranks)
       #expect(outcome.succeeded, "\(outcome)")
+      let lines = outcome.lines(from: "rfm")
+      #expect(lines.first?.hasPrefix("rfm: 61 images: 61 faces, ") == true, "\(outcome)")
       #expect(
-        outcome.lines(from: "rfm") == [
+        lines.dropFirst() == [
           "rfm: real/id3/notes.txt: not an image (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIF or PNM);"
             + " passed over",
           "rfm: 1 of 61 files give no face and are not packed",
@@ -81,7 +83,8 @@ import Testing
         "rfm", faces.arguments + arguments + ["--output", faces.path + "/out"], ranks: ranks)
       #expect(outcome.status == status, "\(outcome)")
       #expect(outcome.leftovers.isEmpty && !outcome.timedOut, "\(outcome)")
-      let lines = outcome.lines(from: "rfm")
+      // Without what is announced.
+      let lines = outcome.lines(from: "rfm").filter { !$0.contains(" faces, ") }
       let place = ranks == nil ? "" : arguments == ["--strict"] ? "rank " : "rank 0: "
       #expect(lines.count == 1 && lines[0].hasPrefix("rfm: \(place)"), "\(outcome)")
       #expect(lines.first?.contains(part) == true, "\(outcome)")
@@ -90,33 +93,69 @@ import Testing
   }
 
   @Test(arguments: [SIGINT, SIGTERM])
-  func aStoppedPackingTidiesUpAndDiesOfTheSignal(signal: Int32) throws {
+  func aStoppedPackingDiesOfTheSignalAndGoesOn(signal: Int32) throws {
     let faces = try Faces(people: 300, side: 300)
-    let job = try Job(
-      "rfm", faces.arguments + ["--output", faces.path + "/out", "--threads", "1"])
-    #expect(
-      job.wait { _ in FileManager.default.fileExists(atPath: faces.path + "/out/.packing") })
-    job.signal(signal)
-    let outcome = job.wait()
-    #expect(outcome.status == 128 + signal, "\(outcome)")
-    #expect(!FileManager.default.fileExists(atPath: faces.path + "/out"))
-  }
-
-  @Test func aKilledPackingIsForgottenByTheNext() throws {
-    let faces = try Faces(people: 200, side: 200)
     let arguments = faces.arguments + ["--output", faces.path + "/out", "--threads", "1"]
     let job = try Job("rfm", arguments)
     #expect(
-      job.wait { _ in FileManager.default.fileExists(atPath: faces.path + "/out/.packing/0.h5") })
-    job.signal(SIGKILL)
-    _ = job.wait()
+      job.wait { _ in FileManager.default.fileExists(atPath: faces.path + "/out/.packing/0.done") })
+    job.signal(signal)
+    let outcome = job.wait()
+    #expect(outcome.status == 128 + signal, "\(outcome)")
+    #expect(try faces.files("out/.packing").keys.contains("0.done"), "what is finished stays")
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: faces.path + "/out").allSatisfy {
         $0.hasPrefix(".")
-      })
-    let outcome = try Job.run("rfm", arguments)
-    #expect(outcome.succeeded, "\(outcome)")
+      }, "no shard has its name before all have")
+    let next = try Job.run("rfm", arguments)
+    #expect(next.succeeded, "\(next)")
+    #expect(
+      next.lines(from: "rfm").contains { $0.hasPrefix("rfm: going on: ") }, "\(next)")
     #expect(try faces.files("out").keys.allSatisfy { $0.hasSuffix(".h5") })
+  }
+
+  /// How often a packing is killed; `RFM_PACK_KILLS` says otherwise.
+  private static let kills =
+    ProcessInfo.processInfo.environment["RFM_PACK_KILLS"].flatMap { Int($0) } ?? 6
+
+  /// At random moments, on one rank and on several: whenever it dies, the next goes on, and the shards are
+  /// those of one that was never killed.
+  @Test func aPackingThatIsKilledAgainAndAgainMakesTheSameShards() throws {
+    let faces = try Faces(people: 120, side: 120)
+    let whole = try Job.run("rfm", faces.arguments + ["--output", faces.path + "/whole"])
+    #expect(whole.succeeded, "\(whole)")
+    let expected = try faces.files("whole")
+    var draws = SystemRandomNumberGenerator()
+    var (kills, round, wentOn) = (0, 0, 0)
+    while kills < Self.kills {
+      let output = ["--output", faces.path + "/out-\(round)", "--threads", "2"]
+      for attempt in 0...8 {
+        let ranks = [nil, 2, 3][Int.random(in: 0..<3, using: &draws)]
+        let job = try Job("rfm", faces.arguments + output, ranks: ranks)
+        // Mostly while it works: a packing here takes a second or so.
+        let moment = Date().addingTimeInterval(
+          Double.random(in: 0.05...(ranks == nil ? 1 : 2), using: &draws))
+        if attempt < 8, kills < Self.kills,
+          job.wait(until: { _ in
+            Date() >= moment && (ranks == nil || job.ranks().count == ranks)
+          }), job.isRunning
+        {
+          for process in ranks == nil ? [job.pid] : Array(job.ranks().values) {
+            kill(process, SIGKILL)
+          }
+          _ = job.wait()
+          kills += 1
+          continue
+        }
+        let outcome = job.wait()
+        #expect(outcome.succeeded, "\(outcome)")
+        if outcome.standardError.contains("rfm: going on: ") { wentOn += 1 }
+        break
+      }
+      #expect(try faces.files("out-\(round)") == expected)
+      round += 1
+    }
+    print("\(kills) kills of \(round) packings, of which \(wentOn) went on at the last start")
   }
 
   /// How often jobs are started at once; `RFM_PACK_TRIALS` says otherwise.
