@@ -58,9 +58,10 @@ typedef struct {
   void (*depthwise_backward)(const rfm_activation *in, const float *weights, const void *dd,
                              int dd_row, const void *_Nullable residual, int residual_kind,
                              void *dz, double *_Nullable sums, float *dw, int H, int W, int r0, int r1);
-  /// The gradient to the input only, with the ReLU's mask as bits: out = scale·(da·mask + …).
+  /// The gradient to the input only, with the ReLU's mask as bits (null: there is no ReLU):
+  /// out = scale·(da·mask + …).
   void (*depthwise_backward_input)(const void *dd, int dd_row, const float *weights,
-                                   const uint16_t *bits, const float *scale,
+                                   const uint16_t *_Nullable bits, const float *scale,
                                    const void *_Nullable residual,
                                    int residual_kind, void *out, int ld, int H, int W, int r0,
                                    int r1);

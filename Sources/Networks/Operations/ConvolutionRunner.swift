@@ -20,6 +20,8 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     case stored
     /// The input as it is read.
     case loaded
+    /// The same at every other row and column.
+    case gathered
     case patches
     /// Index of the depthwise convolution's weights.
     case depthwise(Int)
@@ -34,8 +36,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   private let operandStride: Int
   private let matrixInputs: Int
   private let hasMatrixLayout: Bool
-  /// The depthwise convolution is 3×3 with stride 1, over a map as it is or behind a ReLU: one kernel
-  /// goes through the stored map then, and one all the way back.
+  /// See ``LoweredNetwork/isPlainSeparable(_:)``.
   private let isPlain: Bool
 
   /// - Parameter depthwise: of what it reads, when it is separable.
@@ -51,12 +52,12 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       operandKind = .depthwise(depthwise.weight)
     } else if layer.window.isPointwise {
       operandKind = network.isBare(view) ? .stored : .loaded
+    } else if network.isStridedShortcut(network.operations[index]) {
+      operandKind = .gathered
     } else {
       operandKind = .patches
     }
-    isPlain =
-      depthwise?.window == Window(3, padding: .zeros(1)) && view.gate == nil
-      && (view.activation == .identity || view.activation == .relu) && !input.isVector
+    isPlain = network.isPlainSeparable(network.operations[index])
     operandStride = layer.window.size * layer.window.size * input.stride
     matrixInputs = network.graph.parameters[layer.weight].matrixShape!.inputs
     hasMatrixLayout = network.graph.parameters[layer.weight].layout == .matrix
@@ -69,7 +70,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   private var isPixelwise: Bool {
     switch operandKind {
     case .stored, .loaded: true
-    case .patches, .depthwise: false
+    case .gathered, .patches, .depthwise: false
     }
   }
   private var isStored: Bool { if case .stored = operandKind { true } else { false } }
@@ -113,6 +114,11 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     case .loaded:
       pass.load(
         view, image: image, pixel: r0 * size.width, pixels: (r1 - r0) * size.width, to: memory)
+    case .gathered:
+      var part = pass.rectified(
+        view, image: image, pixel: place.inputRow(r0, tap: 0) * input.size.width, floor: floor)
+      pass.maps.table.gather_strided(
+        &part, memory, Int32(2 * (r1 - r0) - 1), Int32(input.size.width))
     case .patches:
       for r in r0..<r1 {
         ring.fill(tile.window, place, row: r, pass)
@@ -123,8 +129,8 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       if isPlain {
         var part = pass.rectified(view, image: image, floor: floor)
         pass.maps.table.depthwise_forward(
-          &part, weights, memory, nil, Int32(input.size.height), Int32(input.size.width),
-          Int32(r0), Int32(r1))
+          &part, weights, memory, pass.bitsToKeep(view.map, by: index, image: image),
+          Int32(input.size.height), Int32(input.size.width), Int32(r0), Int32(r1))
         return memory
       }
       for r in r0..<r1 {
@@ -136,7 +142,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     return memory
   }
 
-  private var floor: Float { view.activation == .relu ? 0 : -.infinity }
+  private var floor: Float { view.activation == .relu ? 0 : noFloor }
 
   /// - Parameters:
   ///   - number: of the image, among those of a tile.
@@ -248,6 +254,10 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
         for image in images { pass.endBackward(index, image: image, task: task) }
         return
       }
+      if let strided = pass.stridedGradient(index, image: first, pixel: 0) {
+        multiplyBack(pass, dy, pixels: pixels, to: strided)
+        return
+      }
       multiplyBack(pass, dy, pixels: pixels, to: tile.band)
       for (number, image) in images.enumerated() {
         var done = 0
@@ -292,6 +302,10 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
         }
         if isPixelwise {
           inputGradient(pass, tile, dy, image: image, pixel: pixel, pixels: pixels, task: task)
+          continue
+        }
+        if let strided = pass.stridedGradient(index, image: image, pixel: pixel) {
+          multiplyBack(pass, dy, pixels: pixels, to: strided)
           continue
         }
         let band = tile.band + (r0 - held) * rowBytes
@@ -407,22 +421,19 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     _ pass: GraphPass, band: UnsafeRawPointer, held: Int, upTo end: Int, _ done: inout Int,
     image: Int, task: Int, lane: UnsafeMutablePointer<Float>?
   ) -> Bool {
-    guard isPlain, case .depthwise(let weight) = operandKind,
+    guard case .depthwise(let weight) = operandKind,
       let place = pass.destination(index, image: image, task: task)
     else { return false }
     let weights = pass.weights.floats(weight)
     let last = self.place.finished(below: end)
-    let kind = Int32(place.existing == nil ? RFM_RESIDUAL_NONE : RFM_RESIDUAL_DENSE)
     if let lane {
-      var part = pass.rectified(view, image: image, floor: place.derives ? floor : -.infinity)
-      if !place.derives, floor == 0 { return false }
+      var part = pass.rectified(view, image: image, floor: floor)
       pass.maps.table.depthwise_backward(
-        &part, weights, band, Int32(held), place.existing, kind, place.out, place.sums, lane,
+        &part, weights, band, Int32(held), place.existing, place.kind, place.out, place.sums, lane,
         Int32(input.size.height), Int32(input.size.width), Int32(done), Int32(last))
     } else {
-      guard place.derives, let bits = pass.keptBits(view.map, image: image) else { return false }
       pass.maps.table.depthwise_backward_input(
-        band, Int32(held), weights, bits, pass.unit, place.existing, kind, place.out,
+        band, Int32(held), weights, place.bits, place.scale, place.existing, place.kind, place.out,
         Int32(input.stride), Int32(input.size.height), Int32(input.size.width), Int32(done),
         Int32(last))
     }

@@ -101,7 +101,7 @@ class OperationRunner: @unchecked Sendable {
   func need(_ precision: Precision, images: Int) -> TileMemory.Need { TileMemory.Need() }
 
   /// Bytes an image that are kept from forward to backward.
-  func keptBytes(_ element: Int) -> Int { 0 }
+  func keptBytes(_ element: Int, _ purpose: PassPlan.Purpose) -> Int { 0 }
 
   /// Decides how weights' gradients are cut; before anything of what follows is asked.
   ///
@@ -136,6 +136,7 @@ class OperationRunner: @unchecked Sendable {
       case .sum(let branch): SumRunner(network, index, branch: branch)
       case .concatenation: ConcatenationRunner(network, index)
       case .maximumPool(let window): MaximumPoolRunner(network, index, window)
+      case .pooledSum: PooledSumRunner(network, index)
       case .averagePool(let window, let countsPadding):
         AveragePoolRunner(network, index, window, countsPadding: countsPadding)
       case .globalAverage: GlobalAverageRunner(network, index)

@@ -35,6 +35,8 @@ final class GraphPass: @unchecked Sendable {
   private let bits: [UnsafeMutablePointer<UInt16>?]
   /// By operation, for what it keeps itself.
   private let kept: [UnsafeMutableRawPointer?]
+  /// By operation, for a gradient of every other row and column.
+  private let stridedGradients: [UnsafeMutableRawPointer?]
   private let gateGradients: [UnsafeMutablePointer<Float>?]
   private let lastTimes: [Int]
   private let forwardEnd: Int
@@ -122,10 +124,13 @@ final class GraphPass: @unchecked Sendable {
         bytes: bytes, first: sharesMemory ? times.lowerBound : 0,
         last: sharesMemory ? times.upperBound : end)
     }
+    /// From forward to the way back, a pooling's to that of the map which it pools.
     func between(_ index: Int) -> ClosedRange<Int>? {
-      plan.purpose == .inference
-        ? times.forward[index]...times.forward[index]
-        : times.forward[index]...times.backward[index]
+      if plan.purpose == .inference { return times.forward[index]...times.forward[index] }
+      let last = plan.pooling.indices.first { plan.pooling[$0] == index }.flatMap { map in
+        network.operations.firstIndex { $0.output == map }
+      }
+      return times.forward[index]...times.backward[last ?? index]
     }
     func back(_ index: Int) -> ClosedRange<Int>? {
       plan.purpose == .inference ? nil : times.backward[index]...times.backward[index]
@@ -146,7 +151,18 @@ final class GraphPass: @unchecked Sendable {
         images * map.elements / 8, times.forward[index]...last)
     }
     let indices = network.operations.indices
-    let keptNumbers = indices.map { add(images * runners[$0].keptBytes(element), between($0)) }
+    let keptNumbers = indices.map {
+      add(images * runners[$0].keptBytes(element, plan.purpose), between($0))
+    }
+    // Until the one that takes it over.
+    var stridedNumbers: [Int?] = Array(repeating: nil, count: indices.count)
+    for (index, contribution) in plan.contributions.map(\.first).enumerated() {
+      guard let strided = contribution?.strided else { continue }
+      let map = network.maps[contribution!.view.map]
+      stridedNumbers[strided] = add(
+        images * map.size.halved.pixels * map.stride * element,
+        times.backward[strided]...times.backward[index])
+    }
     let gateNumbers = indices.map { index in
       add(
         4 * images
@@ -177,6 +193,7 @@ final class GraphPass: @unchecked Sendable {
     gradients = own
     bits = bitNumbers.map { address($0)?.assumingMemoryBound(to: UInt16.self) }
     kept = keptNumbers.map(address)
+    stridedGradients = stridedNumbers.map(address)
     gateGradients = gateNumbers.map { address($0)?.assumingMemoryBound(to: Float.self) }
     lanes = laneNumbers.map { address($0)?.assumingMemoryBound(to: Float.self) }
     layerGradients = layerGradientNumbers.map(address)
@@ -214,9 +231,20 @@ final class GraphPass: @unchecked Sendable {
     gradients[plan.gradientRoots[map]!]! + bytes(network.maps[map], image, pixel)
   }
 
+  /// A pixel of a map's gradient in the memory of that of `memory`.
   @inline(__always)
-  private func ownGradient(_ map: Int, image: Int, pixel: Int) -> UnsafeMutableRawPointer {
-    gradients[map]! + bytes(network.maps[map], image, pixel)
+  private func gradient(_ map: Int, in memory: Int, image: Int, pixel: Int)
+    -> UnsafeMutableRawPointer
+  {
+    gradients[memory]! + bytes(network.maps[map], image, pixel)
+  }
+
+  /// Where a strided convolution stores the gradient of the pixels that it has seen, one behind the other;
+  /// nil where all pixels are wanted.
+  func stridedGradient(_ operation: Int, image: Int, pixel: Int) -> UnsafeMutableRawPointer? {
+    guard let memory = stridedGradients[operation] else { return nil }
+    let map = network.maps[network.operations[operation].inputs[0].map]
+    return memory + (image * map.size.halved.pixels + pixel) * map.stride * maps.precision.size
   }
 
   /// What an operation keeps for its way back.
@@ -282,7 +310,7 @@ final class GraphPass: @unchecked Sendable {
     if isTraining, let state = state(map), state.affine.isBatchNorm {
       kernels.table.statistics(address, Int32(pixels), Int32(stored.stride), state.sums(task))
     }
-    if plan.keepsBits[map] {
+    if plan.keepsBits[map], plan.bitKeepers[map] == nil {
       var seen = view(
         LoweredNetwork.MapView(map: map, activation: plan.bitActivations[map]), image: image,
         pixel: pixel)
@@ -315,21 +343,73 @@ final class GraphPass: @unchecked Sendable {
     }
   }
 
-  /// The gradient of an operation's raw output: through the map's norm, or where it is already.
+  /// The gradient of an operation's raw output: through the map's norm, or where it is already. Whole rows.
   func outputGradient(
     _ map: Int, image: Int, pixel: Int, pixels: Int, to out: UnsafeMutableRawPointer
   ) -> UnsafeMutableRawPointer {
+    if let pooling = plan.pooling[map] {
+      unpool(map, through: pooling, image: image, pixel: pixel, pixels: pixels, to: out)
+      return out
+    }
     let there = gradient(map, image: image, pixel: pixel)
-    guard let state = state(map), !state.isShiftOnly else { return there }
+    guard let state = state(map), !state.isShiftOnly, !plan.isScaled[map] else { return there }
     kernels(map).table.affine_gradient(
       there, state.needsOutput ? value(map, image: image, pixel: pixel) : nil, state.coefficients,
       out, Int32(pixels), Int32(network.maps[map].stride))
     return out
   }
 
+  /// The same from the gradient of the pooled map.
+  private func unpool(
+    _ map: Int, through pooling: Int, image: Int, pixel: Int, pixels: Int,
+    to out: UnsafeMutableRawPointer
+  ) {
+    let stored = network.maps[map]
+    let size = stored.size
+    let output = network.operations[pooling].output
+    let state = state(map)
+    let rows = min(pixels, size.pixels)
+    let first = pixel / size.width
+    for number in 0..<pixels / rows {
+      maps.table.pool_backward(
+        gradient(output, image: image + number), winners(pooling, image: image + number),
+        state?.needsOutput == true ? value(map, image: image + number) : nil,
+        state?.coefficients ?? ones,
+        out + number * rows * stored.stride * maps.precision.size, Int32(stored.stride),
+        Int32(size.height), Int32(size.width), Int32(first), Int32(first + rows / size.width))
+    }
+  }
+
   /// The output's gradient has to be computed before it is used.
   func computesOutputGradient(_ map: Int) -> Bool {
-    state(map).map { !$0.isShiftOnly } ?? false
+    if plan.pooling[map] != nil { return true }
+    return !plan.isScaled[map] && state(map).map { !$0.isShiftOnly } ?? false
+  }
+
+  /// What a pooling with a sum keeps of an image: for training the maxima as they are stored, then their
+  /// places in their windows.
+  static func poolingBytes(
+    _ output: LoweredNetwork.StoredMap, _ element: Int, _ purpose: PassPlan.Purpose
+  ) -> (maxima: Int, all: Int) {
+    let maxima = purpose == .training ? output.elements * element : 0
+    return (maxima, maxima + output.elements)
+  }
+
+  private func pooling(_ operation: Int, image: Int) -> (UnsafeMutableRawPointer, maxima: Int) {
+    let (maxima, all) = Self.poolingBytes(
+      network.maps[network.operations[operation].output], maps.precision.size, plan.purpose)
+    return (kept(operation, image: image, bytes: all), maxima)
+  }
+
+  /// The places of an image's maxima in their windows.
+  func winners(_ operation: Int, image: Int) -> UnsafeMutablePointer<UInt8> {
+    let (memory, maxima) = pooling(operation, image: image)
+    return (memory + maxima).assumingMemoryBound(to: UInt8.self)
+  }
+
+  /// An image's maxima as they are stored; nil but for training.
+  func maxima(_ operation: Int, image: Int) -> UnsafeMutableRawPointer? {
+    isTraining ? pooling(operation, image: image).0 : nil
   }
 
   /// Adds to the gradient of what an operation reads.
@@ -346,13 +426,13 @@ final class GraphPass: @unchecked Sendable {
     let stored = network.maps[map]
     let kernels = kernels(map)
     var view = view(contribution.view, image: image, pixel: pixel)
-    if contribution.isAlias {
+    guard case .memory(let memory) = contribution.target else {
       guard isTraining, contribution.isFinal, let state = state(map) else { return }
       kernels.table.gradient_sums(
         da!, view.data, Int32(pixels), Int32(stored.stride), state.sums(task))
       return
     }
-    let out = ownGradient(map, image: image, pixel: pixel)
+    let out = gradient(map, in: memory, image: image, pixel: pixel)
     let existing = contribution.existing.map {
       UnsafeRawPointer(gradients[$0]! + bytes(stored, image, pixel))
     }
@@ -365,7 +445,7 @@ final class GraphPass: @unchecked Sendable {
     let derives = contribution.isFinal || !contribution.defers
     if !derives { view.activation = Int32(RFM_IDENTITY) }
     let masks =
-      derives && plan.keepsBits[map]
+      derives && plan.keepsBits[map] && contribution.view.activation != .identity
       ? UnsafePointer(bits[map]! + (image * stored.elements + pixel * stored.stride) / 16) : nil
     kernels.layers.unload(
       &view, masks, da, uniform, existing, contribution.defers ? 1 : 0, out,
@@ -373,49 +453,62 @@ final class GraphPass: @unchecked Sendable {
   }
 
   /// Where the gradient of what an operation reads goes, for one that takes it through the view itself:
-  /// d = act'(z)·g + existing.
+  /// d = act'(z)·g + what is there.
   struct Destination {
     /// Of the image's first pixel.
     let out: UnsafeMutableRawPointer
+    /// What is there already, and how it joins the rest.
     let existing: UnsafeRawPointer?
-    /// The activation's slope belongs to it; else g goes there as it is.
-    let derives: Bool
+    let kind: Int32
+    /// In training.
     let sums: UnsafeMutablePointer<Double>?
+    /// In attention: a factor a channel, that of the norm where nobody comes behind, and one bit an element,
+    /// the slope; nil: that is 1.
+    let scale: UnsafePointer<Float>
+    let bits: UnsafePointer<UInt16>?
   }
 
   /// nil: only ``contribute(_:_:image:pixel:pixels:da:uniform:task:)`` can do it.
   func destination(_ operation: Int, image: Int, task: Int) -> Destination? {
     let contribution = plan.contributions[operation][0]
+    guard contribution.sweeps, case .memory(let memory) = contribution.target else { return nil }
     let map = contribution.view.map
-    if contribution.isAlias || contribution.gate != nil
-      || contribution.existing != nil && contribution.defers
-    {
-      return nil
+    let stored = network.maps[map]
+    var existing: UnsafeRawPointer?
+    var kind = RFM_RESIDUAL_NONE
+    if let strided = contribution.strided {
+      existing = stridedGradient(strided, image: image, pixel: 0).map { UnsafeRawPointer($0) }
+      kind = contribution.defers ? RFM_RESIDUAL_STRIDED_MASKED : RFM_RESIDUAL_STRIDED
+    } else if let there = contribution.existing {
+      existing = UnsafeRawPointer(gradients[there]! + bytes(stored, image, 0))
+      kind = RFM_RESIDUAL_DENSE
     }
     return Destination(
-      out: ownGradient(map, image: image, pixel: 0),
-      existing: contribution.existing.map {
-        UnsafeRawPointer(gradients[$0]! + bytes(network.maps[map], image, 0))
-      },
-      derives: contribution.isFinal || !contribution.defers,
-      sums: isTraining && contribution.isFinal ? state(map)?.sums(task) : nil)
+      out: gradient(map, in: memory, image: image, pixel: 0), existing: existing, kind: Int32(kind),
+      sums: isTraining && contribution.isFinal ? state(map)?.sums(task) : nil,
+      scale: plan.isScaled[map] ? state(map)?.scale ?? ones : ones,
+      bits: contribution.view.activation == .identity
+        ? nil : keptBits(map, image: image).map { UnsafePointer($0) })
   }
 
   /// One bit an element of an image's map, if that is what is kept.
-  func keptBits(_ map: Int, image: Int) -> UnsafePointer<UInt16>? {
-    plan.keepsBits[map]
-      ? UnsafePointer(bits[map]! + image * network.maps[map].elements / 16) : nil
+  private func keptBits(_ map: Int, image: Int) -> UnsafeMutablePointer<UInt16>? {
+    plan.keepsBits[map] ? bits[map]! + image * network.maps[map].elements / 16 : nil
+  }
+
+  /// The same for the operation that is to keep them as it goes through the map.
+  func bitsToKeep(_ map: Int, by operation: Int, image: Int) -> UnsafeMutablePointer<UInt16>? {
+    plan.bitKeepers[map] == operation ? keptBits(map, image: image) : nil
   }
 
   /// What an operation reads of an image, for kernels that know nothing but ReLU.
-  func rectified(_ view: LoweredNetwork.MapView, image: Int, floor: Float) -> rfm_activation {
-    let seen = self.view(view, image: image)
+  func rectified(
+    _ view: LoweredNetwork.MapView, image: Int, pixel: Int = 0, floor: Float
+  ) -> rfm_activation {
+    let seen = self.view(view, image: image, pixel: pixel)
     return rfm_activation(
       data: seen.data, scale: seen.scale, shift: seen.shift, floor: floor, ld: seen.ld)
   }
-
-  /// A factor of one for every channel.
-  var unit: UnsafePointer<Float> { ones }
 
   /// Behind the last pixel of an image: the gate's own gradient.
   func endBackward(_ operation: Int, image: Int, task: Int) {
@@ -428,7 +521,7 @@ final class GraphPass: @unchecked Sendable {
         gate.existing.map {
           UnsafeRawPointer(gradients[$0]! + bytes(network.maps[gate.map], image, 0))
         }, 1,
-        ownGradient(gate.map, image: image, pixel: 0),
+        gradient(gate.map, in: gate.map, image: image, pixel: 0),
         isTraining && gate.isFinal ? state(gate.map)?.sums(task) : nil, 1)
     }
   }
