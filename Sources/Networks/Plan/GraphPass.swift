@@ -26,17 +26,21 @@ final class GraphPass: @unchecked Sendable {
   let imageGradients: UnsafeMutablePointer<UnsafeMutablePointer<Float>?>
 
   private let memory: AlignedMemory
+  /// Bytes of what a worker needs for the image that it has in hand, in the chain.
+  let scratchSize: Int
+  /// That memory, by image: of the worker who has the image in hand.
+  let scratch: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let constants: AlignedMemory
   private let ones: UnsafePointer<Float>
   private let zeros: UnsafePointer<Float>
   /// By map.
-  private let values: [UnsafeMutableRawPointer?]
-  private let gradients: [UnsafeMutableRawPointer?]
+  private let values: [Place]
+  private let gradients: [Place]
   private let bits: [UnsafeMutablePointer<UInt16>?]
   /// By operation, for what it keeps itself.
-  private let kept: [UnsafeMutableRawPointer?]
+  private let kept: [Place]
   /// By operation, for a gradient of every other row and column.
-  private let stridedGradients: [UnsafeMutableRawPointer?]
+  private let stridedGradients: [Place]
   private let gateGradients: [UnsafeMutablePointer<Float>?]
   private let lastTimes: [Int]
   private let forwardEnd: Int
@@ -48,11 +52,35 @@ final class GraphPass: @unchecked Sendable {
   /// Bytes.
   var size: Int { memory.size }
 
+  /// Where a buffer is.
+  private enum Place {
+    case none
+    /// In the pass's own memory, room for all of its images.
+    case own(UnsafeMutableRawPointer)
+    /// So many bytes behind the beginning of a worker's memory, room for one image.
+    case scratch(Int)
+  }
+
+  /// Of an image's part of a buffer.
+  ///
+  /// - Parameter each: bytes of an image.
+  @inline(__always)
+  private func address(_ place: Place, _ image: Int, each: Int) -> UnsafeMutableRawPointer? {
+    switch place {
+    case .none: nil
+    case .own(let memory): memory + image * each
+    case .scratch(let offset): scratch[image]! + offset
+    }
+  }
+
   /// When an operation runs.
   struct Times {
     /// By operation; backward is empty for inference.
     var forward: [Int]
     var backward: [Int]
+    /// The first so many operations are a chain: a worker takes an image through all of them before the
+    /// next, so that what is needed nowhere else has room in the worker's memory.
+    var chain = 0
   }
 
   /// - Parameters:
@@ -83,8 +111,12 @@ final class GraphPass: @unchecked Sendable {
     ones = UnsafePointer(constants.floats())
     zeros = UnsafePointer(constants.floats() + widest)
 
-    // First and last moment of everything.
+    // First and last moment of everything. Buffers of a worker have the numbers −1, −2, ….
     var arena = ArenaPlan()
+    var workerArena = ArenaPlan()
+    let chainEnd = times.chain == 0 ? -1 : times.forward[times.chain - 1]
+    let chainBack =
+      times.chain == 0 || times.backward.isEmpty ? Int.max : times.backward[times.chain - 1]
     let end = max(times.forward.max()!, times.backward.max() ?? 0) + 1
     func bytes(_ map: Int) -> Int {
       images * network.maps[map].elements * (network.maps[map].isVector ? 4 : element)
@@ -120,6 +152,12 @@ final class GraphPass: @unchecked Sendable {
     }
     func add(_ bytes: Int, _ times: ClosedRange<Int>?) -> Int? {
       guard let times, bytes > 0 else { return nil }
+      if times.upperBound <= chainEnd || times.lowerBound >= chainBack {
+        return -1
+          - workerArena.add(
+            bytes: bytes / images, first: sharesMemory ? times.lowerBound : 0,
+            last: sharesMemory ? times.upperBound : end)
+      }
       return arena.add(
         bytes: bytes, first: sharesMemory ? times.lowerBound : 0,
         last: sharesMemory ? times.upperBound : end)
@@ -183,21 +221,28 @@ final class GraphPass: @unchecked Sendable {
     let (offsets, size) = arena.placed()
     let memory = AlignedMemory(size: size)
     self.memory = memory
+    let (workerOffsets, workerSize) = workerArena.placed()
+    scratchSize = workerSize
     func address(_ number: Int?) -> UnsafeMutableRawPointer? {
       number.map { memory.address + offsets[$0] }
     }
+    func place(_ number: Int?) -> Place {
+      guard let number else { return .none }
+      return number < 0 ? .scratch(workerOffsets[-1 - number]) : .own(address(number)!)
+    }
     lastTimes = mapTimes.map { $0?.upperBound ?? 0 }
     self.forwardEnd = forwardEnd
-    values = valueNumbers.map(address)
-    let own = gradientNumbers.map(address)
-    gradients = own
+    values = valueNumbers.map(place)
+    gradients = gradientNumbers.map(place)
     bits = bitNumbers.map { address($0)?.assumingMemoryBound(to: UInt16.self) }
-    kept = keptNumbers.map(address)
-    stridedGradients = stridedNumbers.map(address)
+    kept = keptNumbers.map(place)
+    stridedGradients = stridedNumbers.map(place)
     gateGradients = gateNumbers.map { address($0)?.assumingMemoryBound(to: Float.self) }
     lanes = laneNumbers.map { address($0)?.assumingMemoryBound(to: Float.self) }
     layerGradients = layerGradientNumbers.map(address)
     layerOperands = layerOperandNumbers.map(address)
+    scratch = .allocate(capacity: images)
+    scratch.initialize(repeating: nil, count: images)
     imageAddresses = .allocate(capacity: images)
     imageAddresses.initialize(repeating: nil, count: images)
     imageGradients = .allocate(capacity: images)
@@ -205,6 +250,7 @@ final class GraphPass: @unchecked Sendable {
   }
 
   deinit {
+    scratch.deallocate()
     imageAddresses.deallocate()
     imageGradients.deallocate()
   }
@@ -214,21 +260,31 @@ final class GraphPass: @unchecked Sendable {
   @inline(__always)
   func kernels(_ map: Int) -> Kernels { network.maps[map].isVector ? vectors : maps }
 
+  /// Bytes of `elements` elements of a map.
   @inline(__always)
-  private func bytes(_ map: LoweredNetwork.StoredMap, _ image: Int, _ pixel: Int) -> Int {
-    (image * map.elements + pixel * map.stride) * (map.isVector ? 4 : maps.precision.size)
+  private func bytes(_ map: LoweredNetwork.StoredMap, _ elements: Int) -> Int {
+    elements * (map.isVector ? 4 : maps.precision.size)
+  }
+
+  @inline(__always)
+  private func pixel(
+    _ place: Place, of map: Int, image: Int, pixel: Int
+  ) -> UnsafeMutableRawPointer? {
+    let stored = network.maps[map]
+    return address(place, image, each: bytes(stored, stored.elements))
+      .map { $0 + bytes(stored, pixel * stored.stride) }
   }
 
   /// A pixel of a stored map.
   @inline(__always)
   func value(_ map: Int, image: Int, pixel: Int = 0) -> UnsafeMutableRawPointer {
-    values[map]! + bytes(network.maps[map], image, pixel)
+    self.pixel(values[map], of: map, image: image, pixel: pixel)!
   }
 
   /// The same of its gradient, wherever that lies.
   @inline(__always)
   func gradient(_ map: Int, image: Int, pixel: Int = 0) -> UnsafeMutableRawPointer {
-    gradients[plan.gradientRoots[map]!]! + bytes(network.maps[map], image, pixel)
+    gradient(map, in: plan.gradientRoots[map]!, image: image, pixel: pixel)
   }
 
   /// A pixel of a map's gradient in the memory of that of `memory`.
@@ -236,20 +292,22 @@ final class GraphPass: @unchecked Sendable {
   private func gradient(_ map: Int, in memory: Int, image: Int, pixel: Int)
     -> UnsafeMutableRawPointer
   {
-    gradients[memory]! + bytes(network.maps[map], image, pixel)
+    self.pixel(gradients[memory], of: map, image: image, pixel: pixel)!
   }
 
   /// Where a strided convolution stores the gradient of the pixels that it has seen, one behind the other;
   /// nil where all pixels are wanted.
   func stridedGradient(_ operation: Int, image: Int, pixel: Int) -> UnsafeMutableRawPointer? {
-    guard let memory = stridedGradients[operation] else { return nil }
+    if case .none = stridedGradients[operation] { return nil }
     let map = network.maps[network.operations[operation].inputs[0].map]
-    return memory + (image * map.size.halved.pixels + pixel) * map.stride * maps.precision.size
+    return address(
+      stridedGradients[operation], image, each: bytes(map, map.size.halved.pixels * map.stride))
+      .map { $0 + bytes(map, pixel * map.stride) }
   }
 
   /// What an operation keeps for its way back.
   func kept(_ operation: Int, image: Int, bytes: Int) -> UnsafeMutableRawPointer {
-    kept[operation]! + image * bytes
+    address(kept[operation], image, each: bytes)!
   }
 
   /// A map is there still when forward has ended.
@@ -263,8 +321,9 @@ final class GraphPass: @unchecked Sendable {
     let map = network.maps[view.map]
     let state = map.affine.map { states[$0] }
     return rfm_view(
-      data: values[view.map].map { UnsafeRawPointer($0 + bytes(map, image, pixel)) }
-        ?? UnsafeRawPointer(constants.address),
+      data: UnsafeRawPointer(
+        self.pixel(values[view.map], of: view.map, image: image, pixel: pixel)
+          ?? constants.address),
       scale: state?.scale ?? ones, shift: state?.shift ?? zeros,
       gate: view.gate.map {
         UnsafePointer(value($0, image: image).assumingMemoryBound(to: Float.self))
@@ -434,7 +493,7 @@ final class GraphPass: @unchecked Sendable {
     }
     let out = gradient(map, in: memory, image: image, pixel: pixel)
     let existing = contribution.existing.map {
-      UnsafeRawPointer(gradients[$0]! + bytes(stored, image, pixel))
+      UnsafeRawPointer(gradient(map, in: $0, image: image, pixel: pixel))
     }
     if contribution.gate != nil {
       kernels.layers.unload_gate(
@@ -473,14 +532,13 @@ final class GraphPass: @unchecked Sendable {
     let contribution = plan.contributions[operation][0]
     guard contribution.sweeps, case .memory(let memory) = contribution.target else { return nil }
     let map = contribution.view.map
-    let stored = network.maps[map]
     var existing: UnsafeRawPointer?
     var kind = RFM_RESIDUAL_NONE
     if let strided = contribution.strided {
       existing = stridedGradient(strided, image: image, pixel: 0).map { UnsafeRawPointer($0) }
       kind = contribution.defers ? RFM_RESIDUAL_STRIDED_MASKED : RFM_RESIDUAL_STRIDED
     } else if let there = contribution.existing {
-      existing = UnsafeRawPointer(gradients[there]! + bytes(stored, image, 0))
+      existing = UnsafeRawPointer(gradient(map, in: there, image: image, pixel: 0))
       kind = RFM_RESIDUAL_DENSE
     }
     return Destination(
@@ -519,7 +577,7 @@ final class GraphPass: @unchecked Sendable {
       vectors.layers.unload(
         &view, nil, gateGradients[operation]! + image * stride, nil,
         gate.existing.map {
-          UnsafeRawPointer(gradients[$0]! + bytes(network.maps[gate.map], image, 0))
+          UnsafeRawPointer(gradient(gate.map, in: $0, image: image, pixel: 0))
         }, 1,
         gradient(gate.map, in: gate.map, image: image, pixel: 0),
         isTraining && gate.isFinal ? state(gate.map)?.sums(task) : nil, 1)
