@@ -66,9 +66,18 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
     weights = WorkingWeights(detector, kernels: kernels)
     gradients = GradientArena(detector, inDouble: reduction != nil)
     runners = OperationRunner.runners(of: network)
-    for runner in runners { runner.planLanes(lanesOnly: reduction != nil) }
     let network = network
     let joined = reduction == nil ? Self.joinedImages : 1
+    let plan = PassPlan(network, .training)
+    let forward = Self.forwardGroups(network, joined: joined)
+    let backward = Self.backwardGroups(network, plan, joined: joined)
+    for group in backward {
+      for operation in group.operations {
+        runners[operation].planLanes(
+          lanesOnly: reduction != nil, packs: weights.isPacked, images: batch,
+          joined: group.imagesPerTask)
+      }
+    }
     var need = TileMemory.Need()
     for runner in runners { need.add(runner.need(precision, images: joined)) }
     tiles = (0..<workers.count).map { [need] _ in TileMemory(need) }
@@ -76,9 +85,6 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
       ChannelState(
         $0, channels: network.maps[$0.map].channels, detector: detector, tasks: batch)
     }
-    let plan = PassPlan(network, .training)
-    let forward = Self.forwardGroups(network, joined: joined)
-    let backward = Self.backwardGroups(network, plan, joined: joined)
     var times = GraphPass.Times(
       forward: Array(repeating: 0, count: runners.count),
       backward: Array(repeating: 0, count: runners.count))

@@ -6,7 +6,7 @@ import Tensors
 /// Small matrices get a lane a task, which every tile multiplies into and which are added in task
 /// order. For large ones, whose lanes would be more traffic than arithmetic, the operands of the
 /// whole layer are kept and multiplied at the end, cut by output channels.
-struct WeightGradientPlan {
+struct OwnGradientPlan {
   let parameter: Int
   let outputs: Int
   let inputs: Int
@@ -46,10 +46,10 @@ extension XceptionTraining {
   /// - Parameters:
   ///   - size: the map that the weights multiply, whose rows are tiled.
   ///   - joined: images that share a tile.
-  func weightGradient(_ parameter: Int, _ size: MapSize, joined: Int = 1) -> WeightGradientPlan {
+  func weightGradient(_ parameter: Int, _ size: MapSize, joined: Int = 1) -> OwnGradientPlan {
     let (outputs, inputs) = detector.parameters[parameter].matrixShape!
     let rows = joined > 1 ? size.height : Tiling.rows(size)
-    return WeightGradientPlan(
+    return OwnGradientPlan(
       parameter: parameter, outputs: outputs, inputs: inputs,
       usesLanes: buffers.usesLanes(outputs, inputs), isPacked: weights.isPacked, images: batch,
       pixels: size.pixels, joined: joined, tilePixels: rows * size.width,
@@ -63,7 +63,7 @@ extension XceptionTraining {
   ///   - number: the tile's number in its map.
   ///   - accumulate: the task's lane holds earlier tiles.
   func take(
-    _ plan: WeightGradientPlan, task: Int, _ tile: InferenceTile, dy: UnsafeRawPointer,
+    _ plan: OwnGradientPlan, task: Int, _ tile: InferenceTile, dy: UnsafeRawPointer,
     x: UnsafeRawPointer, pixels: Int, image: Int, number: Int, accumulate: Bool
   ) {
     let lane = buffers.lanes + task * paddedChannels(plan.outputs * plan.inputs)
@@ -96,7 +96,7 @@ extension XceptionTraining {
   }
 
   /// Adds `tasks` lanes in task order, or multiplies the whole layer cut by output channels.
-  func planWeightGradient(_ plan: WeightGradientPlan, tasks: Int) {
+  func planWeightGradient(_ plan: OwnGradientPlan, tasks: Int) {
     let (outputs, inputs) = (plan.outputs, plan.inputs)
     if plan.usesLanes {
       planLaneSum(plan.parameter, count: outputs * inputs, tasks: tasks)
