@@ -25,62 +25,34 @@ final class GraphPass: @unchecked Sendable {
   let imageAddresses: UnsafeMutablePointer<UnsafePointer<Float>?>
   let imageGradients: UnsafeMutablePointer<UnsafeMutablePointer<Float>?>
 
-  private let memory: AlignedMemory
-  /// Bytes of what a worker needs for the image that it has in hand, in the chain.
-  let scratchSize: Int
-  /// That memory, by image: of the worker who has the image in hand.
+  private let buffers: PassMemory
+  /// The memory of the chain, by image: of the worker who has the image in hand.
   let scratch: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let constants: AlignedMemory
   private let ones: UnsafePointer<Float>
   private let zeros: UnsafePointer<Float>
-  /// By map.
-  private let values: [Place]
-  private let gradients: [Place]
-  private let bits: [UnsafeMutablePointer<UInt16>?]
-  /// By operation, for what it keeps itself.
-  private let kept: [Place]
-  /// By operation, for a gradient of every other row and column.
-  private let stridedGradients: [Place]
-  private let gateGradients: [UnsafeMutablePointer<Float>?]
-  private let lastTimes: [Int]
-  private let forwardEnd: Int
-  let lanes: [UnsafeMutablePointer<Float>?]
+
+  /// Bytes, and those of what a worker needs for the image of the chain that it has in hand.
+  var size: Int { buffers.memory.size }
+  var scratchSize: Int { buffers.scratchSize }
+  /// Each task's part of the weights' gradients.
+  var lanes: [UnsafeMutablePointer<Float>?] { buffers.lanes }
   /// Output gradients and operands of a whole layer.
-  let layerGradients: [UnsafeMutableRawPointer?]
-  let layerOperands: [UnsafeMutableRawPointer?]
-
-  /// Bytes.
-  var size: Int { memory.size }
-
-  /// Where a buffer is.
-  private enum Place {
-    case none
-    /// In the pass's own memory, room for all of its images.
-    case own(UnsafeMutableRawPointer)
-    /// So many bytes behind the beginning of a worker's memory, room for one image.
-    case scratch(Int)
-  }
+  var layerGradients: [UnsafeMutableRawPointer?] { buffers.layerGradients }
+  var layerOperands: [UnsafeMutableRawPointer?] { buffers.layerOperands }
 
   /// Of an image's part of a buffer.
   ///
   /// - Parameter each: bytes of an image.
   @inline(__always)
-  private func address(_ place: Place, _ image: Int, each: Int) -> UnsafeMutableRawPointer? {
+  private func address(_ place: PassMemory.Place, _ image: Int, each: Int)
+    -> UnsafeMutableRawPointer?
+  {
     switch place {
     case .none: nil
     case .own(let memory): memory + image * each
     case .scratch(let offset): scratch[image]! + offset
     }
-  }
-
-  /// When an operation runs.
-  struct Times {
-    /// By operation; backward is empty for inference.
-    var forward: [Int]
-    var backward: [Int]
-    /// The first so many operations are a chain: a worker takes an image through all of them before the
-    /// next, so that what is needed nowhere else has room in the worker's memory.
-    var chain = 0
   }
 
   /// - Parameters:
@@ -89,7 +61,7 @@ final class GraphPass: @unchecked Sendable {
   ///   - sharesMemory: buffers that are needed at different times may lie in one place.
   ///   - drops: what training leaves out.
   init(
-    _ plan: PassPlan, _ runners: [OperationRunner], _ times: Times, detector: Detector,
+    _ plan: PassPlan, _ runners: [OperationRunner], _ times: PassMemory.Times, detector: Detector,
     weights: WorkingWeights, states: [ChannelState], images: Int, maps: Kernels, tasks: Int,
     sharesMemory: Bool = true, drops: DropMasks? = nil
   ) {
@@ -102,145 +74,15 @@ final class GraphPass: @unchecked Sendable {
     self.images = images
     self.maps = maps
     vectors = maps.precision == .float32 ? maps : Kernels(.float32)
-    let network = network
-    let element = maps.precision.size
-
+    buffers = PassMemory(
+      plan, runners, times, images: images, element: maps.precision.size, tasks: tasks,
+      sharesMemory: sharesMemory)
     let widest = network.maps.map(\.stride).max()!
     constants = AlignedMemory(size: 2 * widest * 4)
     for c in 0..<widest { constants.floats()[c] = 1 }
     ones = UnsafePointer(constants.floats())
     zeros = UnsafePointer(constants.floats() + widest)
 
-    // First and last moment of everything. Buffers of a worker have the numbers −1, −2, ….
-    var arena = ArenaPlan()
-    var workerArena = ArenaPlan()
-    let chainEnd = times.chain == 0 ? -1 : times.forward[times.chain - 1]
-    let chainBack =
-      times.chain == 0 || times.backward.isEmpty ? Int.max : times.backward[times.chain - 1]
-    let end = max(times.forward.max()!, times.backward.max() ?? 0) + 1
-    func bytes(_ map: Int) -> Int {
-      images * network.maps[map].elements * (network.maps[map].isVector ? 4 : element)
-    }
-    var mapTimes: [ClosedRange<Int>?] = Array(repeating: nil, count: network.maps.count)
-    var gradientTimes = mapTimes
-    func touch(_ times: inout [ClosedRange<Int>?], _ index: Int, _ time: Int) {
-      times[index] =
-        times[index].map { min($0.lowerBound, time)...max($0.upperBound, time) } ?? time...time
-    }
-    let forwardEnd = times.forward.max()!
-    for (index, operation) in network.operations.enumerated() {
-      touch(&mapTimes, operation.output, times.forward[index])
-      for view in operation.inputs {
-        touch(&mapTimes, view.map, times.forward[index])
-        if let gate = view.gate { touch(&mapTimes, gate, times.forward[index]) }
-      }
-    }
-    touch(&mapTimes, network.logits, forwardEnd)
-    touch(&mapTimes, network.logits, end)
-    if plan.purpose == .inference, let features = network.features {
-      touch(&mapTimes, features.map, end)
-      if let gate = features.gate { touch(&mapTimes, gate, end) }
-    }
-    if plan.purpose != .inference {
-      touch(&gradientTimes, network.logits, times.backward.min()!)
-      for index in network.operations.indices {
-        for map in plan.backwardReads(index) { touch(&mapTimes, map, times.backward[index]) }
-        for map in plan.backwardGradients(index) {
-          touch(&gradientTimes, map, times.backward[index])
-        }
-      }
-    }
-    func add(_ bytes: Int, _ times: ClosedRange<Int>?) -> Int? {
-      guard let times, bytes > 0 else { return nil }
-      if times.upperBound <= chainEnd || times.lowerBound >= chainBack {
-        return -1
-          - workerArena.add(
-            bytes: bytes / images, first: sharesMemory ? times.lowerBound : 0,
-            last: sharesMemory ? times.upperBound : end)
-      }
-      return arena.add(
-        bytes: bytes, first: sharesMemory ? times.lowerBound : 0,
-        last: sharesMemory ? times.upperBound : end)
-    }
-    /// From forward to the way back, a pooling's to that of the map which it pools.
-    func between(_ index: Int) -> ClosedRange<Int>? {
-      if plan.purpose == .inference { return times.forward[index]...times.forward[index] }
-      let last = plan.pooling.indices.first { plan.pooling[$0] == index }.flatMap { map in
-        network.operations.firstIndex { $0.output == map }
-      }
-      return times.forward[index]...times.backward[last ?? index]
-    }
-    func back(_ index: Int) -> ClosedRange<Int>? {
-      plan.purpose == .inference ? nil : times.backward[index]...times.backward[index]
-    }
-    let valueNumbers = network.maps.indices.map { add(bytes($0), mapTimes[$0]) }
-    let gradientNumbers = network.maps.indices.map {
-      plan.ownsGradient[$0] ? add(bytes($0), gradientTimes[$0]) : nil
-    }
-    var bitNumbers: [Int?] = Array(repeating: nil, count: network.maps.count)
-    for (index, operation) in network.operations.enumerated()
-    where plan.keepsBits[operation.output] {
-      let map = network.maps[operation.output]
-      // Until the last of its readers, which is the first in forward order.
-      let last = network.operations.indices.filter {
-        network.operations[$0].reads(operation.output)
-      }.map { times.backward[$0] }.max()!
-      bitNumbers[operation.output] = add(
-        images * map.elements / 8, times.forward[index]...last)
-    }
-    let indices = network.operations.indices
-    let keptNumbers = indices.map {
-      add(images * runners[$0].keptBytes(element, plan.purpose), between($0))
-    }
-    // Until the one that takes it over.
-    var stridedNumbers: [Int?] = Array(repeating: nil, count: indices.count)
-    for (index, contribution) in plan.contributions.map(\.first).enumerated() {
-      guard let strided = contribution?.strided else { continue }
-      let map = network.maps[contribution!.view.map]
-      stridedNumbers[strided] = add(
-        images * map.size.halved.pixels * map.stride * element,
-        times.backward[strided]...times.backward[index])
-    }
-    let gateNumbers = indices.map { index in
-      add(
-        4 * images
-          * (network.operations[index].inputs.first { $0.gate != nil }
-            .map { network.maps[$0.map].stride } ?? 0),
-        back(index))
-    }
-    func training(_ bytes: Int, _ index: Int) -> Int? {
-      plan.purpose == .training ? add(bytes, back(index)) : nil
-    }
-    let laneNumbers = indices.map { training(4 * tasks * runners[$0].laneCount, $0) }
-    let layerGradientNumbers = indices.map {
-      training(images * runners[$0].layerBytes(element).gradients, $0)
-    }
-    let layerOperandNumbers = indices.map {
-      training(images * runners[$0].layerBytes(element).operands, $0)
-    }
-    let (offsets, size) = arena.placed()
-    let memory = AlignedMemory(size: size)
-    self.memory = memory
-    let (workerOffsets, workerSize) = workerArena.placed()
-    scratchSize = workerSize
-    func address(_ number: Int?) -> UnsafeMutableRawPointer? {
-      number.map { memory.address + offsets[$0] }
-    }
-    func place(_ number: Int?) -> Place {
-      guard let number else { return .none }
-      return number < 0 ? .scratch(workerOffsets[-1 - number]) : .own(address(number)!)
-    }
-    lastTimes = mapTimes.map { $0?.upperBound ?? 0 }
-    self.forwardEnd = forwardEnd
-    values = valueNumbers.map(place)
-    gradients = gradientNumbers.map(place)
-    bits = bitNumbers.map { address($0)?.assumingMemoryBound(to: UInt16.self) }
-    kept = keptNumbers.map(place)
-    stridedGradients = stridedNumbers.map(place)
-    gateGradients = gateNumbers.map { address($0)?.assumingMemoryBound(to: Float.self) }
-    lanes = laneNumbers.map { address($0)?.assumingMemoryBound(to: Float.self) }
-    layerGradients = layerGradientNumbers.map(address)
-    layerOperands = layerOperandNumbers.map(address)
     scratch = .allocate(capacity: images)
     scratch.initialize(repeating: nil, count: images)
     imageAddresses = .allocate(capacity: images)
@@ -268,7 +110,7 @@ final class GraphPass: @unchecked Sendable {
 
   @inline(__always)
   private func pixel(
-    _ place: Place, of map: Int, image: Int, pixel: Int
+    _ place: PassMemory.Place, of map: Int, image: Int, pixel: Int
   ) -> UnsafeMutableRawPointer? {
     let stored = network.maps[map]
     return address(place, image, each: bytes(stored, stored.elements))
@@ -278,7 +120,7 @@ final class GraphPass: @unchecked Sendable {
   /// A pixel of a stored map.
   @inline(__always)
   func value(_ map: Int, image: Int, pixel: Int = 0) -> UnsafeMutableRawPointer {
-    self.pixel(values[map], of: map, image: image, pixel: pixel)!
+    self.pixel(buffers.values[map], of: map, image: image, pixel: pixel)!
   }
 
   /// The same of its gradient, wherever that lies.
@@ -292,26 +134,28 @@ final class GraphPass: @unchecked Sendable {
   private func gradient(_ map: Int, in memory: Int, image: Int, pixel: Int)
     -> UnsafeMutableRawPointer
   {
-    self.pixel(gradients[memory], of: map, image: image, pixel: pixel)!
+    self.pixel(buffers.gradients[memory], of: map, image: image, pixel: pixel)!
   }
 
   /// Where a strided convolution stores the gradient of the pixels that it has seen, one behind the other;
   /// nil where all pixels are wanted.
   func stridedGradient(_ operation: Int, image: Int, pixel: Int) -> UnsafeMutableRawPointer? {
-    if case .none = stridedGradients[operation] { return nil }
+    if case .none = buffers.stridedGradients[operation] { return nil }
     let map = network.maps[network.operations[operation].inputs[0].map]
     return address(
-      stridedGradients[operation], image, each: bytes(map, map.size.halved.pixels * map.stride))
-      .map { $0 + bytes(map, pixel * map.stride) }
+      buffers.stridedGradients[operation], image,
+      each: bytes(map, map.size.halved.pixels * map.stride)
+    )
+    .map { $0 + bytes(map, pixel * map.stride) }
   }
 
   /// What an operation keeps for its way back.
   func kept(_ operation: Int, image: Int, bytes: Int) -> UnsafeMutableRawPointer {
-    address(kept[operation], image, each: bytes)!
+    address(buffers.kept[operation], image, each: bytes)!
   }
 
   /// A map is there still when forward has ended.
-  func outlivesForward(_ map: Int) -> Bool { lastTimes[map] >= forwardEnd }
+  func outlivesForward(_ map: Int) -> Bool { buffers.lastTimes[map] >= buffers.forwardEnd }
 
   func state(_ map: Int) -> ChannelState? { network.maps[map].affine.map { states[$0] } }
 
@@ -322,7 +166,7 @@ final class GraphPass: @unchecked Sendable {
     let state = map.affine.map { states[$0] }
     return rfm_view(
       data: UnsafeRawPointer(
-        self.pixel(values[view.map], of: view.map, image: image, pixel: pixel)
+        self.pixel(buffers.values[view.map], of: view.map, image: image, pixel: pixel)
           ?? constants.address),
       scale: state?.scale ?? ones, shift: state?.shift ?? zeros,
       gate: view.gate.map {
@@ -374,7 +218,8 @@ final class GraphPass: @unchecked Sendable {
         LoweredNetwork.MapView(map: map, activation: plan.bitActivations[map]), image: image,
         pixel: pixel)
       kernels.layers.mask(
-        &seen, bits[map]! + (image * stored.elements + pixel * stored.stride) / 16, Int32(pixels))
+        &seen, buffers.bits[map]! + (image * stored.elements + pixel * stored.stride) / 16,
+        Int32(pixels))
     }
   }
 
@@ -393,7 +238,7 @@ final class GraphPass: @unchecked Sendable {
       }
       if contribution.gate != nil {
         let stride = network.maps[contribution.view.map].stride
-        (gateGradients[operation]! + range.lowerBound * stride)
+        (buffers.gateGradients[operation]! + range.lowerBound * stride)
           .update(repeating: 0, count: range.count * stride)
       }
       if let gate = contribution.gate, isTraining, gate.isFinal {
@@ -497,7 +342,7 @@ final class GraphPass: @unchecked Sendable {
     }
     if contribution.gate != nil {
       kernels.layers.unload_gate(
-        &view, da!, existing, out, gateGradients[operation]! + image * stored.stride,
+        &view, da!, existing, out, buffers.gateGradients[operation]! + image * stored.stride,
         Int32(pixels))
       return
     }
@@ -505,7 +350,8 @@ final class GraphPass: @unchecked Sendable {
     if !derives { view.activation = Int32(RFM_IDENTITY) }
     let masks =
       derives && plan.keepsBits[map] && contribution.view.activation != .identity
-      ? UnsafePointer(bits[map]! + (image * stored.elements + pixel * stored.stride) / 16) : nil
+      ? UnsafePointer(buffers.bits[map]! + (image * stored.elements + pixel * stored.stride) / 16)
+      : nil
     kernels.layers.unload(
       &view, masks, da, uniform, existing, contribution.defers ? 1 : 0, out,
       isTraining && contribution.isFinal ? state(map)?.sums(task) : nil, Int32(pixels))
@@ -551,7 +397,7 @@ final class GraphPass: @unchecked Sendable {
 
   /// One bit an element of an image's map, if that is what is kept.
   private func keptBits(_ map: Int, image: Int) -> UnsafeMutablePointer<UInt16>? {
-    plan.keepsBits[map] ? bits[map]! + image * network.maps[map].elements / 16 : nil
+    plan.keepsBits[map] ? buffers.bits[map]! + image * network.maps[map].elements / 16 : nil
   }
 
   /// The same for the operation that is to keep them as it goes through the map.
@@ -575,7 +421,7 @@ final class GraphPass: @unchecked Sendable {
       let stride = network.maps[contribution.view.map].stride
       var view = view(LoweredNetwork.MapView(map: gate.map), image: image)
       vectors.layers.unload(
-        &view, nil, gateGradients[operation]! + image * stride, nil,
+        &view, nil, buffers.gateGradients[operation]! + image * stride, nil,
         gate.existing.map {
           UnsafeRawPointer(gradient(gate.map, in: $0, image: image, pixel: 0))
         }, 1,
