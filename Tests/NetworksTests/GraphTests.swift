@@ -21,6 +21,9 @@ import Testing
     case maximum(Window)
     case smooth(Activation)
     case residual
+    /// Separable convolutions and a pooling beside a strided shortcut, which sees the map as the first of them
+    /// does or before its ReLU, then one beside the map itself; with norms, or biases alone.
+    case pooledBlock(rectifiesShortcut: Bool, hasNorms: Bool)
     case squeeze
     /// A map behind a gate that is read before its activation too, two gates of one sum, and the average
     /// of what is behind a gate.
@@ -82,6 +85,10 @@ import Testing
       Middle.smooth($0)
     } + [
       .dense(Window(3, padding: .zeros(1)), bias: true), .residual, .squeeze, .gates,
+      .pooledBlock(rectifiesShortcut: false, hasNorms: true),
+      .pooledBlock(rectifiesShortcut: true, hasNorms: true),
+      .pooledBlock(rectifiesShortcut: false, hasNorms: false),
+      .pooledBlock(rectifiesShortcut: true, hasNorms: false),
       .concatenation, .layerNorm, .twoNorms, .flatten, .patches,
     ]
 
@@ -125,6 +132,23 @@ import Testing
       x = net.sum(net.layerScale("gamma", y, initial: 0.5), x)
       let z = net.convolution("other", net.activation(.silu, x), 11, Window(1), bias: true)
       x = net.sum(net.layerScale("second.gamma", z, initial: 0.5), x)
+    case .pooledBlock(let rectifiesShortcut, let hasNorms):
+      func pixelwise(_ name: String, _ x: NetworkBuilder.Value, _ outputs: Int, stride: Int = 1)
+        -> NetworkBuilder.Value
+      {
+        let y = net.convolution(name, x, outputs, Window(1, stride: stride), bias: !hasNorms)
+        return hasNorms ? net.batchNorm("\(name).norm", y) : y
+      }
+      func separable(_ name: String, _ x: NetworkBuilder.Value) -> NetworkBuilder.Value {
+        let y = net.depthwise("\(name).each", net.relu(x), Window(3, padding: .zeros(1)))
+        return pixelwise(name, y, 20)
+      }
+      x = pixelwise("before", x, 11)
+      let shortcut = pixelwise("skip", rectifiesShortcut ? net.relu(x) : x, 20, stride: 2)
+      let y = separable("two", separable("one", x))
+      x = net.sum(net.maximumPool(y, Window(3, stride: 2, padding: .zeros(1))), shortcut)
+      x = net.sum(separable("three", x), x)
+      x = net.convolution("after", x, 13, Window(1))
     case .squeeze:
       var gate = net.activation(
         .silu, net.linear("reduce", net.globalAverage(x), 5, isConvolution: true))
