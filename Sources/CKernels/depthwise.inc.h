@@ -254,8 +254,8 @@ AI vf NAME(join)(vf da, uint16_t bits, vf scale, const ACT *residual, int kind, 
 }
 
 AI void NAME(slide_input)(const ACT *p0, const ACT *p1, const ACT *p2, const ACT *p3, int top,
-                          int bottom, int two, const float *weights, const uint16_t *bits0,
-                          const uint16_t *bits1, vf scale, const ACT *res0, int kind0,
+                          int bottom, int two, const float *weights, int masked,
+                          const uint16_t *bits0, const uint16_t *bits1, vf scale, const ACT *res0, int kind0,
                           const ACT *res1, int kind1, ACT *out0, ACT *out1, ptrdiff_t ld,
                           ptrdiff_t bits_ld, int W) {
   const vf w00 = *(const vf_any *)(weights + 8 * ld), w01 = *(const vf_any *)(weights + 7 * ld),
@@ -305,11 +305,12 @@ AI void NAME(slide_input)(const ACT *p0, const ACT *p1, const ACT *p2, const ACT
       }
     }
     if (x > 0) {
-      NAME(store)(out0 + at - ld,
-                  NAME(join)(l0, bits0[(x - 1) * bits_ld], scale, res0, kind0, x - 1, ld));
-      if (two)
-        NAME(store)(out1 + at - ld,
-                    NAME(join)(l1, bits1[(x - 1) * bits_ld], scale, res1, kind1, x - 1, ld));
+      const uint16_t b0 = masked ? bits0[(x - 1) * bits_ld] : 0xffff;
+      NAME(store)(out0 + at - ld, NAME(join)(l0, b0, scale, res0, kind0, x - 1, ld));
+      if (two) {
+        const uint16_t b1 = masked ? bits1[(x - 1) * bits_ld] : 0xffff;
+        NAME(store)(out1 + at - ld, NAME(join)(l1, b1, scale, res1, kind1, x - 1, ld));
+      }
     }
     l0 = c0;
     c0 = r0;
@@ -319,7 +320,7 @@ AI void NAME(slide_input)(const ACT *p0, const ACT *p1, const ACT *p2, const ACT
 }
 
 AI void NAME(depthwise_backward_input_kind)(const ACT *dd, int dd_row, const float *weights,
-                                            const uint16_t *bits, const float *scale,
+                                            const uint16_t *bits, int masked, const float *scale,
                                             const ACT *residual, int kind, ACT *out, ptrdiff_t ld,
                                             int H, int W, int r0, int r1) {
   const ptrdiff_t row = W * ld, bits_ld = ld / RFM_VECTOR;
@@ -331,7 +332,8 @@ AI void NAME(depthwise_backward_input_kind)(const ACT *dd, int dd_row, const flo
     for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
       const ACT *p = dd + (r - dd_row) * row + c;
       ACT *o = out + r * row + c;
-      const uint16_t *b = bits + (ptrdiff_t)r * W * bits_ld + c / RFM_VECTOR;
+      const uint16_t *b = masked ? bits + (ptrdiff_t)r * W * bits_ld + c / RFM_VECTOR : 0;
+      const uint16_t *b1 = masked ? b + W * bits_ld : 0;
       const vf s = *(const vf_any *)(scale + c);
       // A strided residual has a row for every even row: one of the two here, or none.
       const ACT *res0 = 0, *res1 = 0;
@@ -344,14 +346,14 @@ AI void NAME(depthwise_backward_input_kind)(const ACT *dd, int dd_row, const flo
 #define SLIDE(TOP, BOTTOM, TWO)                                                                    \
   do {                                                                                             \
     if (k0 == k1)                                                                                  \
-      NAME(slide_input)(p - row, p, p + row, p + 2 * row, TOP, BOTTOM, TWO, weights + c, b,        \
-                        b + W * bits_ld, s, res0, kind, res1, kind, o, o + row, ld, bits_ld, W);   \
+      NAME(slide_input)(p - row, p, p + row, p + 2 * row, TOP, BOTTOM, TWO, weights + c,           \
+                        masked, b, b1, s, res0, kind, res1, kind, o, o + row, ld, bits_ld, W);     \
     else if (k1 == RFM_RESIDUAL_NONE)                                                              \
-      NAME(slide_input)(p - row, p, p + row, p + 2 * row, TOP, BOTTOM, TWO, weights + c, b,        \
-                        b + W * bits_ld, s, res0, kind, 0, 0, o, o + row, ld, bits_ld, W);         \
+      NAME(slide_input)(p - row, p, p + row, p + 2 * row, TOP, BOTTOM, TWO, weights + c,           \
+                        masked, b, b1, s, res0, kind, 0, 0, o, o + row, ld, bits_ld, W);           \
     else                                                                                           \
-      NAME(slide_input)(p - row, p, p + row, p + 2 * row, TOP, BOTTOM, TWO, weights + c, b,        \
-                        b + W * bits_ld, s, 0, 0, res1, kind, o, o + row, ld, bits_ld, W);         \
+      NAME(slide_input)(p - row, p, p + row, p + 2 * row, TOP, BOTTOM, TWO, weights + c,           \
+                        masked, b, b1, s, 0, 0, res1, kind, o, o + row, ld, bits_ld, W);           \
   } while (0)
       if (two) {
         if (top && bottom) SLIDE(1, 1, 1);
@@ -373,10 +375,14 @@ static void NAME(depthwise_backward_input)(const void *dd, int dd_row, const flo
                                            const uint16_t *bits, const float *scale,
                                            const void *residual, int kind, void *out, int ld, int H,
                                            int W, int r0, int r1) {
-#define KIND(K)                                                                                 \
-  case K:                                                                                       \
-    NAME(depthwise_backward_input_kind)(dd, dd_row, weights, bits, scale, residual, K, out, ld, \
-                                        H, W, r0, r1);                                          \
+#define KIND(K)                                                                                   \
+  case K:                                                                                         \
+    if (bits)                                                                                     \
+      NAME(depthwise_backward_input_kind)(dd, dd_row, weights, bits, 1, scale, residual, K, out,  \
+                                          ld, H, W, r0, r1);                                      \
+    else                                                                                          \
+      NAME(depthwise_backward_input_kind)(dd, dd_row, weights, 0, 0, scale, residual, K, out, ld, \
+                                          H, W, r0, r1);                                          \
     break
   switch (kind) {
     KIND(RFM_RESIDUAL_NONE);

@@ -1,4 +1,4 @@
-// Statistics, affine gradients, residual sums and pooling; included once a target and element type.
+// Statistics, affine gradients and the pooling with a shortcut; included once a target and element type.
 
 // Float32 partial sums of at most this many pixels go into the double sums, so that rounding does
 // not grow with the map.
@@ -62,18 +62,6 @@ static void NAME(affine_gradient)(const void *dz_, const void *y_, const float *
       vf v = *(const vf_any *)(cb + c) * NAME(load)(y + p * ld + c) + *(const vf_any *)(cc + c);
       v += *(const vf_any *)(ca + c) * NAME(load)(dz + p * ld + c);
       NAME(store)(out + p * ld + c, v);
-    }
-}
-
-static void NAME(residual_sum)(const rfm_activation *in, const void *x_, void *out_, int rows) {
-  const ACT *y = in->data, *x = x_;
-  ACT *out = out_;
-  const ptrdiff_t ld = in->ld;
-  for (ptrdiff_t p = 0; p < rows; p++)
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
-      vf v = NAME(load)(y + p * ld + c) * *(const vf_any *)(in->scale + c) +
-             *(const vf_any *)(in->shift + c);
-      NAME(store)(out + p * ld + c, v + NAME(load)(x + p * ld + c));
     }
 }
 
@@ -220,45 +208,6 @@ static void NAME(gather_strided)(const rfm_activation *in, void *out_, int H, in
                                               *(const vf_any *)(in->shift + c),
                                           floor));
     }
-}
-
-static void NAME(average_pool)(const rfm_activation *in, float *mean, int rows) {
-  const ACT *y = in->data;
-  const ptrdiff_t ld = in->ld;
-  const vf floor = in->floor;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
-    const vf scale = *(const vf_any *)(in->scale + c), shift = *(const vf_any *)(in->shift + c);
-    vf sum = 0.0f;
-    for (ptrdiff_t p = 0; p < rows; p++)
-      sum += NAME(rectify)(NAME(load)(y + p * ld + c) * scale + shift, floor);
-    *(vf_any *)(mean + c) = sum / (float)rows;
-  }
-}
-
-static void NAME(average_pool_backward)(const rfm_activation *in, const float *g,
-                                        const float *factor, void *dz_, double *sums, int rows) {
-  const ACT *y = in->data;
-  ACT *dz = dz_;
-  const ptrdiff_t ld = in->ld;
-  const vf floor = in->floor, zero = 0.0f;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
-    const vf scale = *(const vf_any *)(in->scale + c), shift = *(const vf_any *)(in->shift + c);
-    vf each = *(const vf_any *)(g + c) / (float)rows;
-    if (factor) each *= *(const vf_any *)(factor + c);
-    vf s = 0.0f, sy = 0.0f;
-    for (ptrdiff_t p = 0; p < rows; p++) {
-      const vf value = NAME(load)(y + p * ld + c);
-      const vf z = value * scale + shift;
-      const vf d = z > floor ? each : zero;
-      NAME(store)(dz + p * ld + c, d);
-      s += d;
-      sy += d * value;
-    }
-    if (sums) {
-      NAME(add_double)(sums + c, s);
-      NAME(add_double)(sums + ld + c, sy);
-    }
-  }
 }
 
 static void NAME(from_float)(const float *in, void *out_, size_t count) {

@@ -102,8 +102,8 @@ extension Configuration {
       "model.drop_path", \.model.dropPath, 0...1.0.nextDown,
       "Stochastic depth: how often a residual branch is left out of an image's training pass, where "
         + "what is left grows by as much; never the first, those after it ever more often, at the end of "
-        + "the whole network as often as said, by timm's rates. For networks of the general engine "
-        + "with residual branches."
+        + "the whole network as often as said, by timm's rates. For networks with residual "
+        + "branches that may be left out: ResNet, EfficientNet, MobileNetV2, ConvNeXt."
     ),
 
     .choice(

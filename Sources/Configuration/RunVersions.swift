@@ -7,9 +7,17 @@ import Tensors
 public enum RunVersions {
   public static let rfm = "0.1.0"
 
+  /// The order in which a step adds up. A run that was begun with another one goes on, with sums that
+  /// may differ in their last bits.
+  ///
+  /// 2: one engine for all networks. Before, and where a record has none, Xception had an engine of its
+  /// own, and in bfloat16 the other networks' weight gradients were multiplied by oneDNN.
+  public static let arithmetic = 2
+
   public static var all: [JSON.Member] {
     [
-      .init("rfm", .text(rfm)), .init("onednn", .text(MatrixMultiply.oneDNNVersion)),
+      .init("rfm", .text(rfm)), .init("arithmetic", .integer(arithmetic)),
+      .init("onednn", .text(MatrixMultiply.oneDNNVersion)),
       .init("openblas", .text(MatrixMultiply.openBLASConfiguration)),
       .init("float32_multiply", .text(MatrixMultiply.library)),
       .init("hdf5", .text(HDF5Library.version)),

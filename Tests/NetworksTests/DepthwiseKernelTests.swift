@@ -230,14 +230,14 @@ import Testing
     #expect(shared.values == apart.values)
   }
 
-  /// Attention's backward: the mask from bits, multiplied by the batch norm's scale.
+  /// Attention's backward: the mask from bits, where there is a ReLU, multiplied by the batch norm's scale.
   @Test(arguments: KernelPath.runnable, residualKinds)
   func backwardToTheInputTakesTheMaskFromBits(path: KernelPath, kind: Int) {
-    for setting in Setting.all where setting.rectified {
+    for setting in Setting.all {
       var draws = Draws(5)
       let (height, width, ld) = (setting.height, setting.width, setting.ld)
       let input = NormalisedMap(
-        path, height: height, width: width, ld: ld, rectified: true, &draws)
+        path, height: height, width: width, ld: ld, rectified: setting.rectified, &draws)
       let weights = Elements(draws.dyadic(9 * ld))
       let scale = Elements(draws.dyadic(ld, denominator: 4, limit: 6))
       let residual = Self.residual(kind, path, input, &draws)
@@ -248,11 +248,15 @@ import Testing
           input.passes(pixel / width, pixel % width, 16 * group + lane) ? bits | 1 << lane : bits
         }
       }
+      let bitMemory = UnsafeMutablePointer<UInt16>.allocate(capacity: bits.count)
+      bitMemory.initialize(from: bits, count: bits.count)
+      defer { bitMemory.deallocate() }
       for (r0, r1) in rowRanges(height) {
         let band = Band(path, input, rows: (r0, r1), &draws)
         let out = Elements(count: input.pixels * ld, path.precision)
         path.table.depthwise_backward_input(
-          band.elements.address, Int32(band.first), weights.floats, bits, scale.floats,
+          band.elements.address, Int32(band.first), weights.floats,
+          setting.rectified ? UnsafePointer(bitMemory) : nil, scale.floats,
           residual.map { UnsafeRawPointer($0.address) }, Int32(kind), out.address, Int32(ld),
           Int32(height), Int32(width), Int32(r0), Int32(r1))
         var exact = [Double](repeating: .nan, count: input.pixels * ld)

@@ -79,8 +79,6 @@ import Testing
     let gradient = Elements(draws.rough(pixels * ld), path.precision)
     let halfGradient = Elements(draws.rough(half * halfWidth * ld), path.precision)
     let coefficients = Elements(draws.rough(3 * ld))
-    let patchGradient = Elements(
-      draws.rough((height - 2) * (width - 2) * 9 * ld), path.precision)
     let (h, w, stride) = (Int32(height), Int32(width), Int32(ld))
     var results: [Result] = []
 
@@ -129,9 +127,6 @@ import Testing
       table.affine_gradient(
         gradient.address, input.data.address, coefficients.floats, $0, Int32(pixels), stride)
     }
-    stored("residual_sum", pixels * ld) {
-      table.residual_sum(&activation, gradient.address, $0, Int32(pixels))
-    }
     var winners = [UInt8](repeating: 0, count: half * halfWidth * ld)
     stored("pool_forward", half * halfWidth * ld) {
       table.pool_forward(&activation, &skipActivation, $0, &winners, nil, h, w)
@@ -150,28 +145,6 @@ import Testing
     stored("gather_strided", half * halfWidth * ld) {
       table.gather_strided(&activation, $0, h, w)
     }
-    stored("patches", (height - 2) * (width - 2) * 9 * ld) {
-      table.patches(&activation, stride, $0, w, w - 2, 0, h - 2)
-    }
-    total = [Double](repeating: 0, count: 2 * ld)
-    stored("unpatch", pixels * ld) {
-      table.unpatch(
-        &activation, stride, patchGradient.address, 0, $0, &total, w, h - 2, w - 2, 0, h)
-    }
-    sums("unpatch's sums", total)
-    stored("unpatch_input", pixels * ld) {
-      table.unpatch_input(
-        &activation, stride, patchGradient.address, 0, input.scale.floats, $0, w, h - 2, w - 2, 0,
-        h)
-    }
-    let mean = Elements(count: ld)
-    table.average_pool(&activation, mean.floats, Int32(pixels))
-    results.append(Result(kernel: "average_pool", values: mean.values, isStored: false))
-    total = [Double](repeating: 0, count: 2 * ld)
-    stored("average_pool_backward", pixels * ld) {
-      table.average_pool_backward(&activation, mean.floats, nil, $0, &total, Int32(pixels))
-    }
-    sums("average_pool_backward's sums", total)
     return results
   }
 }

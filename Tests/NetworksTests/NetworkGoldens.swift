@@ -4,7 +4,7 @@ import Tensors
 
 @testable import Networks
 
-/// What PyTorch computed for a network of the general engine; written by Tests/Oracle/detectors.py,
+/// What PyTorch computed for a network; written by Tests/Oracle/detectors.py,
 /// which says what is in the files and how the weights are drawn.
 struct NetworkGolden {
   struct Case: Decodable, Sendable {
@@ -126,7 +126,7 @@ extension Fixture {
     }
   }
 
-  /// A detector of the general engine with those weights.
+  /// A detector with those weights.
   static func drawn(_ name: DetectorName) throws -> Detector {
     let detector = Detector(name)
     _ = try detector.load(drawnWeights(name), from: "oracle", seed: 0)

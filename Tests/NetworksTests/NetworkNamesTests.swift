@@ -2,7 +2,7 @@ import Testing
 
 @testable import Networks
 
-/// Files of other programs with the networks of the general engine.
+/// Files of other programs with networks other than Xception.
 @Suite struct NetworkNamesTests {
   private func message(_ body: () throws -> Void) -> String {
     do {

@@ -127,7 +127,7 @@ import Testing
     #expect(!model.tensors.contains { $0.name.hasSuffix("gamma") })
   }
 
-  /// Every layer, window, padding and activation of the general engine.
+  /// Every layer, window, padding and activation.
   @Test(arguments: GraphTests.middles)
   func exportedLayersGiveOurLogits(middle: GraphTests.Middle) throws {
     let detector = GraphTests.detector(GraphTests.network(middle))
@@ -199,32 +199,6 @@ import Testing
     var other = model
     for c in other.tensors[bias].floats.indices { other.tensors[bias].floats[c] *= 1.05 }
     #expect(try distance(detector, other, crop: 38, [3, 8]) > 1e-4)
-  }
-
-  /// Xception's own engine, and its layers as a graph in the general one, which is what is exported.
-  @Test(arguments: [(DetectorName.xception, 33), (.xceptionTiny, 33), (.xceptionTiny, 64)])
-  func xceptionIsTheSameAsAGraph(name: DetectorName, crop: Int) throws {
-    let own = try Fixture.drawn(name)
-    let graph = name.declaration
-    let other = Detector(name, Architecture(graph))
-    #expect(own.parameters.map(\.name) == other.parameters.map(\.name))
-    #expect(own.parameters.map(\.offset) == other.parameters.map(\.offset))
-    #expect(own.parameters.map(\.layout) == other.parameters.map(\.layout))
-    #expect(own.norms.map(\.runningOffset) == other.norms.map(\.runningOffset))
-    _ = other.values.update(fromContentsOf: own.values)
-    _ = other.runningStatistics.update(fromContentsOf: own.runningStatistics)
-    let (images, _) = Fixture.batch([3, 8, 13], crop: crop)
-    let logits = [own, other].map { detector in
-      let program = InferenceProgram(detector, crop: crop, workers: WorkerPool(threads: 2))
-      program.refresh()
-      return program.logits(images, count: 3)
-    }
-    #expect(relativeDistance(logits[0], logits[1]) < 1e-5)
-    let costs = (
-      graph.multiplyAccumulates(crop: crop),
-      NetworkGeometry(XceptionLayers(name), crop: crop).multiplyAccumulates(XceptionLayers(name))
-    )
-    #expect(costs.0 == costs.1)
   }
 
   @Test func metadataAreTextsAndTheFileIsKnownForWhatItIs() throws {

@@ -91,21 +91,6 @@ import Testing
   }
 
   @Test(arguments: KernelPath.runnable)
-  func residualSumAddsTheShortcutToTheNormalisedOutput(path: KernelPath) {
-    var draws = Draws(25)
-    let y = NormalisedMap(path, height: 3, width: 5, ld: 48, rectified: false, &draws)
-    let x = Elements(draws.dyadic(15 * 48), path.precision)
-    let out = Elements(count: 15 * 48, path.precision)
-    var activation = y.activation
-    path.table.residual_sum(&activation, x.address, out.address, 15)
-    let exact = (0..<15 * 48).map { i in
-      y.z(i / 48 / 5, i / 48 % 5, i % 48) + Double(x[i])
-    }
-    expectEqual(out.values, exact, path, "residual sum")
-    #expect(out.guardsAreWhole)
-  }
-
-  @Test(arguments: KernelPath.runnable)
   func conversionRoundsToNearestTiesToEvenAndKeepsNaN(path: KernelPath) {
     var draws = Draws(26)
     var values = draws.rough(64, limit: 1000)

@@ -69,7 +69,7 @@ import Testing
     let file = "Regularisation/\(name.rawValue)"
     let golden = try JSONDecoder().decode(Index.self, from: Golden.data("\(file).json"))
     var values = try Golden.floats("\(file).f32")[...]
-    let rates = (name.graph?.branches ?? []).map { $0 * golden.dropPath }
+    let rates = name.graph.branches.map { $0 * golden.dropPath }
     #expect(rates.count == golden.rates.count)
     #expect(zip(rates, golden.rates).allSatisfy { abs($0 - $1) < 1e-7 })
 

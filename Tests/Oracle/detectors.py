@@ -1,4 +1,4 @@
-"""Writes the golden files of the general engine's networks from PyTorch in float64.
+"""Writes the golden files of the networks but Xception from PyTorch in float64.
 
     python Tests/Oracle/detectors.py [NETWORK...]        (Tests/NetworksTests/Golden/Networks)
 

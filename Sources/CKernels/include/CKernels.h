@@ -58,9 +58,10 @@ typedef struct {
   void (*depthwise_backward)(const rfm_activation *in, const float *weights, const void *dd,
                              int dd_row, const void *_Nullable residual, int residual_kind,
                              void *dz, double *_Nullable sums, float *dw, int H, int W, int r0, int r1);
-  /// The gradient to the input only, with the ReLU's mask as bits: out = scale·(da·mask + …).
+  /// The gradient to the input only, with the ReLU's mask as bits (null: there is no ReLU):
+  /// out = scale·(da·mask + …).
   void (*depthwise_backward_input)(const void *dd, int dd_row, const float *weights,
-                                   const uint16_t *bits, const float *scale,
+                                   const uint16_t *_Nullable bits, const float *scale,
                                    const void *_Nullable residual,
                                    int residual_kind, void *out, int ld, int H, int W, int r0,
                                    int r1);
@@ -72,8 +73,6 @@ typedef struct {
   /// null: out = a·dz.
   void (*affine_gradient)(const void *dz, const void *_Nullable y, const float *coefficients, void *out,
                           int rows, int ld);
-  /// out = scale·y + shift + x: a residual block's output.
-  void (*residual_sum)(const rfm_activation *y, const void *x, void *out, int rows);
   /// 3×3 max pooling, stride 2, padding 1, of the normalised y, plus the normalised shortcut:
   /// out(o) = max z(window) + skip(o); winner (Ho·Wo, ld) is the window position, first of equals;
   /// kept (Ho·Wo, ld), if not null, receives y there.
@@ -85,23 +84,6 @@ typedef struct {
                         const float *coefficients, void *out, int ld, int H, int W, int r0, int r1);
   /// out (Ho·Wo, ld) = a at even rows and columns: a strided 1×1 shortcut's input.
   void (*gather_strided)(const rfm_activation *in, void *out, int H, int W);
-  /// Rows [r0, r1) of the patches of a 3×3 convolution without padding: out((r1-r0)·Wo, 9·C),
-  /// columns ordered (ky, kx, c); C a multiple of 16.
-  void (*patches)(const rfm_activation *in, int C, void *out, int W, int Wo, int r0, int r1);
-  /// The inverse, summed over taps: rows [r0, r1) of the gradient of the activation from patch
-  /// gradients (rows [patch_row, …) of the output present), masked, with sums as above.
-  void (*unpatch)(const rfm_activation *in, int C, const void *patches, int patch_row, void *dz,
-                  double *sums, int W, int Ho, int Wo, int r0, int r1);
-  /// The same with running statistics: out = scale·(da·mask), the mask taken from `in`.
-  void (*unpatch_input)(const rfm_activation *in, int C, const void *patches, int patch_row,
-                        const float *scale, void *out, int W, int Ho, int Wo, int r0, int r1);
-  /// mean(c) = (1/rows) Σ a.
-  void (*average_pool)(const rfm_activation *in, float *mean, int rows);
-  /// dz = g(c)/rows·[z > floor], sums += (Σ dz, Σ dz·y) if not null; scale, if not null,
-  /// multiplies the result.
-  void (*average_pool_backward)(const rfm_activation *in, const float *g,
-                                const float *_Nullable scale, void *dz, double *_Nullable sums,
-                                int rows);
   /// float32 to elements and back, `count` a multiple of 16.
   void (*from_float)(const float *in, void *out, size_t count);
   void (*to_float)(const void *in, float *out, size_t count);
@@ -111,7 +93,7 @@ typedef struct {
   const char *name;  // "avx512bf16", "avx512", "avx2" or "generic"
   const rfm_kernel_table *f32;
   const rfm_kernel_table *bf16;
-  /// The same of a network that is given as a graph.
+  /// Those of any size, stride and padding.
   const rfm_layer_kernels *f32_layers;
   const rfm_layer_kernels *bf16_layers;
 } rfm_kernels_t;
@@ -122,11 +104,6 @@ const rfm_kernels_t *_Nullable rfm_kernels(void);
 /// The path with that name if this processor runs it, else null.
 const rfm_kernels_t *_Nullable rfm_kernels_named(const char *name);
 
-/// Patches of a 3-channel float32 image for a 3×3 stride-2 convolution without padding:
-/// out ((r1-r0)·Wo, 27), columns ordered (ky, kx, c).
-void rfm_image_patches_f32(const float *image, float *out, int W, int Wo, int r0, int r1);
-/// Adds the patch gradients ((r1-r0)·Wo, 27) of output rows [r0, r1) into dx (H, W, 3).
-void rfm_image_unpatch_f32(const float *patches, float *dx, int W, int Wo, int r0, int r1);
 /// out += in.
 void rfm_accumulate(float *out, const float *in, size_t count);
 void rfm_accumulate_double(double *out, const float *in, size_t count);

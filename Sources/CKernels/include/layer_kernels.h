@@ -2,8 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The kernels of a network that is given as a graph: one for each thing that a layer may do, of any
-// size, stride and padding.
+// Kernels for each thing that a layer may do, of any size, stride and padding.
 //
 // As in CKernels.h, maps are NHWC, a pixel's channels padded to 16, and what is stored is a layer's raw
 // output y. Its consumer loads a row of a(p, c) = act(scale[c]·y + shift[c])·gate[c] into memory that

@@ -25,17 +25,7 @@ public struct ONNXModel {
   public init(
     _ detector: Detector, crop: Int, version: String, metadata: [(key: String, value: String)] = []
   ) {
-    let graph: NetworkGraph =
-      switch detector.architecture.layers {
-      case .graph(let graph): graph
-      case .xception: detector.name.declaration
-      }
-    precondition(
-      zip(graph.parameters, detector.parameters).allSatisfy {
-        $0.name == $1.name && $0.offset == $1.offset
-      } && graph.parameters.count == detector.parameters.count,
-      "the graph has the detector's parameters")
-    var writing = ONNXWriting(detector, graph, crop: crop)
+    var writing = ONNXWriting(detector, detector.graph, crop: crop)
     writing.addLayers()
     messages = ONNXMessages(
       producerVersion: version, name: detector.name.rawValue, nodes: writing.nodes,

@@ -9,7 +9,8 @@ import Tensors
 public final class Detector: @unchecked Sendable {
   public let form: DetectorForm
   public var name: DetectorName { form.name }
-  let architecture: Architecture
+  /// Its layers.
+  let graph: NetworkGraph
 
   /// Master weights, float32.
   public let values: UnsafeMutableBufferPointer<Float>
@@ -19,12 +20,12 @@ public final class Detector: @unchecked Sendable {
   public let runningStatistics: UnsafeMutableBufferPointer<Float>
 
   /// In declaration order, which is forward order.
-  public var parameters: [Parameter] { architecture.parameters }
-  public var norms: [BatchNorm] { architecture.norms }
+  public var parameters: [Parameter] { graph.parameters }
+  public var norms: [BatchNorm] { graph.norms }
   /// The published name of the layer that gives the logits.
-  public var headName: String { architecture.head.name }
+  public var headName: String { graph.head.name }
   /// Each class has an activation map: see ``DetectorForm/hasActivationMaps``.
-  public var hasActivationMaps: Bool { architecture.hasActivationMaps }
+  public var hasActivationMaps: Bool { graph.features != nil }
 
   private let valueMemory: AlignedMemory
   private var gradientMemory: AnyObject
@@ -34,29 +35,29 @@ public final class Detector: @unchecked Sendable {
   ///
   /// - Parameter form: a network that there is: see ``DetectorForm/problem``.
   public convenience init(_ form: DetectorForm) {
-    self.init(form, Architecture(form))
+    self.init(form, form.graph)
   }
 
   /// A whole network.
   public convenience init(_ name: DetectorName) { self.init(DetectorForm(name)) }
 
-  convenience init(_ name: DetectorName, _ architecture: Architecture) {
-    self.init(DetectorForm(name), architecture)
+  convenience init(_ name: DetectorName, _ graph: NetworkGraph) {
+    self.init(DetectorForm(name), graph)
   }
 
-  /// - Parameter architecture: need not be what `form` has.
-  init(_ form: DetectorForm, _ architecture: Architecture) {
+  /// - Parameter graph: need not be what `form` has.
+  init(_ form: DetectorForm, _ graph: NetworkGraph) {
     self.form = form
-    self.architecture = architecture
-    let count = architecture.parameters.reduce(0) { $0 + $1.extent }
+    self.graph = graph
+    let count = graph.parameters.reduce(0) { $0 + $1.extent }
     valueMemory = AlignedMemory(size: count * 4)
     let gradientMemory = AlignedMemory(size: count * 4)
     self.gradientMemory = gradientMemory
-    runningMemory = AlignedMemory(size: architecture.runningCount * 4)
+    runningMemory = AlignedMemory(size: graph.runningCount * 4)
     values = UnsafeMutableBufferPointer(start: valueMemory.floats(), count: count)
     gradients = UnsafeMutableBufferPointer(start: gradientMemory.floats(), count: count)
     runningStatistics = UnsafeMutableBufferPointer(
-      start: runningMemory.floats(), count: architecture.runningCount)
+      start: runningMemory.floats(), count: graph.runningCount)
     resetRunningStatistics()
   }
 

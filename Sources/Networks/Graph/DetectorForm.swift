@@ -30,7 +30,7 @@ public struct DetectorForm: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// Names of the stages behind which the network may end, in forward order.
-  public var stages: [String] { name.declaration.stages.map(\.name) }
+  public var stages: [String] { name.graph.stages.map(\.name) }
 
   /// Why there is no such network, and which setting says so.
   public struct Problem: Sendable, Equatable {
@@ -49,7 +49,7 @@ public struct DetectorForm: Sendable, Equatable, CustomStringConvertible {
         concernsHead: false,
         text: "is '\(printable(truncate))', no stage of \(name.rawValue)\(near): it has \(list)")
     }
-    if truncate == nil, name.declaration.features == nil {
+    if truncate == nil, name.graph.features == nil {
       return Problem(
         concernsHead: true,
         text: "is patch, and \(name.rawValue) does not end in the average of a map: truncate it "
@@ -58,11 +58,11 @@ public struct DetectorForm: Sendable, Equatable, CustomStringConvertible {
     return nil
   }
 
-  /// Its layers; nil for the whole Xception, which has an engine of its own.
-  var graph: NetworkGraph? {
+  /// Its layers.
+  var graph: NetworkGraph {
     if isWhole { return name.graph }
     precondition(problem == nil, "\(problem!.text)")
-    let whole = name.declaration
+    let whole = name.graph
     let stage = truncate.map { truncate in whole.stages.first { $0.name == truncate }! }
     var net = NetworkBuilder(whole, upTo: stage ?? whole.lastMap!)
     let last = net.last
@@ -77,5 +77,5 @@ public struct DetectorForm: Sendable, Equatable, CustomStringConvertible {
   public var hasActivationMaps: Bool { !isWhole || name.hasActivationMaps }
 
   /// It has residual branches that stochastic depth may leave out. (Xception leaves none out.)
-  public var hasResidualBranches: Bool { graph?.branches.contains { $0 > 0 } ?? false }
+  public var hasResidualBranches: Bool { graph.branches.contains { $0 > 0 } }
 }

@@ -29,10 +29,10 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
   /// MesoInception-4 (Afchar et al. 2018), with DeepfakeBench's names.
   case mesoInception4 = "meso-inception4"
 
-  /// Its layers; nil for Xception, which has an engine of its own.
-  var graph: NetworkGraph? {
+  /// Its layers.
+  var graph: NetworkGraph {
     switch self {
-    case .xception, .xceptionTiny: nil
+    case .xception, .xceptionTiny: .xception(widths)
     case .resnet18: .resnet(blocks: [2, 2, 2, 2], isBottleneck: false)
     case .resnet34: .resnet(blocks: [3, 4, 6, 3], isBottleneck: false)
     case .resnet50: .resnet(blocks: [3, 4, 6, 3], isBottleneck: true)
@@ -49,9 +49,6 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
     case .mesoInception4: .mesoInception4()
     }
   }
-
-  /// Its layers, whatever engine runs them.
-  var declaration: NetworkGraph { graph ?? .xception(widths) }
 
   /// What other programs call its layers.
   var publishedNames: PublishedNames {
@@ -85,5 +82,5 @@ public enum DetectorName: String, Sendable, CaseIterable, Codable {
   public var usualCrop: Int { crops.contains(224) ? 224 : crops.lowerBound }
 
   /// It ends in an average over a map and a linear layer, so that each class has an activation map.
-  public var hasActivationMaps: Bool { graph.map { $0.features != nil } ?? true }
+  public var hasActivationMaps: Bool { graph.features != nil }
 }

@@ -1,4 +1,3 @@
-import CKernels
 import Tensors
 
 /// Adds values up over the ranks, in place: how synchronized batch norm sees the global batch.
@@ -44,13 +43,6 @@ final class BatchNormState: @unchecked Sendable {
     scale = memory.floats(at: stride * 32)
     shift = scale + stride
     coefficients = scale + 2 * stride
-  }
-
-  @inline(__always)
-  func normalised(_ y: UnsafeRawPointer, rectified: Bool) -> rfm_activation {
-    rfm_activation(
-      data: y, scale: scale, shift: shift, floor: rectified ? 0 : noFloor,
-      ld: Int32(norm.stride))
   }
 
   /// Adds the tasks' partial sums in task order, so that the thread count leaves no trace.

@@ -20,6 +20,8 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     case stored
     /// The input as it is read.
     case loaded
+    /// The same at every other row and column.
+    case gathered
     case patches
     /// Index of the depthwise convolution's weights.
     case depthwise(Int)
@@ -34,8 +36,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   private let operandStride: Int
   private let matrixInputs: Int
   private let hasMatrixLayout: Bool
-  /// The depthwise convolution is 3×3 with stride 1, over a map as it is or behind a ReLU: one kernel
-  /// goes through the stored map then, and one all the way back.
+  /// See ``LoweredNetwork/isPlainSeparable(_:)``.
   private let isPlain: Bool
 
   /// - Parameter depthwise: of what it reads, when it is separable.
@@ -51,12 +52,12 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       operandKind = .depthwise(depthwise.weight)
     } else if layer.window.isPointwise {
       operandKind = network.isBare(view) ? .stored : .loaded
+    } else if network.isStridedShortcut(network.operations[index]) {
+      operandKind = .gathered
     } else {
       operandKind = .patches
     }
-    isPlain =
-      depthwise?.window == Window(3, padding: .zeros(1)) && view.gate == nil
-      && (view.activation == .identity || view.activation == .relu) && !input.isVector
+    isPlain = network.isPlainSeparable(network.operations[index])
     operandStride = layer.window.size * layer.window.size * input.stride
     matrixInputs = network.graph.parameters[layer.weight].matrixShape!.inputs
     hasMatrixLayout = network.graph.parameters[layer.weight].layout == .matrix
@@ -69,7 +70,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   private var isPixelwise: Bool {
     switch operandKind {
     case .stored, .loaded: true
-    case .patches, .depthwise: false
+    case .gathered, .patches, .depthwise: false
     }
   }
   private var isStored: Bool { if case .stored = operandKind { true } else { false } }
@@ -95,6 +96,11 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       need.band = (pixels + place.retained * size.width) * operandStride * element
       need.inputGradient = Tiling.rows(input.size) * input.size.width * input.stride * element
     }
+    if let weightGradient, weightGradient.isPacked, !weightGradient.keepsLayer {
+      // An odd number of pixels takes one more where they are packed in pairs.
+      need.packedGradient = (pixels + 1) * output.stride * element
+      need.packedOperand = (pixels + 1) * operandStride * element
+    }
     return need
   }
 
@@ -113,6 +119,11 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     case .loaded:
       pass.load(
         view, image: image, pixel: r0 * size.width, pixels: (r1 - r0) * size.width, to: memory)
+    case .gathered:
+      var part = pass.rectified(
+        view, image: image, pixel: place.inputRow(r0, tap: 0) * input.size.width, floor: floor)
+      pass.maps.table.gather_strided(
+        &part, memory, Int32(2 * (r1 - r0) - 1), Int32(input.size.width))
     case .patches:
       for r in r0..<r1 {
         ring.fill(tile.window, place, row: r, pass)
@@ -123,8 +134,8 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       if isPlain {
         var part = pass.rectified(view, image: image, floor: floor)
         pass.maps.table.depthwise_forward(
-          &part, weights, memory, nil, Int32(input.size.height), Int32(input.size.width),
-          Int32(r0), Int32(r1))
+          &part, weights, memory, pass.bitsToKeep(view.map, by: index, image: image),
+          Int32(input.size.height), Int32(input.size.width), Int32(r0), Int32(r1))
         return memory
       }
       for r in r0..<r1 {
@@ -136,7 +147,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     return memory
   }
 
-  private var floor: Float { view.activation == .relu ? 0 : -.infinity }
+  private var floor: Float { view.activation == .relu ? 0 : noFloor }
 
   /// - Parameters:
   ///   - number: of the image, among those of a tile.
@@ -190,11 +201,9 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
 
   // MARK: Backward
 
-  /// Weight matrices up to this size get a lane a task; larger ones are cut by output channels, over
-  /// the whole layer's operands, unless those have more elements an image than this.
-  private static let largestLane = 200_000
-  private static let largestOperands = 1_500_000
-  private var keepsLayer = false
+  /// Of training.
+  private var weightGradient: WeightGradientPlan?
+  private var keepsLayer: Bool { weightGradient?.keepsLayer ?? false }
 
   private var laneSize: Int { paddedChannels(layer.outputs * matrixInputs) }
   /// Those of a depthwise convolution always get a lane, behind the matrix's.
@@ -203,19 +212,19 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     return place.window.size * place.window.size * input.stride
   }
 
-  override func planLanes(lanesOnly: Bool) {
-    keepsLayer =
-      !lanesOnly && layer.outputs * matrixInputs > Self.largestLane
-      && (isStored || size.pixels * operandStride <= Self.largestOperands)
+  override func planLanes(lanesOnly: Bool, packs: Bool, images: Int, joined: Int) {
+    weightGradient = WeightGradientPlan(
+      outputs: layer.outputs, inputs: matrixInputs, size, isStored: isStored && !packs,
+      lanesOnly: lanesOnly, isPacked: packs, images: images, joined: joined)
   }
 
   override var laneCount: Int { (keepsLayer ? 0 : laneSize) + depthwiseLane }
 
   override func layerBytes(_ element: Int) -> (gradients: Int, operands: Int) {
-    guard keepsLayer else { return (0, 0) }
+    guard let plan = weightGradient, plan.keepsLayer else { return (0, 0) }
     return (
-      size.pixels * output.stride * element,
-      isStored ? 0 : size.pixels * operandStride * element
+      plan.keptPixels * output.stride * element,
+      isStored && !plan.isPacked ? 0 : plan.keptPixels * operandStride * element
     )
   }
 
@@ -241,11 +250,17 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
             &ring, image: image, 0, size.height, to: memory + number * imageBytes, pass, tile)
           if number == 0 { start = address }
         }
-        addToLane(pass, task: task, dy, start, pixels: pixels, accumulate: false)
+        addWeightGradient(
+          pass, tile, task: task, dy, start, image: first, pixel: 0, pixels: pixels,
+          accumulate: false)
       }
       if isPixelwise {
         inputGradient(pass, tile, dy, image: first, pixel: 0, pixels: pixels, task: task)
         for image in images { pass.endBackward(index, image: image, task: task) }
+        return
+      }
+      if let strided = pass.stridedGradient(index, image: first, pixel: 0) {
+        multiplyBack(pass, dy, pixels: pixels, to: strided)
         return
       }
       multiplyBack(pass, dy, pixels: pixels, to: tile.band)
@@ -286,12 +301,16 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
           let x = operand(
             &ring, image: image, r0, r1,
             to: operandPlace(pass, tile, image: image, pixel: pixel), pass, tile)
-          addToLane(
-            pass, task: task, dy, x, pixels: pixels,
+          addWeightGradient(
+            pass, tile, task: task, dy, x, image: image, pixel: pixel, pixels: pixels,
             accumulate: image > images.lowerBound || r0 > 0)
         }
         if isPixelwise {
           inputGradient(pass, tile, dy, image: image, pixel: pixel, pixels: pixels, task: task)
+          continue
+        }
+        if let strided = pass.stridedGradient(index, image: image, pixel: pixel) {
+          multiplyBack(pass, dy, pixels: pixels, to: strided)
           continue
         }
         let band = tile.band + (r0 - held) * rowBytes
@@ -319,7 +338,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   private func gradientPlace(_ pass: GraphPass, _ tile: TileMemory, image: Int, pixel: Int)
     -> UnsafeMutableRawPointer
   {
-    guard pass.isTraining, let layer = pass.layerGradients[index] else {
+    guard let plan = weightGradient, !plan.isPacked, let layer = pass.layerGradients[index] else {
       return tile.outputGradient
     }
     return layer + (image * size.pixels + pixel) * output.stride * pass.maps.precision.size
@@ -328,7 +347,9 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
   private func operandPlace(_ pass: GraphPass, _ tile: TileMemory, image: Int, pixel: Int)
     -> UnsafeMutableRawPointer
   {
-    guard let layer = pass.layerOperands[index] else { return tile.operand }
+    guard let plan = weightGradient, !plan.isPacked, let layer = pass.layerOperands[index] else {
+      return tile.operand
+    }
     return layer + (image * size.pixels + pixel) * operandStride * pass.maps.precision.size
   }
 
@@ -407,22 +428,19 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     _ pass: GraphPass, band: UnsafeRawPointer, held: Int, upTo end: Int, _ done: inout Int,
     image: Int, task: Int, lane: UnsafeMutablePointer<Float>?
   ) -> Bool {
-    guard isPlain, case .depthwise(let weight) = operandKind,
+    guard case .depthwise(let weight) = operandKind,
       let place = pass.destination(index, image: image, task: task)
     else { return false }
     let weights = pass.weights.floats(weight)
     let last = self.place.finished(below: end)
-    let kind = Int32(place.existing == nil ? RFM_RESIDUAL_NONE : RFM_RESIDUAL_DENSE)
     if let lane {
-      var part = pass.rectified(view, image: image, floor: place.derives ? floor : -.infinity)
-      if !place.derives, floor == 0 { return false }
+      var part = pass.rectified(view, image: image, floor: floor)
       pass.maps.table.depthwise_backward(
-        &part, weights, band, Int32(held), place.existing, kind, place.out, place.sums, lane,
+        &part, weights, band, Int32(held), place.existing, place.kind, place.out, place.sums, lane,
         Int32(input.size.height), Int32(input.size.width), Int32(done), Int32(last))
     } else {
-      guard place.derives, let bits = pass.keptBits(view.map, image: image) else { return false }
       pass.maps.table.depthwise_backward_input(
-        band, Int32(held), weights, bits, pass.unit, place.existing, kind, place.out,
+        band, Int32(held), weights, place.bits, place.scale, place.existing, place.kind, place.out,
         Int32(input.stride), Int32(input.size.height), Int32(input.size.width), Int32(done),
         Int32(last))
     }
@@ -432,15 +450,38 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
 
   // MARK: Weights
 
-  private func addToLane(
-    _ pass: GraphPass, task: Int, _ dy: UnsafeRawPointer, _ x: UnsafeRawPointer, pixels: Int,
-    accumulate: Bool
+  /// Takes a tile's part of dW = dyᵀ·x: into the task's lane, or packed into the layer's memory. (What is not
+  /// packed lies there already.)
+  private func addWeightGradient(
+    _ pass: GraphPass, _ tile: TileMemory, task: Int, _ dy: UnsafeRawPointer,
+    _ x: UnsafeRawPointer, image: Int, pixel: Int, pixels: Int, accumulate: Bool
   ) {
-    guard !keepsLayer, let lanes = pass.lanes[index] else { return }
-    MatrixMultiply.multiply(
-      pass.maps.precision, transposeA: true, m: layer.outputs, n: matrixInputs, k: pixels, a: dy,
-      lda: output.stride, b: x, ldb: operandStride, accumulate: accumulate,
-      c: lanes + task * laneCount, ldc: matrixInputs, floatResult: true)
+    guard let plan = weightGradient else { return }
+    let lane = plan.keepsLayer ? nil : pass.lanes[index].map { $0 + task * laneCount }
+    guard plan.isPacked else {
+      guard let lane else { return }
+      MatrixMultiply.multiply(
+        pass.maps.precision, transposeA: true, m: layer.outputs, n: matrixInputs, k: pixels, a: dy,
+        lda: output.stride, b: x, ldb: operandStride, accumulate: accumulate, c: lane,
+        ldc: matrixInputs, floatResult: true)
+      return
+    }
+    let total = plan.keepsLayer ? plan.totalPairs : (pixels + 1) / 2
+    let pair = plan.keepsLayer ? plan.pair(image: image, pixel: pixel) : 0
+    let blocks = (pass.layerGradients[index] ?? tile.packedGradient)
+      .assumingMemoryBound(to: UInt16.self)
+    let panels = (pass.layerOperands[index] ?? tile.packedOperand)
+      .assumingMemoryBound(to: UInt16.self)
+    rfm_bf16_pack_pixels_transposed(
+      dy.assumingMemoryBound(to: UInt16.self), Int64(pixels), Int64(layer.outputs),
+      Int64(output.stride), Int64(pair), Int64(total), blocks)
+    rfm_bf16_pack_pixels(
+      x.assumingMemoryBound(to: UInt16.self), Int64(pixels), Int64(matrixInputs),
+      Int64(operandStride), Int64(pair), Int64(total), panels)
+    guard let lane else { return }
+    rfm_bf16_multiply_blocks(
+      Int64(layer.outputs), Int64(matrixInputs), Int64(total), blocks, panels, lane,
+      Int64(matrixInputs), Int32(accumulate ? RFM_BF16_ADD_FLOAT : RFM_BF16_STORE_FLOAT))
   }
 
   /// A task's part of the gradient of a depthwise convolution's weights; nil without one.
@@ -471,31 +512,38 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
         weight, depthwiseLane(pass, task: 0)!, count: depthwiseLane, pitch: laneCount,
         tasks: tasks)
     }
-    if !keepsLayer {
+    guard let plan = weightGradient, plan.keepsLayer else {
       program.planLaneSum(
         layer.weight, pass.lanes[index]!, count: outputs * inputs, pitch: laneCount, tasks: tasks)
       return
     }
-    // Slices of some 128 output channels, in whole vectors.
     let map = operation.output
     let element = pass.maps.precision.size
-    let slices = max(1, (outputs + 127) / 128)
-    let each = (paddedChannels(outputs) / 16 + slices - 1) / slices * 16
     let gradient = program.detector.gradient(layer.weight)
     let dy =
-      pass.computesOutputGradient(map)
+      plan.isPacked || pass.computesOutputGradient(map)
       ? pass.layerGradients[index]! : pass.gradient(map, image: 0)
-    let x = isStored ? pass.value(view.map, image: 0) : pass.layerOperands[index]!
-    let pixels = pass.images * size.pixels
-    program.planParallel(slices) { [self, unowned program] slice in
-      let start = slice * each
-      let count = min(each, outputs - start)
-      if count <= 0 { return }
-      MatrixMultiply.multiply(
-        pass.maps.precision, transposeA: true, m: count, n: inputs, k: pixels,
-        a: dy + start * element, lda: output.stride, b: x, ldb: operandStride,
-        accumulate: program.accumulates, c: gradient + start * inputs, ldc: inputs,
-        floatResult: true)
+    let x =
+      isStored && !plan.isPacked ? pass.value(view.map, image: 0) : pass.layerOperands[index]!
+    let slices = plan.slices
+    let total = plan.totalPairs
+    program.planParallel(slices.count) { [self, unowned program] part in
+      let slice = slices[part]
+      if slice.isEmpty { return }
+      let result = gradient + slice.lowerBound * inputs
+      guard plan.isPacked else {
+        MatrixMultiply.multiply(
+          pass.maps.precision, transposeA: true, m: slice.count, n: inputs,
+          k: pass.images * size.pixels, a: dy + slice.lowerBound * element, lda: output.stride,
+          b: x, ldb: operandStride, accumulate: program.accumulates, c: result, ldc: inputs,
+          floatResult: true)
+        return
+      }
+      rfm_bf16_multiply_blocks(
+        Int64(slice.count), Int64(inputs), Int64(total),
+        dy.assumingMemoryBound(to: UInt16.self) + slice.lowerBound * 2 * total,
+        x.assumingMemoryBound(to: UInt16.self), result, Int64(inputs),
+        Int32(program.accumulates ? RFM_BF16_ADD_FLOAT : RFM_BF16_STORE_FLOAT))
     }
   }
 }

@@ -33,15 +33,5 @@ public enum KernelSelection {
   public static var hasBFloat16: Bool { rfm_has_bfloat16() != 0 }
 }
 
-extension rfm_activation {
-  /// The same normalisation over memory that starts `elements` further on.
-  @inline(__always)
-  func advanced(by elements: Int, _ precision: Precision) -> rfm_activation {
-    var other = self
-    other.data = data + elements * precision.size
-    return other
-  }
-}
-
 /// No ReLU.
 let noFloor = -Float.infinity

@@ -24,10 +24,11 @@ final class LinearRunner: OperationRunner, @unchecked Sendable {
   }
 
   /// What it multiplied, and then the output's gradient.
-  override func keptBytes(_ element: Int) -> Int { (input.stride + output.stride) * 4 }
+  override func keptBytes(_ element: Int, _ purpose: PassPlan.Purpose) -> Int { keptBytes }
+  private var keptBytes: Int { (input.stride + output.stride) * 4 }
 
   private func kept(_ pass: GraphPass, _ image: Int) -> UnsafeMutablePointer<Float> {
-    pass.kept(index, image: image, bytes: keptBytes(4)).assumingMemoryBound(to: Float.self)
+    pass.kept(index, image: image, bytes: keptBytes).assumingMemoryBound(to: Float.self)
   }
 
   override func forward(_ images: Range<Int>, _ pass: GraphPass, _ tile: TileMemory, task: Int) {

@@ -15,6 +15,9 @@ final class TileMemory: @unchecked Sendable {
     var inputGradient = 0
     /// Float32, where the tile is another type.
     var floats = 0
+    /// A tile's operands of a weight gradient, packed (`bfloat16_multiply.h`).
+    var packedGradient = 0
+    var packedOperand = 0
 
     mutating func add(_ other: Need) {
       rows = max(rows, other.rows)
@@ -23,6 +26,8 @@ final class TileMemory: @unchecked Sendable {
       band = max(band, other.band)
       inputGradient = max(inputGradient, other.inputGradient)
       floats = max(floats, other.floats)
+      packedGradient = max(packedGradient, other.packedGradient)
+      packedOperand = max(packedOperand, other.packedOperand)
     }
   }
 
@@ -32,6 +37,8 @@ final class TileMemory: @unchecked Sendable {
   let band: UnsafeMutableRawPointer
   let inputGradient: UnsafeMutableRawPointer
   let floats: UnsafeMutablePointer<Float>
+  let packedGradient: UnsafeMutableRawPointer
+  let packedOperand: UnsafeMutableRawPointer
   /// Addresses of a window's rows.
   let window: UnsafeMutablePointer<UnsafeRawPointer?>
   let winners: UnsafeMutablePointer<UnsafePointer<UInt8>?>
@@ -43,6 +50,7 @@ final class TileMemory: @unchecked Sendable {
     var plan = MemoryPlan()
     let places = [
       need.rows, need.operand, need.outputGradient, need.band, need.inputGradient, need.floats,
+      need.packedGradient, need.packedOperand,
     ].map { plan.take($0) }
     memory = AlignedMemory(size: plan.size)
     let base = memory.address
@@ -52,6 +60,8 @@ final class TileMemory: @unchecked Sendable {
     band = base + places[3]
     inputGradient = base + places[4]
     floats = memory.floats(at: places[5])
+    packedGradient = base + places[6]
+    packedOperand = base + places[7]
     window = .allocate(capacity: Self.largestWindow)
     window.initialize(repeating: nil, count: Self.largestWindow)
     winners = .allocate(capacity: Self.largestWindow)
@@ -101,12 +111,16 @@ class OperationRunner: @unchecked Sendable {
   func need(_ precision: Precision, images: Int) -> TileMemory.Need { TileMemory.Need() }
 
   /// Bytes an image that are kept from forward to backward.
-  func keptBytes(_ element: Int) -> Int { 0 }
+  func keptBytes(_ element: Int, _ purpose: PassPlan.Purpose) -> Int { 0 }
 
   /// Decides how weights' gradients are cut; before anything of what follows is asked.
   ///
-  /// - Parameter lanesOnly: by images, and nothing else.
-  func planLanes(lanesOnly: Bool) {}
+  /// - Parameters:
+  ///   - lanesOnly: by images, and nothing else.
+  ///   - packs: operands are packed for this project's own bfloat16 multiply.
+  ///   - images: of the pass.
+  ///   - joined: of a task of its way back.
+  func planLanes(lanesOnly: Bool, packs: Bool, images: Int, joined: Int) {}
 
   /// Float32 elements of a task's part of the gradients.
   var laneCount: Int { 0 }
@@ -136,6 +150,7 @@ class OperationRunner: @unchecked Sendable {
       case .sum(let branch): SumRunner(network, index, branch: branch)
       case .concatenation: ConcatenationRunner(network, index)
       case .maximumPool(let window): MaximumPoolRunner(network, index, window)
+      case .pooledSum: PooledSumRunner(network, index)
       case .averagePool(let window, let countsPadding):
         AveragePoolRunner(network, index, window, countsPadding: countsPadding)
       case .globalAverage: GlobalAverageRunner(network, index)

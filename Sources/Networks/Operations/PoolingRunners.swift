@@ -26,7 +26,7 @@ final class MaximumPoolRunner: OperationRunner, @unchecked Sendable {
     return need
   }
 
-  override func keptBytes(_ element: Int) -> Int { output.elements }
+  override func keptBytes(_ element: Int, _ purpose: PassPlan.Purpose) -> Int { output.elements }
 
   private func winners(_ pass: GraphPass, _ image: Int) -> UnsafeMutablePointer<UInt8> {
     pass.kept(index, image: image, bytes: output.elements).assumingMemoryBound(to: UInt8.self)

@@ -25,32 +25,34 @@ final class GraphPass: @unchecked Sendable {
   let imageAddresses: UnsafeMutablePointer<UnsafePointer<Float>?>
   let imageGradients: UnsafeMutablePointer<UnsafeMutablePointer<Float>?>
 
-  private let memory: AlignedMemory
+  private let buffers: PassMemory
+  /// The memory of the chain, by image: of the worker who has the image in hand.
+  let scratch: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let constants: AlignedMemory
   private let ones: UnsafePointer<Float>
   private let zeros: UnsafePointer<Float>
-  /// By map.
-  private let values: [UnsafeMutableRawPointer?]
-  private let gradients: [UnsafeMutableRawPointer?]
-  private let bits: [UnsafeMutablePointer<UInt16>?]
-  /// By operation, for what it keeps itself.
-  private let kept: [UnsafeMutableRawPointer?]
-  private let gateGradients: [UnsafeMutablePointer<Float>?]
-  private let lastTimes: [Int]
-  private let forwardEnd: Int
-  let lanes: [UnsafeMutablePointer<Float>?]
+
+  /// Bytes, and those of what a worker needs for the image of the chain that it has in hand.
+  var size: Int { buffers.memory.size }
+  var scratchSize: Int { buffers.scratchSize }
+  /// Each task's part of the weights' gradients.
+  var lanes: [UnsafeMutablePointer<Float>?] { buffers.lanes }
   /// Output gradients and operands of a whole layer.
-  let layerGradients: [UnsafeMutableRawPointer?]
-  let layerOperands: [UnsafeMutableRawPointer?]
+  var layerGradients: [UnsafeMutableRawPointer?] { buffers.layerGradients }
+  var layerOperands: [UnsafeMutableRawPointer?] { buffers.layerOperands }
 
-  /// Bytes.
-  var size: Int { memory.size }
-
-  /// When an operation runs.
-  struct Times {
-    /// By operation; backward is empty for inference.
-    var forward: [Int]
-    var backward: [Int]
+  /// Of an image's part of a buffer.
+  ///
+  /// - Parameter each: bytes of an image.
+  @inline(__always)
+  private func address(_ place: PassMemory.Place, _ image: Int, each: Int)
+    -> UnsafeMutableRawPointer?
+  {
+    switch place {
+    case .none: nil
+    case .own(let memory): memory + image * each
+    case .scratch(let offset): scratch[image]! + offset
+    }
   }
 
   /// - Parameters:
@@ -59,7 +61,7 @@ final class GraphPass: @unchecked Sendable {
   ///   - sharesMemory: buffers that are needed at different times may lie in one place.
   ///   - drops: what training leaves out.
   init(
-    _ plan: PassPlan, _ runners: [OperationRunner], _ times: Times, detector: Detector,
+    _ plan: PassPlan, _ runners: [OperationRunner], _ times: PassMemory.Times, detector: Detector,
     weights: WorkingWeights, states: [ChannelState], images: Int, maps: Kernels, tasks: Int,
     sharesMemory: Bool = true, drops: DropMasks? = nil
   ) {
@@ -72,115 +74,17 @@ final class GraphPass: @unchecked Sendable {
     self.images = images
     self.maps = maps
     vectors = maps.precision == .float32 ? maps : Kernels(.float32)
-    let network = network
-    let element = maps.precision.size
-
+    buffers = PassMemory(
+      plan, runners, times, images: images, element: maps.precision.size, tasks: tasks,
+      sharesMemory: sharesMemory)
     let widest = network.maps.map(\.stride).max()!
     constants = AlignedMemory(size: 2 * widest * 4)
     for c in 0..<widest { constants.floats()[c] = 1 }
     ones = UnsafePointer(constants.floats())
     zeros = UnsafePointer(constants.floats() + widest)
 
-    // First and last moment of everything.
-    var arena = ArenaPlan()
-    let end = max(times.forward.max()!, times.backward.max() ?? 0) + 1
-    func bytes(_ map: Int) -> Int {
-      images * network.maps[map].elements * (network.maps[map].isVector ? 4 : element)
-    }
-    var mapTimes: [ClosedRange<Int>?] = Array(repeating: nil, count: network.maps.count)
-    var gradientTimes = mapTimes
-    func touch(_ times: inout [ClosedRange<Int>?], _ index: Int, _ time: Int) {
-      times[index] =
-        times[index].map { min($0.lowerBound, time)...max($0.upperBound, time) } ?? time...time
-    }
-    let forwardEnd = times.forward.max()!
-    for (index, operation) in network.operations.enumerated() {
-      touch(&mapTimes, operation.output, times.forward[index])
-      for view in operation.inputs {
-        touch(&mapTimes, view.map, times.forward[index])
-        if let gate = view.gate { touch(&mapTimes, gate, times.forward[index]) }
-      }
-    }
-    touch(&mapTimes, network.logits, forwardEnd)
-    touch(&mapTimes, network.logits, end)
-    if plan.purpose == .inference, let features = network.features {
-      touch(&mapTimes, features.map, end)
-      if let gate = features.gate { touch(&mapTimes, gate, end) }
-    }
-    if plan.purpose != .inference {
-      touch(&gradientTimes, network.logits, times.backward.min()!)
-      for index in network.operations.indices {
-        for map in plan.backwardReads(index) { touch(&mapTimes, map, times.backward[index]) }
-        for map in plan.backwardGradients(index) {
-          touch(&gradientTimes, map, times.backward[index])
-        }
-      }
-    }
-    func add(_ bytes: Int, _ times: ClosedRange<Int>?) -> Int? {
-      guard let times, bytes > 0 else { return nil }
-      return arena.add(
-        bytes: bytes, first: sharesMemory ? times.lowerBound : 0,
-        last: sharesMemory ? times.upperBound : end)
-    }
-    func between(_ index: Int) -> ClosedRange<Int>? {
-      plan.purpose == .inference
-        ? times.forward[index]...times.forward[index]
-        : times.forward[index]...times.backward[index]
-    }
-    func back(_ index: Int) -> ClosedRange<Int>? {
-      plan.purpose == .inference ? nil : times.backward[index]...times.backward[index]
-    }
-    let valueNumbers = network.maps.indices.map { add(bytes($0), mapTimes[$0]) }
-    let gradientNumbers = network.maps.indices.map {
-      plan.ownsGradient[$0] ? add(bytes($0), gradientTimes[$0]) : nil
-    }
-    var bitNumbers: [Int?] = Array(repeating: nil, count: network.maps.count)
-    for (index, operation) in network.operations.enumerated()
-    where plan.keepsBits[operation.output] {
-      let map = network.maps[operation.output]
-      // Until the last of its readers, which is the first in forward order.
-      let last = network.operations.indices.filter {
-        network.operations[$0].reads(operation.output)
-      }.map { times.backward[$0] }.max()!
-      bitNumbers[operation.output] = add(
-        images * map.elements / 8, times.forward[index]...last)
-    }
-    let indices = network.operations.indices
-    let keptNumbers = indices.map { add(images * runners[$0].keptBytes(element), between($0)) }
-    let gateNumbers = indices.map { index in
-      add(
-        4 * images
-          * (network.operations[index].inputs.first { $0.gate != nil }
-            .map { network.maps[$0.map].stride } ?? 0),
-        back(index))
-    }
-    func training(_ bytes: Int, _ index: Int) -> Int? {
-      plan.purpose == .training ? add(bytes, back(index)) : nil
-    }
-    let laneNumbers = indices.map { training(4 * tasks * runners[$0].laneCount, $0) }
-    let layerGradientNumbers = indices.map {
-      training(images * runners[$0].layerBytes(element).gradients, $0)
-    }
-    let layerOperandNumbers = indices.map {
-      training(images * runners[$0].layerBytes(element).operands, $0)
-    }
-    let (offsets, size) = arena.placed()
-    let memory = AlignedMemory(size: size)
-    self.memory = memory
-    func address(_ number: Int?) -> UnsafeMutableRawPointer? {
-      number.map { memory.address + offsets[$0] }
-    }
-    lastTimes = mapTimes.map { $0?.upperBound ?? 0 }
-    self.forwardEnd = forwardEnd
-    values = valueNumbers.map(address)
-    let own = gradientNumbers.map(address)
-    gradients = own
-    bits = bitNumbers.map { address($0)?.assumingMemoryBound(to: UInt16.self) }
-    kept = keptNumbers.map(address)
-    gateGradients = gateNumbers.map { address($0)?.assumingMemoryBound(to: Float.self) }
-    lanes = laneNumbers.map { address($0)?.assumingMemoryBound(to: Float.self) }
-    layerGradients = layerGradientNumbers.map(address)
-    layerOperands = layerOperandNumbers.map(address)
+    scratch = .allocate(capacity: images)
+    scratch.initialize(repeating: nil, count: images)
     imageAddresses = .allocate(capacity: images)
     imageAddresses.initialize(repeating: nil, count: images)
     imageGradients = .allocate(capacity: images)
@@ -188,6 +92,7 @@ final class GraphPass: @unchecked Sendable {
   }
 
   deinit {
+    scratch.deallocate()
     imageAddresses.deallocate()
     imageGradients.deallocate()
   }
@@ -197,35 +102,60 @@ final class GraphPass: @unchecked Sendable {
   @inline(__always)
   func kernels(_ map: Int) -> Kernels { network.maps[map].isVector ? vectors : maps }
 
+  /// Bytes of `elements` elements of a map.
   @inline(__always)
-  private func bytes(_ map: LoweredNetwork.StoredMap, _ image: Int, _ pixel: Int) -> Int {
-    (image * map.elements + pixel * map.stride) * (map.isVector ? 4 : maps.precision.size)
+  private func bytes(_ map: LoweredNetwork.StoredMap, _ elements: Int) -> Int {
+    elements * (map.isVector ? 4 : maps.precision.size)
+  }
+
+  @inline(__always)
+  private func pixel(
+    _ place: PassMemory.Place, of map: Int, image: Int, pixel: Int
+  ) -> UnsafeMutableRawPointer? {
+    let stored = network.maps[map]
+    return address(place, image, each: bytes(stored, stored.elements))
+      .map { $0 + bytes(stored, pixel * stored.stride) }
   }
 
   /// A pixel of a stored map.
   @inline(__always)
   func value(_ map: Int, image: Int, pixel: Int = 0) -> UnsafeMutableRawPointer {
-    values[map]! + bytes(network.maps[map], image, pixel)
+    self.pixel(buffers.values[map], of: map, image: image, pixel: pixel)!
   }
 
   /// The same of its gradient, wherever that lies.
   @inline(__always)
   func gradient(_ map: Int, image: Int, pixel: Int = 0) -> UnsafeMutableRawPointer {
-    gradients[plan.gradientRoots[map]!]! + bytes(network.maps[map], image, pixel)
+    gradient(map, in: plan.gradientRoots[map]!, image: image, pixel: pixel)
   }
 
+  /// A pixel of a map's gradient in the memory of that of `memory`.
   @inline(__always)
-  private func ownGradient(_ map: Int, image: Int, pixel: Int) -> UnsafeMutableRawPointer {
-    gradients[map]! + bytes(network.maps[map], image, pixel)
+  private func gradient(_ map: Int, in memory: Int, image: Int, pixel: Int)
+    -> UnsafeMutableRawPointer
+  {
+    self.pixel(buffers.gradients[memory], of: map, image: image, pixel: pixel)!
+  }
+
+  /// Where a strided convolution stores the gradient of the pixels that it has seen, one behind the other;
+  /// nil where all pixels are wanted.
+  func stridedGradient(_ operation: Int, image: Int, pixel: Int) -> UnsafeMutableRawPointer? {
+    if case .none = buffers.stridedGradients[operation] { return nil }
+    let map = network.maps[network.operations[operation].inputs[0].map]
+    return address(
+      buffers.stridedGradients[operation], image,
+      each: bytes(map, map.size.halved.pixels * map.stride)
+    )
+    .map { $0 + bytes(map, pixel * map.stride) }
   }
 
   /// What an operation keeps for its way back.
   func kept(_ operation: Int, image: Int, bytes: Int) -> UnsafeMutableRawPointer {
-    kept[operation]! + image * bytes
+    address(buffers.kept[operation], image, each: bytes)!
   }
 
   /// A map is there still when forward has ended.
-  func outlivesForward(_ map: Int) -> Bool { lastTimes[map] >= forwardEnd }
+  func outlivesForward(_ map: Int) -> Bool { buffers.lastTimes[map] >= buffers.forwardEnd }
 
   func state(_ map: Int) -> ChannelState? { network.maps[map].affine.map { states[$0] } }
 
@@ -235,8 +165,9 @@ final class GraphPass: @unchecked Sendable {
     let map = network.maps[view.map]
     let state = map.affine.map { states[$0] }
     return rfm_view(
-      data: values[view.map].map { UnsafeRawPointer($0 + bytes(map, image, pixel)) }
-        ?? UnsafeRawPointer(constants.address),
+      data: UnsafeRawPointer(
+        self.pixel(buffers.values[view.map], of: view.map, image: image, pixel: pixel)
+          ?? constants.address),
       scale: state?.scale ?? ones, shift: state?.shift ?? zeros,
       gate: view.gate.map {
         UnsafePointer(value($0, image: image).assumingMemoryBound(to: Float.self))
@@ -282,12 +213,13 @@ final class GraphPass: @unchecked Sendable {
     if isTraining, let state = state(map), state.affine.isBatchNorm {
       kernels.table.statistics(address, Int32(pixels), Int32(stored.stride), state.sums(task))
     }
-    if plan.keepsBits[map] {
+    if plan.keepsBits[map], plan.bitKeepers[map] == nil {
       var seen = view(
         LoweredNetwork.MapView(map: map, activation: plan.bitActivations[map]), image: image,
         pixel: pixel)
       kernels.layers.mask(
-        &seen, bits[map]! + (image * stored.elements + pixel * stored.stride) / 16, Int32(pixels))
+        &seen, buffers.bits[map]! + (image * stored.elements + pixel * stored.stride) / 16,
+        Int32(pixels))
     }
   }
 
@@ -306,7 +238,7 @@ final class GraphPass: @unchecked Sendable {
       }
       if contribution.gate != nil {
         let stride = network.maps[contribution.view.map].stride
-        (gateGradients[operation]! + range.lowerBound * stride)
+        (buffers.gateGradients[operation]! + range.lowerBound * stride)
           .update(repeating: 0, count: range.count * stride)
       }
       if let gate = contribution.gate, isTraining, gate.isFinal {
@@ -315,21 +247,73 @@ final class GraphPass: @unchecked Sendable {
     }
   }
 
-  /// The gradient of an operation's raw output: through the map's norm, or where it is already.
+  /// The gradient of an operation's raw output: through the map's norm, or where it is already. Whole rows.
   func outputGradient(
     _ map: Int, image: Int, pixel: Int, pixels: Int, to out: UnsafeMutableRawPointer
   ) -> UnsafeMutableRawPointer {
+    if let pooling = plan.pooling[map] {
+      unpool(map, through: pooling, image: image, pixel: pixel, pixels: pixels, to: out)
+      return out
+    }
     let there = gradient(map, image: image, pixel: pixel)
-    guard let state = state(map), !state.isShiftOnly else { return there }
+    guard let state = state(map), !state.isShiftOnly, !plan.isScaled[map] else { return there }
     kernels(map).table.affine_gradient(
       there, state.needsOutput ? value(map, image: image, pixel: pixel) : nil, state.coefficients,
       out, Int32(pixels), Int32(network.maps[map].stride))
     return out
   }
 
+  /// The same from the gradient of the pooled map.
+  private func unpool(
+    _ map: Int, through pooling: Int, image: Int, pixel: Int, pixels: Int,
+    to out: UnsafeMutableRawPointer
+  ) {
+    let stored = network.maps[map]
+    let size = stored.size
+    let output = network.operations[pooling].output
+    let state = state(map)
+    let rows = min(pixels, size.pixels)
+    let first = pixel / size.width
+    for number in 0..<pixels / rows {
+      maps.table.pool_backward(
+        gradient(output, image: image + number), winners(pooling, image: image + number),
+        state?.needsOutput == true ? value(map, image: image + number) : nil,
+        state?.coefficients ?? ones,
+        out + number * rows * stored.stride * maps.precision.size, Int32(stored.stride),
+        Int32(size.height), Int32(size.width), Int32(first), Int32(first + rows / size.width))
+    }
+  }
+
   /// The output's gradient has to be computed before it is used.
   func computesOutputGradient(_ map: Int) -> Bool {
-    state(map).map { !$0.isShiftOnly } ?? false
+    if plan.pooling[map] != nil { return true }
+    return !plan.isScaled[map] && state(map).map { !$0.isShiftOnly } ?? false
+  }
+
+  /// What a pooling with a sum keeps of an image: for training the maxima as they are stored, then their
+  /// places in their windows.
+  static func poolingBytes(
+    _ output: LoweredNetwork.StoredMap, _ element: Int, _ purpose: PassPlan.Purpose
+  ) -> (maxima: Int, all: Int) {
+    let maxima = purpose == .training ? output.elements * element : 0
+    return (maxima, maxima + output.elements)
+  }
+
+  private func pooling(_ operation: Int, image: Int) -> (UnsafeMutableRawPointer, maxima: Int) {
+    let (maxima, all) = Self.poolingBytes(
+      network.maps[network.operations[operation].output], maps.precision.size, plan.purpose)
+    return (kept(operation, image: image, bytes: all), maxima)
+  }
+
+  /// The places of an image's maxima in their windows.
+  func winners(_ operation: Int, image: Int) -> UnsafeMutablePointer<UInt8> {
+    let (memory, maxima) = pooling(operation, image: image)
+    return (memory + maxima).assumingMemoryBound(to: UInt8.self)
+  }
+
+  /// An image's maxima as they are stored; nil but for training.
+  func maxima(_ operation: Int, image: Int) -> UnsafeMutableRawPointer? {
+    isTraining ? pooling(operation, image: image).0 : nil
   }
 
   /// Adds to the gradient of what an operation reads.
@@ -346,76 +330,89 @@ final class GraphPass: @unchecked Sendable {
     let stored = network.maps[map]
     let kernels = kernels(map)
     var view = view(contribution.view, image: image, pixel: pixel)
-    if contribution.isAlias {
+    guard case .memory(let memory) = contribution.target else {
       guard isTraining, contribution.isFinal, let state = state(map) else { return }
       kernels.table.gradient_sums(
         da!, view.data, Int32(pixels), Int32(stored.stride), state.sums(task))
       return
     }
-    let out = ownGradient(map, image: image, pixel: pixel)
+    let out = gradient(map, in: memory, image: image, pixel: pixel)
     let existing = contribution.existing.map {
-      UnsafeRawPointer(gradients[$0]! + bytes(stored, image, pixel))
+      UnsafeRawPointer(gradient(map, in: $0, image: image, pixel: pixel))
     }
     if contribution.gate != nil {
       kernels.layers.unload_gate(
-        &view, da!, existing, out, gateGradients[operation]! + image * stored.stride,
+        &view, da!, existing, out, buffers.gateGradients[operation]! + image * stored.stride,
         Int32(pixels))
       return
     }
     let derives = contribution.isFinal || !contribution.defers
     if !derives { view.activation = Int32(RFM_IDENTITY) }
     let masks =
-      derives && plan.keepsBits[map]
-      ? UnsafePointer(bits[map]! + (image * stored.elements + pixel * stored.stride) / 16) : nil
+      derives && plan.keepsBits[map] && contribution.view.activation != .identity
+      ? UnsafePointer(buffers.bits[map]! + (image * stored.elements + pixel * stored.stride) / 16)
+      : nil
     kernels.layers.unload(
       &view, masks, da, uniform, existing, contribution.defers ? 1 : 0, out,
       isTraining && contribution.isFinal ? state(map)?.sums(task) : nil, Int32(pixels))
   }
 
   /// Where the gradient of what an operation reads goes, for one that takes it through the view itself:
-  /// d = act'(z)·g + existing.
+  /// d = act'(z)·g + what is there.
   struct Destination {
     /// Of the image's first pixel.
     let out: UnsafeMutableRawPointer
+    /// What is there already, and how it joins the rest.
     let existing: UnsafeRawPointer?
-    /// The activation's slope belongs to it; else g goes there as it is.
-    let derives: Bool
+    let kind: Int32
+    /// In training.
     let sums: UnsafeMutablePointer<Double>?
+    /// In attention: a factor a channel, that of the norm where nobody comes behind, and one bit an element,
+    /// the slope; nil: that is 1.
+    let scale: UnsafePointer<Float>
+    let bits: UnsafePointer<UInt16>?
   }
 
   /// nil: only ``contribute(_:_:image:pixel:pixels:da:uniform:task:)`` can do it.
   func destination(_ operation: Int, image: Int, task: Int) -> Destination? {
     let contribution = plan.contributions[operation][0]
+    guard contribution.sweeps, case .memory(let memory) = contribution.target else { return nil }
     let map = contribution.view.map
-    if contribution.isAlias || contribution.gate != nil
-      || contribution.existing != nil && contribution.defers
-    {
-      return nil
+    var existing: UnsafeRawPointer?
+    var kind = RFM_RESIDUAL_NONE
+    if let strided = contribution.strided {
+      existing = stridedGradient(strided, image: image, pixel: 0).map { UnsafeRawPointer($0) }
+      kind = contribution.defers ? RFM_RESIDUAL_STRIDED_MASKED : RFM_RESIDUAL_STRIDED
+    } else if let there = contribution.existing {
+      existing = UnsafeRawPointer(gradient(map, in: there, image: image, pixel: 0))
+      kind = RFM_RESIDUAL_DENSE
     }
     return Destination(
-      out: ownGradient(map, image: image, pixel: 0),
-      existing: contribution.existing.map {
-        UnsafeRawPointer(gradients[$0]! + bytes(network.maps[map], image, 0))
-      },
-      derives: contribution.isFinal || !contribution.defers,
-      sums: isTraining && contribution.isFinal ? state(map)?.sums(task) : nil)
+      out: gradient(map, in: memory, image: image, pixel: 0), existing: existing, kind: Int32(kind),
+      sums: isTraining && contribution.isFinal ? state(map)?.sums(task) : nil,
+      scale: plan.isScaled[map] ? state(map)?.scale ?? ones : ones,
+      bits: contribution.view.activation == .identity
+        ? nil : keptBits(map, image: image).map { UnsafePointer($0) })
   }
 
   /// One bit an element of an image's map, if that is what is kept.
-  func keptBits(_ map: Int, image: Int) -> UnsafePointer<UInt16>? {
-    plan.keepsBits[map]
-      ? UnsafePointer(bits[map]! + image * network.maps[map].elements / 16) : nil
+  private func keptBits(_ map: Int, image: Int) -> UnsafeMutablePointer<UInt16>? {
+    plan.keepsBits[map] ? buffers.bits[map]! + image * network.maps[map].elements / 16 : nil
+  }
+
+  /// The same for the operation that is to keep them as it goes through the map.
+  func bitsToKeep(_ map: Int, by operation: Int, image: Int) -> UnsafeMutablePointer<UInt16>? {
+    plan.bitKeepers[map] == operation ? keptBits(map, image: image) : nil
   }
 
   /// What an operation reads of an image, for kernels that know nothing but ReLU.
-  func rectified(_ view: LoweredNetwork.MapView, image: Int, floor: Float) -> rfm_activation {
-    let seen = self.view(view, image: image)
+  func rectified(
+    _ view: LoweredNetwork.MapView, image: Int, pixel: Int = 0, floor: Float
+  ) -> rfm_activation {
+    let seen = self.view(view, image: image, pixel: pixel)
     return rfm_activation(
       data: seen.data, scale: seen.scale, shift: seen.shift, floor: floor, ld: seen.ld)
   }
-
-  /// A factor of one for every channel.
-  var unit: UnsafePointer<Float> { ones }
 
   /// Behind the last pixel of an image: the gate's own gradient.
   func endBackward(_ operation: Int, image: Int, task: Int) {
@@ -424,11 +421,11 @@ final class GraphPass: @unchecked Sendable {
       let stride = network.maps[contribution.view.map].stride
       var view = view(LoweredNetwork.MapView(map: gate.map), image: image)
       vectors.layers.unload(
-        &view, nil, gateGradients[operation]! + image * stride, nil,
+        &view, nil, buffers.gateGradients[operation]! + image * stride, nil,
         gate.existing.map {
-          UnsafeRawPointer(gradients[$0]! + bytes(network.maps[gate.map], image, 0))
+          UnsafeRawPointer(gradient(gate.map, in: $0, image: image, pixel: 0))
         }, 1,
-        ownGradient(gate.map, image: image, pixel: 0),
+        gradient(gate.map, in: gate.map, image: image, pixel: 0),
         isTraining && gate.isFinal ? state(gate.map)?.sums(task) : nil, 1)
     }
   }

@@ -1,4 +1,4 @@
-/// A network as the general engine runs it: operations over stored maps.
+/// A network as it is run: operations over stored maps.
 ///
 /// What is stored is raw. Biases, norms, factors and activations belong to how a map is read
 /// (``MapView``), and so make no pass over memory of their own; only where two of them stand in an order
@@ -68,6 +68,9 @@ struct LoweredNetwork: Sendable {
       case sum(branch: Int?)
       case concatenation
       case maximumPool(Window)
+      /// A maximum pooling, 3×3 with stride 2, and the sum that alone reads it: of the map that is pooled
+      /// and of the one that is added.
+      case pooledSum
       case averagePool(Window, countsPadding: Bool)
       case globalAverage
       case flatten
@@ -109,27 +112,12 @@ struct LoweredNetwork: Sendable {
       if index == graph.features { features = view }
       views.append(view)
     }
-    fuseSeparable()
+    operations = withSeparableConvolutions()
+    operations = withPooledSums()
+    operations = withDelayedShortcuts()
   }
 
   // MARK: Lowering
-
-  /// Depthwise convolutions that only a pointwise one reads, as they are, become one with it.
-  private mutating func fuseSeparable() {
-    for index in operations.indices.reversed() {
-      guard case .depthwise(let depthwise) = operations[index].kind else { continue }
-      let made = operations[index].output
-      let readers = operations.indices.filter { operations[$0].reads(made) }
-      guard readers.count == 1, case .convolution(let pointwise) = operations[readers[0]].kind,
-        pointwise.window.isPointwise, isBare(operations[readers[0]].inputs[0])
-      else { continue }
-      operations[readers[0]] = Operation(
-        kind: .separable(depthwise, pointwise), inputs: operations[index].inputs,
-        output: operations[readers[0]].output,
-        parameters: operations[index].parameters + operations[readers[0]].parameters)
-      operations.remove(at: index)
-    }
-  }
 
   /// - Parameter inputs: nil is the image.
   /// - Returns: how the layer's result is read; nil for the image.

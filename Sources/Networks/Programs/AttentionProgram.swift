@@ -1,23 +1,5 @@
 import Tensors
 
-/// What runs FAM's pass.
-protocol AttentionEngine: AnyObject {
-  func refresh()
-  func run(
-    images: UnsafePointer<Float>, selected: UnsafeBufferPointer<Int>,
-    logits: UnsafeMutablePointer<Float>?, gradients: UnsafeMutablePointer<Float>)
-}
-
-/// What runs forward with running statistics.
-protocol InferenceEngine: AnyObject {
-  var featureHeight: Int { get }
-  var featureWidth: Int { get }
-  func refresh()
-  func run(
-    images: UnsafePointer<Float>, count: Int, logits: UnsafeMutablePointer<Float>,
-    activationMaps: UnsafeMutablePointer<Float>?)
-}
-
 /// FAM's pass: forward with running statistics and backward to the input only.
 ///
 /// Computes ∂(z_fake − z_real)/∂x (Wang and Deng, CVPR 2021, section 3.1) without a single weight
@@ -25,7 +7,7 @@ protocol InferenceEngine: AnyObject {
 /// each ReLU's input, one byte a pooled element, and a map only where an activation is smooth.
 public final class AttentionProgram: @unchecked Sendable {
   public let crop: Int
-  private let engine: any AttentionEngine
+  private let engine: GraphAttention
 
   /// - Parameters:
   ///   - crop: height and width of the images in pixels.
@@ -37,17 +19,9 @@ public final class AttentionProgram: @unchecked Sendable {
     workers: WorkerPool, sharing training: TrainingProgram? = nil
   ) {
     self.crop = crop
-    let shared = training?.weights(for: detector, precision)
-    switch detector.architecture.layers {
-    case .xception(let layers):
-      engine = XceptionAttention(
-        detector, layers, crop: crop, precision: precision, groupSize: groupSize,
-        workers: workers, sharing: shared)
-    case .graph(let graph):
-      engine = GraphAttention(
-        detector, graph, crop: crop, precision: precision, groupSize: groupSize,
-        workers: workers, sharing: shared)
-    }
+    engine = GraphAttention(
+      detector, detector.graph, crop: crop, precision: precision, groupSize: groupSize,
+      workers: workers, sharing: training?.weights(for: detector, precision))
   }
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.
@@ -71,7 +45,7 @@ public final class AttentionProgram: @unchecked Sendable {
 /// Forward with running statistics: logits, and class activation maps if asked for.
 public final class InferenceProgram: @unchecked Sendable {
   public let crop: Int
-  private let engine: any InferenceEngine
+  private let engine: GraphInference
 
   /// Height and width of the map that the head averages, and so of the class activation maps; 0 where
   /// a network has none.
@@ -84,17 +58,9 @@ public final class InferenceProgram: @unchecked Sendable {
     workers: WorkerPool, sharing training: TrainingProgram? = nil
   ) {
     self.crop = crop
-    let shared = training?.weights(for: detector, precision)
-    switch detector.architecture.layers {
-    case .xception(let layers):
-      engine = XceptionInference(
-        detector, layers, crop: crop, precision: precision, groupSize: groupSize,
-        workers: workers, sharing: shared)
-    case .graph(let graph):
-      engine = GraphInference(
-        detector, graph, crop: crop, precision: precision, groupSize: groupSize,
-        workers: workers, sharing: shared)
-    }
+    engine = GraphInference(
+      detector, detector.graph, crop: crop, precision: precision, groupSize: groupSize,
+      workers: workers, sharing: training?.weights(for: detector, precision))
   }
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.

@@ -1,12 +1,12 @@
 import CKernels
 import Tensors
 
-/// The update's pass of a network that is given as a graph.
+/// The update's pass over a network's operations.
 ///
 /// Operations between which no batch norm waits for the whole batch run in one task an image (or for
 /// several images where maps are small): what one leaves is read hot by the next. The tasks meet where a
 /// batch norm's statistics are needed, forward and backward.
-final class GraphTraining: TrainingEngine, @unchecked Sendable {
+final class GraphTraining: @unchecked Sendable {
   let detector: Detector
   let network: LoweredNetwork
   let batch: Int
@@ -66,9 +66,18 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
     weights = WorkingWeights(detector, kernels: kernels)
     gradients = GradientArena(detector, inDouble: reduction != nil)
     runners = OperationRunner.runners(of: network)
-    for runner in runners { runner.planLanes(lanesOnly: reduction != nil) }
     let network = network
     let joined = reduction == nil ? Self.joinedImages : 1
+    let plan = PassPlan(network, .training)
+    let forward = Self.forwardGroups(network, joined: joined)
+    let backward = Self.backwardGroups(network, plan, joined: joined)
+    for group in backward {
+      for operation in group.operations {
+        runners[operation].planLanes(
+          lanesOnly: reduction != nil, packs: weights.isPacked, images: batch,
+          joined: group.imagesPerTask)
+      }
+    }
     var need = TileMemory.Need()
     for runner in runners { need.add(runner.need(precision, images: joined)) }
     tiles = (0..<workers.count).map { [need] _ in TileMemory(need) }
@@ -76,10 +85,7 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
       ChannelState(
         $0, channels: network.maps[$0.map].channels, detector: detector, tasks: batch)
     }
-    let plan = PassPlan(network, .training)
-    let forward = Self.forwardGroups(network, joined: joined)
-    let backward = Self.backwardGroups(network, plan, joined: joined)
-    var times = GraphPass.Times(
+    var times = PassMemory.Times(
       forward: Array(repeating: 0, count: runners.count),
       backward: Array(repeating: 0, count: runners.count))
     for (time, group) in forward.enumerated() {
@@ -110,7 +116,8 @@ final class GraphTraining: TrainingEngine, @unchecked Sendable {
   // MARK: Groups
 
   /// Images of a task: several where every convolution of the group makes a small map. With
-  /// statistics of all ranks it is always one: see ``XceptionTraining/imagesPerTask(_:)``.
+  /// statistics of all ranks it is always one: which images share a matrix multiply may touch the
+  /// rounding, and must not depend on the number of ranks.
   private static func imagesPerTask(
     _ operations: [Int], _ network: LoweredNetwork, joined: Int
   ) -> Int {

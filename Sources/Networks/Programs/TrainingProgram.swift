@@ -1,24 +1,5 @@
 import Tensors
 
-/// What runs the update's pass: Xception's own engine, or the general one.
-protocol TrainingEngine: AnyObject {
-  var logits: UnsafeMutableBufferPointer<Float> { get }
-  var precision: Precision { get }
-  var reducesGradients: Bool { get }
-  var finished: (Int) -> Void { get set }
-  func refresh()
-  func forward(
-    images: UnsafePointer<Float>, labels: UnsafePointer<UInt8>, keys: SampleKeys?
-  ) throws -> Double
-  func backward(accumulate: Bool) throws
-  func finishGradients() throws
-  func weights(for detector: Detector, _ precision: Precision) -> WorkingWeights?
-  var layerNames: [String] { get }
-  var outputNames: [String] { get }
-  func firstNonFiniteOutput() -> Int?
-  func firstNonFiniteGradient() -> Int?
-}
-
 /// The update's pass: forward with batch statistics, cross-entropy, backward to every weight.
 ///
 /// `forward` and `backward` may be called several times, with `accumulate`, for one update.
@@ -27,7 +8,7 @@ public final class TrainingProgram: @unchecked Sendable {
   public let crop: Int
   /// Images a pass.
   public let batch: Int
-  private let engine: any TrainingEngine
+  private let engine: GraphTraining
 
   public var precision: Precision { engine.precision }
   /// (batch, 2): real and fake logit of each image of the last forward pass.
@@ -55,16 +36,9 @@ public final class TrainingProgram: @unchecked Sendable {
     self.detector = detector
     self.crop = crop
     self.batch = batch
-    switch detector.architecture.layers {
-    case .xception(let layers):
-      engine = XceptionTraining(
-        detector, layers, crop: crop, batch: batch, precision: precision, workers: workers,
-        reduction: reduction, regularisation: regularisation)
-    case .graph(let graph):
-      engine = GraphTraining(
-        detector, graph, crop: crop, batch: batch, precision: precision, workers: workers,
-        reduction: reduction, regularisation: regularisation)
-    }
+    engine = GraphTraining(
+      detector, detector.graph, crop: crop, batch: batch, precision: precision, workers: workers,
+      reduction: reduction, regularisation: regularisation)
   }
 
   /// This pass's working weights, if they are that detector's in that precision.

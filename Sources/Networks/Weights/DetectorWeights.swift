@@ -80,7 +80,7 @@ extension Detector {
     let byName = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     let resolved: ResolvedNames
     do throws(ResolvedNames.Problem) {
-      resolved = try architecture.resolve(
+      resolved = try graph.resolve(
         byName.mapValues(\.shape), of: form, areSame: { byName[$0]?.values == byName[$1]?.values })
     } catch {
       throw failure(error.text)
@@ -101,7 +101,7 @@ extension Detector {
       }
     }
 
-    let headName = architecture.head.name
+    let headName = graph.head.name
     var accepted: [(Parameter, [Float])] = []
     for parameter in parameters where !Self.isHead(parameter.name, of: headName) {
       let tensor = byName[resolved.fileName(parameter.name)]!
@@ -181,14 +181,14 @@ extension Detector {
     func failure(_ problem: String) -> WeightsError {
       WeightsError(description: "\(source): \(problem)")
     }
-    let own = architecture.head.name
+    let own = graph.head.name
     guard let found else {
       if reading.isReplaceable { return nil }
       throw failure(
         "it has no head (tensor \(own).weight): these are weights to begin a training from "
           + "(model.weights), no detector")
     }
-    let features = architecture.head.features
+    let features = graph.head.features
     let (weight, name) = (found.weight, printable(found.name))
     guard let outputs = weight.shape.first, outputs > 0,
       ResolvedNames.fits(weight.shape, [outputs, features, 1, 1])
@@ -237,7 +237,7 @@ extension Detector {
   }
 }
 
-extension Architecture {
+extension NetworkGraph {
   /// Names and shapes of layers, then of running statistics, but for the head's.
   var body: [(name: String, shape: [Int])] {
     parameters.filter { !Detector.isHead($0.name, of: head.name) }.map { ($0.name, $0.shape) }
@@ -255,7 +255,7 @@ extension Architecture {
     let own = Set(body.map(\.name))
     let beyond =
       form.truncate == nil
-      ? [] : Architecture(form.name).body.map(\.name).filter { !own.contains($0) }
+      ? [] : form.name.graph.body.map(\.name).filter { !own.contains($0) }
     func resolved(by table: [String: String]) throws(ResolvedNames.Problem) -> ResolvedNames {
       var result = try ResolvedNames(
         found, body: body.map { (PublishedNames.renamed($0.0, by: table), $0.1) }, names: names,
@@ -366,7 +366,7 @@ public struct WeightsDescription: Sendable, Equatable {
   private let isComplete: Bool
 
   private init(of shapes: [String: [Int]], as form: DetectorForm) throws(ResolvedNames.Problem) {
-    let resolved = try Architecture(form).resolve(shapes, of: form, areSame: { _, _ in false })
+    let resolved = try form.graph.resolve(shapes, of: form, areSame: { _, _ in false })
     self.form = form
     isComplete = resolved.behind == 0
     prefix = resolved.prefix

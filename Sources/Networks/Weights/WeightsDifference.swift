@@ -32,7 +32,7 @@ public struct WeightsDifference: Sendable {
   public init?(nearestTo shapes: [String: [Int]]) {
     var nearest: WeightsDifference?
     for model in DetectorName.allCases {
-      let body = Architecture(model).body
+      let body = model.graph.body
       for table in [[:]] + model.publishedNames.tables {
         let found = Self(
           of: shapes, as: model,
