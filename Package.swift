@@ -142,7 +142,8 @@ let package = Package(
       name: "Benchmarking",
       dependencies: [
         "Foundations", "MessagePassing", "Tensors", "CKernels", "Networks", "ForgeryMining",
-        "Images", "FaceShards", "Configuration", "Evaluation", "Training", "CAllocations",
+        "Images", "Faces", "FaceShards", "Configuration", "Evaluation", "Training",
+        "CAllocations",
       ]),
     .target(
       name: "Reports",

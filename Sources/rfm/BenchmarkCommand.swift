@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmarking
 import Configuration
+import Faces
 import Foundation
 import Foundations
 import MessagePassing
@@ -22,7 +23,11 @@ struct BenchmarkCommand: RankCommand {
       --scaling predicts the step on 1 to 1,024 ranks, on common networks or the one that \
       --allreduce measured.
 
+      --faces measures how fast frames of videos are decoded and faces found in them, each by itself and \
+      together as rfm pack does it.
+
       Examples:
+        rfm benchmark --faces videos/*.mp4
         rfm benchmark --threads 2
         mpirun -np 2 --bind-to none rfm benchmark --threads 1 --json
         rfm benchmark --inference --precision bfloat16
@@ -83,6 +88,14 @@ struct BenchmarkCommand: RankCommand {
     help: ArgumentHelp(
       "With --scaling: only this number of ranks. May be given several times.", valueName: "n"))
   var ranks: [Int] = []
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Measure decoding and face detection on these videos instead.", valueName: "video"),
+    transform: pathToRead)
+  var faces: [String] = []
+  @Option(help: "With --faces: frames taken of a video.")
+  var frames = 32
   @Flag(help: "Print JSON instead of a table.")
   var json = false
   @OptionGroup var watchdog: WatchdogOptions
@@ -97,8 +110,11 @@ struct BenchmarkCommand: RankCommand {
       throw ValidationError(
         "--batch and --threads take 1 to 1024, --steps 1 to 100000, --warmup 0 to 100000")
     }
-    guard [inference, allreduce, scaling].count(where: { $0 }) < 2 else {
-      throw ValidationError("--inference, --allreduce and --scaling exclude each other")
+    guard [inference, allreduce, scaling, !faces.isEmpty].count(where: { $0 }) < 2 else {
+      throw ValidationError("--inference, --allreduce, --scaling and --faces exclude each other")
+    }
+    guard (1...10_000).contains(frames) else {
+      throw ValidationError("--frames takes 1 to 10000, not \(frames)")
     }
     guard largestMegabytes >= 0.002, largestMegabytes <= 1024 else {
       throw ValidationError("--largest-megabytes takes 0.002 to 1024: two sizes or more")
@@ -112,12 +128,29 @@ struct BenchmarkCommand: RankCommand {
   }
 
   func run(_ communicator: Communicator) throws {
+    if !faces.isEmpty { return try findFaces(communicator) }
     if allreduce { return try reduce(communicator) }
     if scaling { return try predict(communicator) }
     let report = try measure(communicator)
     guard communicator.isRoot else { return }
     if json { return try printJSON(report) }
     show(report)
+  }
+
+  private func findFaces(_ communicator: Communicator) throws {
+    guard communicator.isRoot else { return }
+    let report = try FaceBenchmark.run(
+      faces, frames: frames, settings: FaceCropSettings(),
+      threads: try threads ?? ThreadShare.perRank(communicator).threads)
+    if json { return try printJSON(report) }
+    print("\(report.videos) videos, \(report.threads) threads")
+    print(
+      "decoding   \(significant(report.decodedFramesPerSecond)) frames/s, of which "
+        + "\(significant(report.framesTakenPerSecond)) are taken")
+    print("detection  \(significant(report.detectedFramesPerSecond)) frames/s")
+    print(
+      "together   \(significant(report.facesPerSecond)) faces/s (\(report.faces) of "
+        + "\(report.frames) frames show one)")
   }
 
   private func measure(_ communicator: Communicator) throws -> BenchmarkJob.Report {
