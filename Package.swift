@@ -149,7 +149,8 @@ let package = Package(
       name: "Reports",
       dependencies: [
         "Foundations", "MessagePassing", "Tensors", "Networks", "ForgeryMining", "Images",
-        "FaceShards", "Configuration", "Checkpoints", "Evaluation", "Training", "Comparison",
+        "Faces", "FaceShards", "Configuration", "Checkpoints", "Evaluation", "Training",
+        "Comparison",
       ],
       resources: [
         .embedInCode("Resources/report.css"), .embedInCode("Resources/print.css"),
@@ -185,14 +186,14 @@ let package = Package(
     tests("Training", ["TestSupport"], golden: true),
     tests("Comparison", golden: true),
     tests("Benchmarking"),
-    tests("Reports", golden: true),
+    tests("Reports", ["TestSupport"], golden: true),
     // Every collective and the gradient reduction, checked; IntegrationTests starts it under mpirun.
     .executableTarget(
       name: "mpi-checks", dependencies: ["MessagePassing", "Tensors", "Configuration", "Training"],
       path: "Tests/MPIChecks"),
     tests(
       "Integration", of: "rfm",
-      ["mpi-checks", .product(name: "Yams", package: "Yams")]),
+      ["mpi-checks", "TestSupport", .product(name: "Yams", package: "Yams")]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -40,7 +40,9 @@ public struct RankStatement: Sendable, Equatable {
   static let optionsOfConfiguration: Set<String> = ["--config", "--set"]
 
   /// Options without a value that may stand before a path.
-  private static let flags: Set<String> = ["--verify"]
+  private static let flags: Set<String> = [
+    "--verify", "--detect-grey", "--no-detect-grey", "--any-preprocessing",
+  ]
 
   /// - Parameters:
   ///   - version: of the program.

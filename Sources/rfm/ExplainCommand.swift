@@ -1,4 +1,6 @@
 import ArgumentParser
+import FaceShards
+import Faces
 import Foundations
 import MessagePassing
 import Reports
@@ -7,7 +9,8 @@ import SyntheticFaces
 struct ExplainCommand: RankCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain",
-    abstract: "Say of image files how likely they are fake, by which method, and show where.",
+    abstract:
+      "Say of images, faces in photos and videos how likely they are fake, by which method, and show where.",
     discussion: """
       Prints a JSON object an image to standard output: probability of fake, the likeliest method \
       with its similarity (if there are prototypes), and the thresholds used. With --output it also \
@@ -15,13 +18,25 @@ struct ExplainCommand: RankCommand {
       would erase, and all four side by side, and writes a page that shows them with what was said: \
       index.html in that folder, which opens without a network.
 
-      Images are JPEG, PNG, WebP, TIFF, BMP, GIF (the first frame), AVIF, HEIF (HEIC) or PNM; folders \
-      are searched with everything below them, and - is standard input: an image, or a list of files \
-      and folders, one a line (or separated by zero bytes). What is not an image is named and passed \
-      over.
+      Where faces are looked for, there is an object a face, the largest first, with the box in which \
+      it was found. Of a video --frames frames are looked at, evenly spaced, and in each the face that \
+      is followed from the first frame's largest; another object tells of the video itself, whose \
+      probability is the mean over its frames with a face. The page shows the photo with the faces in \
+      boxes, and the video's course over time with the frames that are most likely fake.
+
+      Faces are cut out exactly as those that the detector was trained on, if it says how they were \
+      (rfm inspect tells), and otherwise as pack does by default. They are looked for in videos, and in \
+      images if they were for training. An option that contradicts the detector is refused without \
+      --any-preprocessing.
+
+      Images are JPEG, PNG, WebP, TIFF, BMP, GIF (the first frame), AVIF, HEIF (HEIC) or PNM, videos \
+      whatever FFmpeg reads; folders are searched with everything below them, and - is standard input: \
+      an image, or a list of files and folders, one a line (or separated by zero bytes). What is \
+      neither, or shows no face, is named and passed over.
 
       Examples:
         rfm explain --checkpoint runs/demo/checkpoints/best face.jpg --output explained
+        rfm explain --checkpoint runs/demo/checkpoints/best photo.jpg film.mp4 --output explained
         mpirun -np 2 rfm explain --checkpoint runs/demo/checkpoints/best faces/ > faces.jsonl
         find faces -type f -newer last | rfm explain --checkpoint runs/demo/checkpoints/best -
       """)
@@ -31,7 +46,7 @@ struct ExplainCommand: RankCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "Image files, folders, or - for an image or a list of files on standard input.",
+      "Image and video files, folders, or - for an image or a list of files on standard input.",
       valueName: "image"), transform: pathToRead)
   var images: [String]
 
@@ -45,14 +60,53 @@ struct ExplainCommand: RankCommand {
     help: "A prototypes file. Default: the checkpoint's own, if it has one.", transform: pathToRead)
   var prototypes: String?
 
-  @Option(help: "Images at least this likely to be fake are called fake.")
+  @Option(help: "Images, faces and videos at least this likely to be fake are called fake.")
   var threshold = 0.5
 
   @Option(
     help: ArgumentHelp(
-      "Height and width that images are brought to before the centre crop, as pack did for the "
-        + "training images. (default: 8/7 of the crop, 256 for 224)", valueName: "pixels"))
+      "Height and width that images and faces are brought to before the centre crop, as pack did for "
+        + "the training images. (default: of faces that are found as the detector says, else 8/7 of the "
+        + "crop, 256 for 224)", valueName: "pixels"))
   var size: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Whether faces are looked for (detect), or pictures taken as they are (keep). (default: detect in "
+        + "videos, and in images if the detector was trained on faces that were looked for)"))
+  var faces: FaceHandling?
+
+  @Option(
+    help: ArgumentHelp("The most frames of a video that are looked at.", valueName: "count"))
+  var frames = 32
+
+  @Option(
+    help: ArgumentHelp(
+      "Side of what is cut out, over that of the face's box. (default: as the detector says, else 1.3)",
+      valueName: "factor"))
+  var margin: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "How a face is cut out: its box, squared (none), or turned and scaled by its landmarks "
+        + "(similarity). (default: as the detector says, else none)"))
+  var align: FaceCropSettings.Alignment?
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Detect faces in grey, as FaceForensics++ does. (default: as the detector says, else not)"
+  )
+  var detectGrey: Bool?
+
+  @Option(
+    help: ArgumentHelp(
+      "Landmark model in dlib's format, of 68 points or 81: that of the training's faces. (default: "
+        + "Debian's libdlib-data, where faces are aligned)", valueName: "file"),
+    transform: pathToRead)
+  var landmarkModel: String?
+
+  @Flag(help: "Take faces that are cut out otherwise than those that the detector was trained on.")
+  var anyPreprocessing = false
 
   func validate() throws {
     guard (0...1).contains(threshold) else {
@@ -64,7 +118,23 @@ struct ExplainCommand: RankCommand {
     guard images.count(where: { $0 == "-" }) <= 1 else {
       throw ValidationError("- can be given only once: there is one standard input")
     }
+    guard (1...10_000).contains(frames) else {
+      throw ValidationError("--frames takes 1 to 10000, not \(frames)")
+    }
+    if faces == .keep, let option = cropOption {
+      throw ValidationError(
+        "\(option) says how faces are cut out, but --faces keep takes pictures as they are")
+    }
     guard !images.isEmpty else { throw ValidationError("give at least one image") }
+  }
+
+  /// The first option that says how faces are cut out, if one is given.
+  private var cropOption: String? {
+    margin != nil
+      ? "--margin"
+      : align != nil
+        ? "--align"
+        : detectGrey != nil ? "--detect-grey" : landmarkModel != nil ? "--landmark-model" : nil
   }
 
   func run(_ communicator: Communicator) throws {
@@ -77,12 +147,20 @@ struct ExplainCommand: RankCommand {
     settings.output = output
     settings.prototypes = prototypes
     settings.threshold = threshold
-    settings.size = size
+    settings.frames = frames
+    settings.faces.faces = faces
+    settings.faces.margin = margin
+    settings.faces.alignment = align
+    settings.faces.detectsInGrey = detectGrey
+    settings.faces.size = size
+    settings.faces.landmarkModel = landmarkModel
+    settings.faces.takesAnyPreprocessing = anyPreprocessing
     settings.batch = detector.workers.batch
     settings.threads = workers.count
     var progress: ProgressLine?
     let summary = try ExplanationJob.run(
       loaded, settings, communicator: communicator, workers: workers,
+      tell: { say("rfm: \($0)") },
       progress: { done, total in
         guard communicator.isRoot, total > settings.batch else { return }
         if progress == nil { progress = ProgressLine("image", total: total) }
@@ -96,7 +174,8 @@ struct ExplainCommand: RankCommand {
     if !summary.skipped.isEmpty {
       say(
         "rfm: \(summary.skipped.count) of \(summary.skipped.count + summary.explained) files "
-          + "are not images that can be read: \(summary.kindsInWords)")
+          + (summary.lacksFaces ? "give nothing to explain" : "are not images that can be read")
+          + ": \(summary.kindsInWords)")
     }
     if let page = summary.page { say("rfm: the pictures are on \(page)") }
   }

@@ -327,8 +327,7 @@ import Testing
 
   @Test func ofManyFilesThatAreNoImagesTheFirstAndTheKindsAreTold() throws {
     let folder = try Folder()
-    let video: [UInt8] = [0, 0, 0, 20] + Array("ftypisom\0\0\0\u{1}mp42".utf8)
-    for index in 0..<4 { try folder.write("\(index).mp4", video) }
+    for index in 0..<4 { try folder.write("\(index).zip", Array("PK\u{3}\u{4}".utf8) + [20, 0]) }
     try folder.write("5.jpg", Array("%PDF-1.4\n".utf8))
     try folder.write("\u{301}.txt", Array("hello".utf8))
     let error = try #require(throws: ExplanationJob.NothingToExplain.self) {
@@ -337,10 +336,10 @@ import Testing
     let path = folder.path
     #expect(
       error.description.hasPrefix(
-        "no image to explain: none of 6 files is an image that can be read (video (MP4): 4, PDF "
-          + "document: 1, no known format: 1): \(path)/0.mp4: a video (MP4), not an image; "))
-    #expect(error.description.contains("; \(path)/2.mp4: "))
-    #expect(!error.description.contains("/3.mp4"))
+        "no image to explain: none of 6 files is an image that can be read (archive (ZIP): 4, PDF "
+          + "document: 1, no known format: 1): \(path)/0.zip: an archive (ZIP), not an image; "))
+    #expect(error.description.contains("; \(path)/2.zip: "))
+    #expect(!error.description.contains("/3.zip"))
     #expect(error.description.hasSuffix("; and 3 more"))
   }
 

@@ -263,3 +263,10 @@ extension HTML {
       .replacing("&quot;", with: "\"").replacing("&#39;", with: "'").replacing("&amp;", with: "&")
   }
 }
+
+extension ExplanationPages {
+  /// Takes an image that was taken as it is.
+  fileprivate func add(_ explanation: Explanation) throws {
+    try add(FileExplanation(faces: [explanation]))
+  }
+}

@@ -13,13 +13,15 @@ import Images
 /// }
 /// ```
 public struct ImageStream: Sendable {
-  public struct Item: Sendable {
-    /// Place among all images of all ranks.
+  public struct Item<Prepared: Sendable>: Sendable {
+    /// Place among all files of all ranks.
     public let index: Int
     /// As given, or below the folder as given, printable; `-` for an image on standard input.
     public let path: String
     /// What was decoded and prepared, or why not.
-    public let image: Result<RGBImage, ImageError>
+    public let image: Result<Prepared, ImageError>
+    /// Whether it is a video, which is not decoded here.
+    public let isVideo: Bool
   }
 
   /// Every image of all ranks, in the order of the inputs, folders sorted by name.
@@ -92,38 +94,98 @@ public struct ImageStream: Sendable {
   public func forEach(
     batch: Int, threads: Int = ProcessorLimits.current.threads,
     limits: DecodingLimits = DecodingLimits(),
-    prepare: @escaping @Sendable (RGBImage) -> RGBImage = { $0 },
-    _ body: ([Item]) throws -> Void
+    prepare: @escaping @Sendable (RGBImage) throws -> RGBImage = { $0 },
+    _ body: ([Item<RGBImage>]) throws -> Void
   ) throws {
-    precondition(batch > 0 && threads > 0, "a batch and the threads are at least 1")
-    let indices = Array(stride(from: rank, to: paths.count, by: rankCount))
-    let batches = stride(from: 0, to: indices.count, by: batch).map {
-      Array(indices[$0..<min($0 + batch, indices.count)])
+    precondition(batch > 0, "a batch is at least 1")
+    let batches = rounds(batch: batch) { _ in 1 }.filter { !$0.isEmpty }
+    try forEach(
+      batches, threads: threads, limits: limits, leavingVideos: false, prepare: prepare, body)
+  }
+
+  /// The files of this rank, cut into rounds that are as many on every rank. In each a rank has files that
+  /// weigh about `batch` together, and every file of a round comes before those of the next.
+  ///
+  /// - Parameter weight: of a file; the same on all ranks.
+  public func rounds(batch: Int, weight: (BytePath) -> Int) -> [[Int]] {
+    var rounds: [[Int]] = []
+    var sum = batch
+    for row in stride(from: 0, to: paths.count, by: rankCount) {
+      let files = row..<min(row + rankCount, paths.count)
+      let heaviest = files.map { weight(paths[$0]) }.max() ?? 1
+      if sum + heaviest > batch {
+        rounds.append([])
+        sum = 0
+      }
+      sum += heaviest
+      if row + rank < files.upperBound { rounds[rounds.count - 1].append(row + rank) }
     }
+    return rounds
+  }
+
+  /// Calls `body` with the files of every round, while those of the next are being decoded.
+  ///
+  /// - Parameters:
+  ///   - rounds: places of files, ascending; a round may be empty.
+  ///   - leavingVideos: videos are told by ``Item/isVideo`` instead of an error.
+  public func forEach<Prepared: Sendable>(
+    _ rounds: [[Int]], threads: Int, limits: DecodingLimits = DecodingLimits(),
+    leavingVideos: Bool, prepare: @escaping @Sendable (RGBImage) throws -> Prepared,
+    _ body: ([Item<Prepared>]) throws -> Void
+  ) throws {
+    precondition(threads > 0, "the threads are at least 1")
     let queue = DispatchQueue(label: "rfm.images", attributes: .concurrent)
-    func start(_ batch: [Int]) -> PendingBatch {
-      PendingBatch(batch, on: queue, threads: threads) { index in
+    func start(_ round: [Int]) -> PendingBatch<Prepared> {
+      PendingBatch(round, on: queue, threads: threads) { index in
         let path = paths[index]
+        let isVideo = leavingVideos && isVideo(path)
         return Item(
           index: index, path: path.description,
-          image: Result { try decode(path, limits: limits) }
-            .map(prepare)
-            .mapError { error in
-              error as? ImageError
-                ?? ImageError(
-                  name: path.description, reason: .inputOutput, detail: String(describing: error))
-            })
+          image: Result {
+            guard !isVideo else {
+              throw ImageError(name: path.description, reason: .notAnImage, detail: "a video")
+            }
+            return try prepare(decode(path, limits: limits))
+          }.mapError { error in
+            error as? ImageError
+              ?? ImageError(
+                name: path.description, reason: .inputOutput, detail: String(describing: error))
+          },
+          isVideo: isVideo)
       }
     }
-    var next = batches.first.map(start)
-    for position in batches.indices {
+    var next = rounds.first.map(start)
+    for position in rounds.indices {
       let ready = next!.wait()
-      next = position + 1 < batches.count ? start(batches[position + 1]) : nil
+      next = position + 1 < rounds.count ? start(rounds[position + 1]) : nil
       do {
         try body(ready)
       } catch {
         _ = next?.wait()
         throw error
+      }
+    }
+  }
+
+  /// Whether a file is likely a video, by its name alone.
+  public static func isVideo(byName path: BytePath) -> Bool {
+    FolderEntryKind(name: path.components.last ?? []) == .video
+  }
+
+  /// Whether a file is a video, by its first bytes, or by its name where they say nothing.
+  private func isVideo(_ path: BytePath) -> Bool {
+    guard path.bytes != [UInt8(ascii: "-")] else { return false }
+    var bytes = [UInt8](repeating: 0, count: 1024)
+    // Without blocking, should something have put a pipe in its place.
+    let descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    let count = max(0, bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress!, $0.count) })
+    return bytes[..<count].withUnsafeBytes { start in
+      switch ImageFormat(of: start) {
+      case .other(let kind?): kind.isVideo
+      case .other(nil): Self.isVideo(byName: path)
+      default: false
       }
     }
   }
@@ -137,14 +199,14 @@ public struct ImageStream: Sendable {
 }
 
 /// A batch that is being decoded.
-private final class PendingBatch: @unchecked Sendable {
+private final class PendingBatch<Prepared: Sendable>: @unchecked Sendable {
   private let group = DispatchGroup()
   /// Every worker writes to places of its own, and readers wait for the group.
-  private var items: [ImageStream.Item?]
+  private var items: [ImageStream.Item<Prepared>?]
 
   init(
     _ indices: [Int], on queue: DispatchQueue, threads: Int,
-    decode: @escaping @Sendable (Int) -> ImageStream.Item
+    decode: @escaping @Sendable (Int) -> ImageStream.Item<Prepared>
   ) {
     items = Array(repeating: nil, count: indices.count)
     let workers = min(threads, indices.count)
@@ -159,7 +221,7 @@ private final class PendingBatch: @unchecked Sendable {
     }
   }
 
-  func wait() -> [ImageStream.Item] {
+  func wait() -> [ImageStream.Item<Prepared>] {
     group.wait()
     return items.map { $0! }
   }

@@ -45,18 +45,29 @@ public final class FaceCropper {
   public func face(in image: RGBImage, mask: GreyMask? = nil, track: inout FaceTrack) throws
     -> CroppedFace?
   {
+    try face(among: boxes(in: image), in: image, mask: mask, track: &track)
+  }
+
+  /// The same, of boxes that were found before. Finding takes most of the time, and several frames may be
+  /// looked at at once; following goes from frame to frame.
+  ///
+  /// - Parameter boxes: what ``boxes(in:)`` gave of this image.
+  /// - Throws: ``FaceError`` if the mask has another size.
+  public func face(
+    among boxes: [FaceBox], in image: RGBImage, mask: GreyMask? = nil, track: inout FaceTrack
+  ) throws -> CroppedFace? {
     if let mask, (mask.width, mask.height) != (image.width, image.height) {
       throw FaceError(
         detail: "the mask has \(mask.width)×\(mask.height) pixels, its frame "
           + "\(image.width)×\(image.height)")
     }
-    let boxes = try boxes(in: image)
     return track.choose(among: boxes, mask: mask)
       .flatMap { crop(boxes[$0], of: image, mask: mask) }
   }
 
-  /// Faces of which anything lies in the image.
-  private func boxes(in image: RGBImage) throws -> [FaceBox] {
+  /// Faces of which anything lies in the image, best score first.
+  /// - Throws: ``FaceError`` where there is no memory.
+  public func boxes(in image: RGBImage) throws -> [FaceBox] {
     try detector.faces(
       in: image, grey: settings.detectsInGrey, upsampling: settings.upsampling
     ).filter {

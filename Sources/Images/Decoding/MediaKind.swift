@@ -19,6 +19,9 @@ package struct MediaKind: Equatable, Sendable {
     }
   }
 
+  /// Whether it holds moving pictures.
+  package var isVideo: Bool { name.hasPrefix("a video (") }
+
   /// What an error says of it, without the file's name.
   var detail: String {
     guard let advice else { return "\(name) is not supported; convert it to JPEG or PNG" }

@@ -2,7 +2,7 @@ import ForgeryMining
 import Foundations
 import Networks
 
-/// What a detector says about one image.
+/// What a detector says about one image, or about one face of a picture.
 struct Explanation: Sendable, Equatable {
   /// Which prototype the image's attention map is most like.
   struct Attributed: Sendable, Equatable {
@@ -26,8 +26,26 @@ struct Explanation: Sendable, Equatable {
     var cosine: Double
   }
 
+  /// Which part of a picture it is about.
+  struct Face: Sendable, Equatable {
+    /// Place among the picture's faces, the largest first.
+    var number: Int
+    /// Left, top, right, bottom, in pixels of the picture, as the detector of faces gives them.
+    var box: [Float]
+    /// Width and height of the picture.
+    var pictureWidth: Int
+    var pictureHeight: Int
+    /// Of a video: index of the frame among those that decode, and seconds since the first where known.
+    var frame: Int?
+    var time: Double?
+    /// A file with the picture, reduced; nil where none is drawn.
+    var scene: String?
+  }
+
   /// As given, or below the folder as given, printable; `-` for standard input.
   var path: String
+  /// Nil where the image was taken as it is.
+  var face: Face?
   var logitReal: Float
   var logitFake: Float
   /// Images at least this likely to be fake are called fake.
@@ -41,21 +59,28 @@ struct Explanation: Sendable, Equatable {
     var kind: PictureKind
     var path: String
 
-    /// Its name in its folder.
-    var file: String {
-      // By bytes: a mark makes another character of a "/".
-      path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[path.utf8.index(after: $0)...]) }
-        ?? path
-    }
+    /// Where it is from a folder that its path begins with.
+    func file(in folder: String) -> String { Explanation.file(path, in: folder) }
   }
+
+  /// A path without the folder and the slash that it begins with, by bytes.
+  static func file(_ path: String, in folder: String) -> String {
+    let start = folder.utf8.count + 1
+    guard path.utf8.count > start, path.utf8.starts(with: (folder + "/").utf8) else { return path }
+    return String(decoding: path.utf8.dropFirst(start), as: UTF8.self)
+  }
+
+  /// Every file that is drawn for it.
+  var files: [String] { pictures.map(\.path) + (face?.scene.map { [$0] } ?? []) }
 
   var probability: Double { CrossEntropy.probabilityOfFake(real: logitReal, fake: logitFake) }
   var isFake: Bool { probability >= threshold }
 
   /// As a line of output.
   var json: JSON {
-    var members: [JSON.Member] = [
-      .init("path", .text(path)),
+    var members: [JSON.Member] = [.init("path", .text(path))]
+    if let face { members += face.members }
+    members += [
       .init("probability_fake", .number(probability)),
       .init("label", .text(isFake ? "fake" : "real")),
       .init("threshold", .number(threshold)),
@@ -75,10 +100,9 @@ struct Explanation: Sendable, Equatable {
           .object(attributed.similarities.map { .init($0.method, .number($0.cosine)) })),
       ]
     }
-    if !pictures.isEmpty {
-      members.append(
-        .init("pictures", .object(pictures.map { .init($0.kind.rawValue, .text($0.path)) })))
-    }
+    var drawn = pictures.map { JSON.Member($0.kind.rawValue, .text($0.path)) }
+    if let scene = face?.scene { drawn.append(.init(Face.sceneName, .text(scene))) }
+    if !drawn.isEmpty { members.append(.init("pictures", .object(drawn))) }
     return .object(members)
   }
 
@@ -89,6 +113,10 @@ struct Explanation: Sendable, Equatable {
     else { return nil }
     self.init(
       path: path, logitReal: Float(real), logitFake: Float(fake), threshold: threshold)
+    if json["face"] != nil {
+      guard let face = Face(json) else { return nil }
+      self.face = face
+    }
     if let members = json["similarities"]?.members {
       let similarities = members.compactMap { member in
         member.value.doubleValue.map { Similarity(method: member.name, cosine: $0) }
@@ -100,6 +128,10 @@ struct Explanation: Sendable, Equatable {
         threshold: json["similarity_threshold"]?.doubleValue)
     }
     for member in json["pictures"]?.members ?? [] {
+      if face != nil, member.name == Face.sceneName {
+        face?.scene = member.value.textValue
+        continue
+      }
       guard let kind = PictureKind(rawValue: member.name), let path = member.value.textValue else {
         return nil
       }
@@ -117,5 +149,34 @@ struct Explanation: Sendable, Equatable {
     self.threshold = threshold
     self.attributed = attributed
     self.pictures = pictures
+  }
+}
+
+extension Explanation.Face {
+  /// What the picture itself is called among the pictures of a line.
+  static let sceneName = "scene"
+
+  /// As members of a line.
+  var members: [JSON.Member] {
+    var members: [JSON.Member] = [
+      .init("face", .integer(number)), .init("box", .array(box.map { .number($0) })),
+      .init("picture_size", [.integer(pictureWidth), .integer(pictureHeight)]),
+    ]
+    if let frame {
+      members += [.init("frame", .integer(frame)), .init("time", .optional(time))]
+    }
+    return members
+  }
+
+  /// What a line says of the face; nil if it says nothing.
+  init?(_ json: JSON) {
+    let size = (json["picture_size"]?.arrayValue ?? []).compactMap(\.integerValue)
+    let box = (json["box"]?.arrayValue ?? []).compactMap(\.doubleValue)
+    guard let number = json["face"]?.integerValue, box.count == 4, size.count == 2 else {
+      return nil
+    }
+    self.init(
+      number: number, box: box.map { Float($0) }, pictureWidth: size[0], pictureHeight: size[1],
+      frame: json["frame"]?.integerValue, time: json["time"]?.doubleValue)
   }
 }

@@ -16,8 +16,9 @@ extension ExplanationJob {
         detail = skipped[0]
       } else {
         let rest = skipped.count - 3
+        let what = summary.lacksFaces ? "shows a face" : "is an image that can be read"
         detail =
-          "none of \(skipped.count) files is an image that can be read (\(summary.kindsInWords)): "
+          "none of \(skipped.count) files \(what) (\(summary.kindsInWords)): "
           + skipped.prefix(3).joined(separator: "; ") + (rest > 0 ? "; and \(rest) more" : "")
       }
     }

@@ -19,7 +19,7 @@ final class ExplanationFolder {
 
   /// Makes the folder, and makes sure that nothing there stands in the way. Collective.
   ///
-  /// - Parameter paths: of all images, in order.
+  /// - Parameter paths: of all files, in order.
   /// - Throws: `FileError`, `ExplanationJob.PictureInTheWay`, `PageFrame.InTheWay`, `MPIError`.
   init(
     _ path: String, paths: [BytePath], subject: ExplanationPage.Subject,
@@ -43,13 +43,37 @@ final class ExplanationFolder {
         "\(path)/\(Self.prototypePicture($0))"
       }
       try Self.check(paths, others: others) { index in
-        PictureKind.allCases.map { ExplanationPictures.path("\(path)/\(names[index])", $0) }
+        let base = "\(path)/\(names[index])"
+        return PictureKind.allCases.map { ExplanationPictures.path(base, $0) }
+          + [Self.faces(base), Self.frames(base)].flatMap(Self.files)
       }
     }
   }
 
   /// What the files of an image's pictures begin with.
   func base(of index: Int) -> String { "\(path)/\(names[index])" }
+
+  /// The folder of the pictures of a photo's faces, made if it isn't there. No image's picture is called so.
+  func faces(of index: Int) throws -> String {
+    let folder = Self.faces(base(of: index))
+    try DurableFile.makeFolder(folder)
+    return folder
+  }
+
+  /// The same of a video's frames.
+  func frames(of index: Int) throws -> String {
+    let folder = Self.frames(base(of: index))
+    try DurableFile.makeFolder(folder)
+    return folder
+  }
+
+  private static func faces(_ base: String) -> String { "\(base)-faces" }
+  private static func frames(_ base: String) -> String { "\(base)-frames" }
+
+  /// What is in a folder, if there is one.
+  private static func files(in folder: String) -> [String] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).map { "\(folder)/\($0)" }
+  }
 
   /// Before pictures are drawn: takes earlier pages away and draws the prototypes, if any rank has an
   /// image and none had one before. Collective.

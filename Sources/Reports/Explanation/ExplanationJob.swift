@@ -5,8 +5,8 @@ import Images
 import MessagePassing
 import Tensors
 
-/// What a detector says about single images: how likely each is fake, which method made it, and
-/// where that is seen.
+/// What a detector says about single images, faces in photos, and videos: how likely each is fake, which
+/// method made it, and where that is seen.
 public struct ExplanationJob {
   public struct Settings: Sendable {
     /// Files, folders and `-` for standard input, an image or a list of files and folders.
@@ -17,9 +17,12 @@ public struct ExplanationJob {
     public var prototypes: String?
     /// Images at least this likely to be fake are called fake.
     public var threshold = 0.5
-    /// Height and width that images are brought to before the centre crop; nil for 8/7 of the crop,
-    /// which is 256 for 224.
-    public var size: Int?
+    /// Whether and how faces are looked for. Its size is the height and width that images are brought to
+    /// before the centre crop; nil for that of the detector's faces, or 8/7 of the crop, which is 256 for
+    /// 224.
+    public var faces = FaceExtraction.Request()
+    /// The most frames of a video that are looked at, evenly spaced.
+    public var frames = 32
     public var batch = 16
     /// Of the noise that shows what SFE would erase.
     public var seed: UInt64 = 0
@@ -31,10 +34,11 @@ public struct ExplanationJob {
 
   /// How it went, over all ranks.
   public struct Summary: Sendable, Equatable {
+    /// Files.
     public var explained = 0
-    /// Inputs that hold no image, with the reason, in order.
+    /// Inputs that hold no image, or none with a face, with the reason, in order.
     public var skipped: [String] = []
-    /// How many inputs hold no image, by what they are: "video (MP4)", "damaged".
+    /// How many they are, by what they are: "no face", "damaged".
     public var skippedKinds: [String: Int] = [:]
     /// What else was passed over and why.
     public var notes: [String] = []
@@ -46,23 +50,28 @@ public struct ExplanationJob {
       skippedKinds.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
         .map { "\($0.key): \($0.value)" }.joined(separator: ", ")
     }
+
+    /// Whether some inputs were passed over for want of a face.
+    public var lacksFaces: Bool { skippedKinds[FileExplainer.noFace] != nil }
   }
 
-  /// Collective. Images stream: memory does not grow with their number.
+  /// Collective. Files stream: memory does not grow with their number, nor with a video's length.
   ///
-  /// Every image is turned upright, cut to its centre square, resized and cropped, as `pack` and an
-  /// evaluation do.
+  /// Every image is turned upright, and cut to its centre square, or to the faces in it; that is resized and
+  /// cropped, as `pack` and an evaluation do. A video's verdict is the mean over its frames.
   ///
   /// - Parameters:
-  ///   - progress: told how many of how many images this rank has done.
-  ///   - emit: given one JSON object an image, in order, on rank 0.
+  ///   - tell: told how faces are cut out, before the first line.
+  ///   - progress: told how many of how many pictures this rank has done; a video counts as so many.
+  ///   - emit: given one JSON object an image, face or video, in order, on rank 0.
   /// - Returns: the same on all ranks.
   /// - Throws: ``NothingToExplain``, ``PictureInTheWay``, ``NotFinite``, `OtherPrototypes`, ``ImageError``,
-  ///   what reading prototypes throws, `FileError`, an error that names what is in a page's way,
+  ///   what `FaceExtraction` throws,   what reading prototypes throws, `FileError`, an error that names what is in a page's way,
   ///   `MPIError`.
   public static func run(
     _ loaded: LoadedDetector, _ settings: Settings, communicator: Communicator,
-    workers: WorkerPool, progress: (Int, Int) -> Void = { _, _ in },
+    workers: WorkerPool, tell: (String) -> Void = { _ in },
+    progress: (Int, Int) -> Void = { _, _ in },
     emit: (JSON) throws -> Void
   ) throws -> Summary {
     var summary = Summary()
@@ -76,6 +85,13 @@ public struct ExplanationJob {
       throw NothingToExplain(
         detail: settings.inputs.joined(separator: ", ") + " holds no files")
     }
+    let isVideo = stream.paths.map(ImageStream.isVideo(byName:))
+    let extraction = try FaceExtraction(
+      settings.faces,
+      for: FaceExtraction.Subject(
+        preprocessing: loaded.preprocessing, name: loaded.source, crop: loaded.crop),
+      usualSize: Preparation(crop: loaded.crop, size: nil).size,
+      hasImages: isVideo.contains(false), hasVideos: isVideo.contains(true))
     let folder = try settings.output.map { output in
       try ExplanationFolder(
         output, paths: stream.paths,
@@ -83,42 +99,56 @@ public struct ExplanationJob {
           detector: loaded.detector.form.description, source: loaded.source, crop: loaded.crop,
           hasActivationMaps: loaded.detector.hasActivationMaps,
           threshold: settings.threshold,
-          attribution: prototypes.map { ($0.kind, $0.threshold, $0.path) }),
+          attribution: prototypes.map { ($0.kind, $0.threshold, $0.path) },
+          findsFaces: extraction.images == .detect || isVideo.contains(true)),
         prototypes: prototypes, communicator: communicator)
     }
     RankStatus.enter(.explaining)
-    // Ranks go in step: rank 0 has the most images, so all take part in as many rounds as it has.
-    let rounds =
-      (stream.paths.count + communicator.size * settings.batch - 1)
-      / (communicator.size * settings.batch)
-    var round = 0
-    func take(_ items: [ImageStream.Item]) throws {
-      round += 1
-      try folder?.begin(hasImages: items.contains { $0.isImage }, communicator)
-      let mine = try explainer.explain(items, drawingInto: folder)
+    let isDrawn = folder != nil
+    let reader = PictureReader(extraction, crop: loaded.crop, isDrawn: isDrawn)
+    let files = FileExplainer(
+      explainer: explainer,
+      videos: VideoExplainer(
+        explainer: explainer, reader: reader, frames: settings.frames, batch: settings.batch,
+        threads: settings.threads, threshold: settings.threshold, isDrawn: isDrawn),
+      batch: settings.batch)
+    func take(_ items: [ImageStream.Item<PictureReader.Contents>]) throws {
+      let mine = try files.explain(items, paths: stream.paths, drawingInto: folder) {
+        try folder?.begin(hasImages: $0, communicator)
+      }
       for line in try ExplanationLine.exchange(mine, communicator) {
         switch line.said {
         case .skipped(let reason, let kind):
           summary.skipped.append(reason)
           summary.skippedKinds[kind, default: 0] += 1
         case .explained(let explanation):
-          summary.explained += 1
+          // Not beside an error that there is nothing.
+          if summary.explained == 0 { extraction.notes.forEach(tell) }
+          summary.add(explanation)
           guard communicator.isRoot else { continue }
-          try emit(explanation.json)
+          for line in explanation.lines { try emit(line) }
           try folder?.pages?.add(explanation)
         }
       }
     }
-    var done = 0
-    let preparation = Preparation(crop: loaded.crop, size: settings.size)
-    @Sendable func prepare(_ image: RGBImage) -> RGBImage { preparation.apply(image) }
-    try stream.forEach(batch: settings.batch, threads: settings.threads, prepare: prepare) {
-      items in
-      try take(items)
-      done += items.count
-      progress(done, stream.count)
+    func weight(_ path: BytePath) -> Int {
+      // Looking for faces takes long, and a photo may have many.
+      ImageStream.isVideo(byName: path)
+        ? settings.frames : extraction.images == .detect ? detectionWeight : 1
     }
-    while round < rounds { try take([]) }
+    // Ranks go in step: all take part in as many rounds.
+    let rounds = stream.rounds(batch: settings.batch, weight: weight)
+    let weights = rounds.map { $0.reduce(0) { $0 + weight(stream.paths[$1]) } }
+    let total = weights.reduce(0, +)
+    var (done, round) = (0, 0)
+    try stream.forEach(
+      rounds, threads: settings.threads, leavingVideos: true, prepare: { reader.image($0) }
+    ) { items in
+      try take(items)
+      done += weights[round]
+      round += 1
+      progress(done, total)
+    }
     guard summary.explained > 0 else {
       throw NothingToExplain(summary)
     }
@@ -126,7 +156,10 @@ public struct ExplanationJob {
     return summary
   }
 
-  /// The images of all ranks, which see the same ones. Collective.
+  /// As how many images a photo counts in which faces are looked for.
+  private static let detectionWeight = 4
+
+  /// The files of all ranks, which see the same ones. Collective.
   private static func openStream(
     _ settings: Settings, _ communicator: Communicator
   ) throws -> ImageStream {
@@ -147,8 +180,16 @@ public struct ExplanationJob {
   }
 }
 
-extension ImageStream.Item {
-  fileprivate var isImage: Bool {
-    if case .success = image { true } else { false }
+extension ExplanationJob.Summary {
+  fileprivate mutating func add(_ explanation: FileExplanation) {
+    explained += 1
+    guard let video = explanation.video else { return }
+    for note in video.notes { notes.append("\(video.path): \(note)") }
+    let faceless = video.frames.count - video.framesWithFace
+    if faceless > 0 {
+      notes.append(
+        "\(video.path): no face found in \(faceless) of \(video.frames.count) frames, which don't "
+          + "count")
+    }
   }
 }

@@ -1,14 +1,14 @@
 import Foundations
 import MessagePassing
 
-/// What is said about an image, on its way to rank 0.
+/// What is said about a file, on its way to rank 0.
 struct ExplanationLine: Sendable {
-  /// The image's place among all.
+  /// The file's place among all.
   let index: Int
   let said: Said
 
   enum Said: Sendable {
-    case explained(Explanation)
+    case explained(FileExplanation)
     /// Why there is nothing to explain, and what the file is in a word or two.
     case skipped(String, kind: String)
   }
@@ -18,7 +18,7 @@ struct ExplanationLine: Sendable {
     self.said = said
   }
 
-  /// The lines of all ranks in the order of the images, on every rank. Collective.
+  /// The lines of all ranks in the order of the files, on every rank. Collective.
   static func exchange(
     _ lines: [ExplanationLine], _ communicator: Communicator
   ) throws -> [ExplanationLine] {
@@ -33,7 +33,7 @@ struct ExplanationLine: Sendable {
   /// theirs can be taken for one of the message's own.
   private var json: JSON {
     switch said {
-    case .explained(let explanation): [.integer(index), explanation.json]
+    case .explained(let explanation): [.integer(index), .array(explanation.lines)]
     case .skipped(let reason, let kind): [.integer(index), .text(reason), .text(kind)]
     }
   }
@@ -43,7 +43,9 @@ struct ExplanationLine: Sendable {
     try (JSON(parsing: Array(message.utf8)).arrayValue ?? []).map { line in
       let parts = line.arrayValue ?? []
       if let index = parts.first?.integerValue {
-        if parts.count == 2, let explanation = Explanation(parts[1]) {
+        if parts.count == 2, let lines = parts[1].arrayValue,
+          let explanation = FileExplanation(lines: lines)
+        {
           return ExplanationLine(index: index, .explained(explanation))
         }
         if parts.count == 3, let reason = parts[1].textValue, let kind = parts[2].textValue {

@@ -18,6 +18,8 @@ struct ExplanationPage: Sendable {
     var threshold: Double
     /// How methods are named, with what; nil without prototypes.
     var attribution: (kind: AttributionKind, threshold: Double?, source: String)?
+    /// Whether faces are looked for in pictures.
+    var findsFaces = false
     /// Pictures of the prototypes, in their order.
     var prototypes: [PrototypeCard] = []
   }
@@ -26,8 +28,10 @@ struct ExplanationPage: Sendable {
   struct Overview: Sendable {
     /// Images and other files that were given.
     var inputs: Int
-    /// Images on the pages, and those of them that are called fake.
+    /// Files on the pages.
     var explained: Int
+    /// Verdicts on them, one an image taken as it is, a face of a photo or a video, and those of fake.
+    var verdicts: Int
     var fakes: Int
     /// How the job ended; nil as long as it has not.
     var end: ExplanationJob.Summary?
@@ -140,7 +144,9 @@ struct ExplanationPage: Sendable {
       card("explained", overview.explained, "of \(FigureText.count(overview.inputs, "file"))")
       + card(
         "called fake", overview.fakes,
-        FigureText.percent(Double(overview.fakes) / Double(overview.explained)) + " of these")
+        FigureText.percent(Double(overview.fakes) / Double(overview.verdicts)) + " of "
+          + (overview.verdicts == overview.explained
+            ? "these" : FigureText.count(overview.verdicts, "verdict")))
     var state = HTML.nothing
     if let end = overview.end {
       if !end.skipped.isEmpty { cards += card("passed over", end.skipped.count, end.kindsInWords) }
@@ -167,13 +173,19 @@ struct ExplanationPage: Sendable {
       pages == 1 && overview != nil
       ? "Images" : "Images \(Self.span(start + 1, start + cards.count))"
     let prototype = subject.prototypes.isEmpty ? "" : ", and the prototype of the likeliest method"
+    let faces: HTML =
+      subject.findsFaces
+      ? """
+       Faces are numbered from 0, the largest first, as on the lines of output; a dashed box is that of \
+      one that is called real.
+      """ : ""
     let cam =
       subject.hasActivationMaps
       ? " CAM, where its features speak for fake rather than for real;" : ""
     return """
       <section id="images" aria-labelledby="images-heading">
       <h2 id="images-heading">\(heading)</h2>
-      <p>What the detector saw; FAM, where its decision is sensitive;\(cam) what SFE would leave\(prototype).</p>
+      <p>What the detector saw; FAM, where its decision is sensitive;\(cam) what SFE would leave\(prototype).\(faces)</p>
       \(ScaleBar.html(
         .ember, low: "lowest", high: "highest of each map", identifier: "ramp-images"))\
       <div class="explanations">\(cards)</div>

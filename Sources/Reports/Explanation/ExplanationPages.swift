@@ -21,9 +21,10 @@ final class ExplanationPages {
   private var first: [HTML] = []
   private var last: [HTML] = []
   private var waiting: [HTML] = []
-  /// Pages that are written, and what their images come to.
+  /// Pages that are written, and what their files come to.
   private var written = 0
   private var explained = 0
+  private var verdicts = 0
   private var fakes = 0
   /// Images whose pictures are not in the folder, as this rank sees it.
   private(set) var withoutPictures = 0
@@ -46,23 +47,30 @@ final class ExplanationPages {
     max(1, (images + imagesPerPage - 1) / imagesPerPage)
   }
 
-  /// Takes the next image. Its pictures are there, unless another rank drew them on a disk of its own.
+  /// Takes the next file. Its pictures are there, unless another rank drew them on a disk of its own.
   ///
   /// - Throws: `FileError`.
-  func add(_ explanation: Explanation) throws {
+  func add(_ explanation: FileExplanation) throws {
     explained += 1
-    if explanation.isFake { fakes += 1 }
+    verdicts += explanation.verdicts.count
+    fakes += explanation.verdicts.count { $0 }
     var explanation = explanation
-    if !arePicturesThere(explanation) {
-      explanation.pictures = []
-      withoutPictures += 1
+    var isMissing = false
+    for place in explanation.faces.indices {
+      let files = explanation.faces[place].files
+      guard !files.isEmpty, !isThere(files) else { continue }
+      explanation.faces[place].pictures = []
+      explanation.faces[place].face?.scene = nil
+      isMissing = true
     }
-    waiting.append(ExplanationCard(explanation, number: explained, subject: subject).html)
+    if isMissing { withoutPictures += 1 }
+    waiting.append(
+      ExplanationCard(explanation, number: explained, subject: subject, folder: folder).html)
     if waiting.count == perPage { try writeWaiting(ending: nil) }
   }
 
-  private func arePicturesThere(_ explanation: Explanation) -> Bool {
-    func look() -> Bool { explanation.pictures.allSatisfy { access($0.path, F_OK) == 0 } }
+  private func isThere(_ files: [String]) -> Bool {
+    func look() -> Bool { files.allSatisfy { access($0, F_OK) == 0 } }
     if look() { return true }
     // A network file system may still remember that there was no such file; opening the folder makes it
     // ask again.
@@ -105,7 +113,7 @@ final class ExplanationPages {
     var page = ExplanationPage(
       subject: subject, number: 1, pages: written, perPage: perPage, cards: first)
     page.overview = ExplanationPage.Overview(
-      inputs: inputs, explained: explained, fakes: fakes, end: summary)
+      inputs: inputs, explained: explained, verdicts: verdicts, fakes: fakes, end: summary)
     try write(page)
   }
 

@@ -27,17 +27,17 @@ struct ExplanationPictures: Sendable {
   ///
   /// - Parameters:
   ///   - image: what the detector saw.
-  ///   - index: its place among all images: the seed's own noise for each, whichever rank it falls to.
+  ///   - sample: its place among all images: the seed's own noise for each, whichever rank it falls to.
   ///   - attention: its FAM, float32 `[crop, crop]`, as it is and normalised.
   ///   - activation: CAM of fake less CAM of real, float32 `[height, width]`; nil where a detector has
   ///     none, which then is not drawn.
   /// - Returns: the files.
   /// - Throws: `ImageError` if one can't be written.
   func write(
-    _ image: RGBImage, index: Int, attention: (raw: [Float], normalised: [Float]),
+    _ image: RGBImage, sample: UInt64, attention: (raw: [Float], normalised: [Float]),
     activation: (map: [Float], width: Int, height: Int)?, base: String
   ) throws -> [Explanation.Drawn] {
-    var streams = ErasingStreams(seed: seed, epoch: 0, sample: UInt64(index))
+    var streams = ErasingStreams(seed: seed, epoch: 0, sample: sample)
     let erased = ErasedPicture.render(
       image, attention: attention.raw,
       erasing: SuspiciousForgeriesErasing(ErasingSettings(), crop: crop),

@@ -1,6 +1,5 @@
 import Checkpoints
 import Dispatch
-import FaceShards
 import ForgeryMining
 import Foundation
 import Images
@@ -46,46 +45,37 @@ struct ImageExplainer {
     logits = AlignedMemory(size: settings.batch * 2 * 4)
   }
 
-  /// Says of every image of a batch what the detector sees in it, or why it is none.
+  /// An image, or a face cut out of one, that the detector is to see.
+  struct Subject {
+    /// As large as the detector's input.
+    var image: RGBImage
+    /// As an explanation's.
+    var path: String
+    var face: Explanation.Face?
+    /// Of the noise that shows what SFE would erase.
+    var sample: UInt64 = 0
+    /// What the files of its pictures begin with; nil where none are drawn.
+    var base: String?
+  }
+
+  /// Says of every image of a batch what the detector sees in it.
   ///
-  /// - Parameter folder: where pictures are drawn; nil for none.
+  /// - Parameter subjects: at most a batch.
   /// - Throws: `ExplanationJob.NotFinite`, `ImageError` if a picture can't be written.
-  func explain(
-    _ items: [ImageStream.Item], drawingInto folder: ExplanationFolder?
-  ) throws -> [ExplanationLine] {
-    var lines: [ExplanationLine] = []
-    var faces: [(item: ImageStream.Item, image: RGBImage)] = []
-    for item in items {
-      switch item.image {
-      case .success(let image): faces.append((item, image))
-      case .failure(let error):
-        lines.append(
-          ExplanationLine(index: item.index, .skipped(error.description, kind: error.kind)))
-      }
-    }
-    guard !faces.isEmpty else { return lines }
-    run(faces.map(\.image), isDrawn: folder != nil)
-    let results = Results(count: faces.count)
+  func explain(_ subjects: [Subject]) throws -> [Explanation] {
+    guard !subjects.isEmpty else { return [] }
+    run(subjects.map(\.image), isDrawn: subjects.contains { $0.base != nil })
+    let results = Results(count: subjects.count)
     // Each iteration reads the batch's buffers and writes files of its own.
     nonisolated(unsafe) let explainer = self
-    let batch = faces
-    let bases = faces.map { folder?.base(of: $0.item.index) }
-    let workers = min(max(1, settings.threads), faces.count)
+    let batch = subjects
+    let workers = min(max(1, settings.threads), subjects.count)
     DispatchQueue.concurrentPerform(iterations: workers) { worker in
       for place in stride(from: worker, to: batch.count, by: workers) {
-        let (item, image) = batch[place]
-        results.store(
-          Result {
-            ExplanationLine(
-              index: item.index,
-              .explained(
-                try explainer.describe(
-                  image, path: item.path, index: item.index, place: place, base: bases[place])))
-          }, place)
+        results.store(Result { try explainer.describe(batch[place], place: place) }, place)
       }
     }
-    for result in results.all { lines.append(try result.get()) }
-    return lines
+    return try results.all.map { try $0.get() }
   }
 
   /// Fills the buffers: logits and gradients, and activations if the images are drawn.
@@ -113,9 +103,7 @@ struct ImageExplainer {
   }
 
   /// What the buffers say of the image at `place` of the batch.
-  private func describe(
-    _ image: RGBImage, path: String, index: Int, place: Int, base: String?
-  ) throws -> Explanation {
+  private func describe(_ subject: Subject, place: Int) throws -> Explanation {
     RankStatus.progress()
     let crop = loaded.crop
     let size = crop * crop * 3
@@ -125,16 +113,18 @@ struct ImageExplainer {
       height: crop, width: crop)
     let (real, fake) = (logits.floats()[2 * place], logits.floats()[2 * place + 1])
     guard real.isFinite, fake.isFinite, map.allSatisfy(\.isFinite) else {
-      throw ExplanationJob.NotFinite(image: path, weights: loaded.source)
+      throw ExplanationJob.NotFinite(image: subject.path, weights: loaded.source)
     }
     var explanation = Explanation(
-      path: path, logitReal: real, logitFake: fake, threshold: settings.threshold)
-    guard prototypes != nil || base != nil else { return explanation }
+      path: subject.path, logitReal: real, logitFake: fake, threshold: settings.threshold)
+    explanation.face = subject.face
+    guard prototypes != nil || subject.base != nil else { return explanation }
     let normalised = normalisedAttention(map, height: crop, width: crop)
     explanation.attributed = prototypes?.attributed(normalised)
-    if let base {
+    if let base = subject.base {
       explanation.pictures = try pictures.write(
-        image, index: index, attention: (map, normalised), activation: activation(at: place),
+        subject.image, sample: subject.sample, attention: (map, normalised),
+        activation: activation(at: place),
         base: base)
     }
     return explanation
@@ -152,13 +142,13 @@ struct ImageExplainer {
 /// Results of iterations that run at once.
 private final class Results: @unchecked Sendable {
   private let lock = NSLock()
-  private var values: [Result<ExplanationLine, any Error>?]
+  private var values: [Result<Explanation, any Error>?]
 
   init(count: Int) { values = Array(repeating: nil, count: count) }
 
-  func store(_ value: Result<ExplanationLine, any Error>, _ place: Int) {
+  func store(_ value: Result<Explanation, any Error>, _ place: Int) {
     lock.withLock { values[place] = value }
   }
 
-  var all: [Result<ExplanationLine, any Error>] { lock.withLock { values.map { $0! } } }
+  var all: [Result<Explanation, any Error>] { lock.withLock { values.map { $0! } } }
 }

@@ -31,6 +31,10 @@ struct Plot: Sendable {
   var series: [Series]
   var hover = Hover.column
   var band: Band?
+  /// Places on the horizontal axis where there is nothing to measure, each a stroke on it, and what they are
+  /// called.
+  var gaps: [Double] = []
+  var gapName = ""
   /// A sentence below the plot.
   var note: HTML?
   /// More for those who can't see it than what the lines' values tell.
@@ -48,10 +52,8 @@ struct Plot: Sendable {
 
   /// The plot with title, legend and note.
   func figure() -> HTML {
-    let legend: HTML =
-      series.count < 2
-      ? ""
-      : "<ul class=\"legend\">\(series.map { "<li>\(swatch($0))\(HTML.name($0.name))</li>" })</ul>"
+    let entries: [HTML] = series.map { "<li>\(swatch($0))\(HTML.name($0.name))</li>" } + gapEntry
+    let legend: HTML = entries.count < 2 ? "" : "<ul class=\"legend\">\(entries)</ul>"
     let footer: HTML = note.map { "<p class=\"note\">\($0)</p>" } ?? ""
     return """
       <figure class="chart\(isSmall ? " small" : "")"><figcaption><h3>\(title)</h3>\(legend)</figcaption>\(svg())\(footer)\
@@ -79,7 +81,7 @@ struct Plot: Sendable {
       <desc id="\(identifier)-desc">\(spoken)</desc>
       <clipPath id="\(identifier)-clip"><rect x="\(number(left))" y="\(number(top - 4))" \
       width="\(number(right - left))" height="\(number(bottom - top + 8))"/></clipPath>
-      \(shade)\(grid)\(titles)
+      \(shade)\(grid)\(strokes)\(titles)
       <g clip-path="url(#\(identifier)-clip)">\(series.map(line))</g>
       \(series.map(marks))</svg>
 
@@ -137,6 +139,22 @@ struct Plot: Sendable {
       y2="\(number(bottom))"/>
       """
     return marks
+  }
+
+  private var strokes: HTML {
+    guard !gaps.isEmpty else { return "" }
+    let path = gaps.map { "M\(number(column($0))) \(number(bottom - 1))v-9" }.joined()
+    return "<path class=\"gap\" d=\"\(path)\"/>"
+  }
+
+  private var gapEntry: [HTML] {
+    guard !gaps.isEmpty else { return [] }
+    return [
+      """
+      <li><svg class="swatch" viewBox="0 0 22 10" aria-hidden="true"><path class="gap" \
+      d="M11 0v10"/></svg>\(gapName)</li>
+      """
+    ]
   }
 
   /// Every how many ticks of the horizontal axis are labelled, so that letters of the size for narrow
