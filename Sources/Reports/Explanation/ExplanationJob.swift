@@ -141,8 +141,10 @@ public struct ExplanationJob {
     let weights = rounds.map { $0.reduce(0) { $0 + weight(stream.paths[$1]) } }
     let total = weights.reduce(0, +)
     var (done, round) = (0, 0)
+    progress(0, total)
+    @Sendable func prepare(_ image: RGBImage) -> PictureReader.Contents { reader.image(image) }
     try stream.forEach(
-      rounds, threads: settings.threads, leavingVideos: true, prepare: { reader.image($0) }
+      rounds, threads: settings.threads, leavingVideos: true, prepare: prepare
     ) { items in
       try take(items)
       done += weights[round]
