@@ -180,7 +180,9 @@ extension Jobs {
       let kept = try explain([photo, "--faces", "keep"])
       #expect(kept.succeeded && kept.standardOutput.split(separator: "\n").count == 1, "\(kept)")
       let both = try explain([photo, "--faces", "keep", "--margin", "1.6"])
-      #expect(both.isRefusal(64, "--margin", "--faces keep"), "\(both)")
+      #expect(both.status == 64 && both.standardOutput.isEmpty, "\(both)")
+      #expect(
+        both.standardError.hasPrefix("Error: --margin says how faces are cut out"), "\(both)")
       try PNGCodec.write(KnownImage.pattern(width: 150, height: 150), to: folder.file("none.png"))
       let nobody = try explain([folder.file("none.png")])
       #expect(nobody.isRefusal(65, "none.png: no face found"), "\(nobody)")

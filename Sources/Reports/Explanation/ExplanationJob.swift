@@ -52,7 +52,13 @@ public struct ExplanationJob {
     }
 
     /// Whether some inputs were passed over for want of a face.
-    public var lacksFaces: Bool { skippedKinds[FileExplainer.noFace] != nil }
+    var lacksFaces: Bool { skippedKinds[FileExplainer.noFace] != nil }
+
+    /// What is wrong with inputs that were passed over: "are not images that can be read".
+    public var skippedInWords: String {
+      lacksFaces || skippedKinds.keys.contains { $0.hasSuffix("video") }
+        ? "give nothing to explain" : "are not images that can be read"
+    }
   }
 
   /// Collective. Files stream: memory does not grow with their number, nor with a video's length.
