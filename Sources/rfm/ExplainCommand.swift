@@ -174,8 +174,7 @@ struct ExplainCommand: RankCommand {
     if !summary.skipped.isEmpty {
       say(
         "rfm: \(summary.skipped.count) of \(summary.skipped.count + summary.explained) files "
-          + (summary.lacksFaces ? "give nothing to explain" : "are not images that can be read")
-          + ": \(summary.kindsInWords)")
+          + "\(summary.skippedInWords): \(summary.kindsInWords)")
     }
     if let page = summary.page { say("rfm: the pictures are on \(page)") }
   }

@@ -158,6 +158,7 @@ extension Jobs {
       ["explain", "--checkpoint", "c", "~x"],
       ["explain", "--checkpoint", "c", "--output", "~x", "i"],
       ["explain", "--checkpoint", "c", "--prototypes", "~x", "i"],
+      ["explain", "--checkpoint", "c", "--landmark-model", "~x", "i"],
       ["export", "--checkpoint", "~x", "--output", "o"],
       ["export", "--checkpoint", "c", "--output", "~x"],
       ["report", "~x"], ["report", "r", "--checkpoint", "~x"], ["report", "r", "--data", "~x"],

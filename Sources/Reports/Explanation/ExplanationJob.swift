@@ -52,7 +52,13 @@ public struct ExplanationJob {
     }
 
     /// Whether some inputs were passed over for want of a face.
-    public var lacksFaces: Bool { skippedKinds[FileExplainer.noFace] != nil }
+    var lacksFaces: Bool { skippedKinds[FileExplainer.noFace] != nil }
+
+    /// What is wrong with inputs that were passed over: "are not images that can be read".
+    public var skippedInWords: String {
+      lacksFaces || skippedKinds.keys.contains { $0.hasSuffix("video") }
+        ? "give nothing to explain" : "are not images that can be read"
+    }
   }
 
   /// Collective. Files stream: memory does not grow with their number, nor with a video's length.
@@ -141,8 +147,10 @@ public struct ExplanationJob {
     let weights = rounds.map { $0.reduce(0) { $0 + weight(stream.paths[$1]) } }
     let total = weights.reduce(0, +)
     var (done, round) = (0, 0)
+    progress(0, total)
+    @Sendable func prepare(_ image: RGBImage) -> PictureReader.Contents { reader.image(image) }
     try stream.forEach(
-      rounds, threads: settings.threads, leavingVideos: true, prepare: { reader.image($0) }
+      rounds, threads: settings.threads, leavingVideos: true, prepare: prepare
     ) { items in
       try take(items)
       done += weights[round]
