@@ -149,14 +149,14 @@ public struct ExplanationJob {
     var (done, round) = (0, 0)
     progress(0, total)
     @Sendable func prepare(_ image: RGBImage) -> PictureReader.Contents { reader.image(image) }
-    try stream.forEach(
-      rounds, threads: settings.threads, leavingVideos: true, prepare: prepare
-    ) { items in
+    func takeRound(_ items: [ImageStream.Item<PictureReader.Contents>]) throws {
       try take(items)
       done += weights[round]
       round += 1
       progress(done, total)
     }
+    try stream.forEach(
+      rounds, threads: settings.threads, leavingVideos: true, prepare: prepare, takeRound)
     guard summary.explained > 0 else {
       throw NothingToExplain(summary)
     }
