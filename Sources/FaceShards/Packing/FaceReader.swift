@@ -94,10 +94,21 @@ final class FaceReader {
           in: frame.image, mask: masks.flatMap { $0.results[safe: frame.ordinal] }, &track,
           frame: Int32(frame.index))
       }
-      if let masks, masks.frameCount != reading.frameCount {
-        throw Unusable(
-          detail: "it has \(reading.frameCount) frames, its mask \(mask!) \(masks.frameCount): they"
-            + " don't belong together")
+      if let masks {
+        guard masks.frameCount == reading.frameCount else {
+          throw Unusable(
+            detail:
+              "it has \(reading.frameCount) frames, its mask \(mask!) \(masks.frameCount): they"
+              + " don't belong together")
+        }
+        // What is missing in one may not be what is missing in the other.
+        guard masks.frameCount == masks.expectedCount, reading.frameCount == reading.expectedCount
+        else {
+          throw Unusable(
+            detail:
+              "frames of it or of its mask \(mask!) don't decode, so that nothing says which belong"
+              + " together")
+        }
       }
       let faces = reading.results.compactMap(\.self)
       result.frames = reading.results.count
