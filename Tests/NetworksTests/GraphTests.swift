@@ -21,9 +21,6 @@ import Testing
     case maximum(Window)
     case smooth(Activation)
     case residual
-    /// Separable convolutions and a pooling beside a strided shortcut, which sees the map as the first of them
-    /// does or before its ReLU, then one beside the map itself; with norms, or biases alone.
-    case pooledBlock(rectifiesShortcut: Bool, hasNorms: Bool)
     case squeeze
     /// A map behind a gate that is read before its activation too, two gates of one sum, and the average
     /// of what is behind a gate.
@@ -85,10 +82,6 @@ import Testing
       Middle.smooth($0)
     } + [
       .dense(Window(3, padding: .zeros(1)), bias: true), .residual, .squeeze, .gates,
-      .pooledBlock(rectifiesShortcut: false, hasNorms: true),
-      .pooledBlock(rectifiesShortcut: true, hasNorms: true),
-      .pooledBlock(rectifiesShortcut: false, hasNorms: false),
-      .pooledBlock(rectifiesShortcut: true, hasNorms: false),
       .concatenation, .layerNorm, .twoNorms, .flatten, .patches,
     ]
 
@@ -132,23 +125,6 @@ import Testing
       x = net.sum(net.layerScale("gamma", y, initial: 0.5), x)
       let z = net.convolution("other", net.activation(.silu, x), 11, Window(1), bias: true)
       x = net.sum(net.layerScale("second.gamma", z, initial: 0.5), x)
-    case .pooledBlock(let rectifiesShortcut, let hasNorms):
-      func pixelwise(_ name: String, _ x: NetworkBuilder.Value, _ outputs: Int, stride: Int = 1)
-        -> NetworkBuilder.Value
-      {
-        let y = net.convolution(name, x, outputs, Window(1, stride: stride), bias: !hasNorms)
-        return hasNorms ? net.batchNorm("\(name).norm", y) : y
-      }
-      func separable(_ name: String, _ x: NetworkBuilder.Value) -> NetworkBuilder.Value {
-        let y = net.depthwise("\(name).each", net.relu(x), Window(3, padding: .zeros(1)))
-        return pixelwise(name, y, 20)
-      }
-      x = pixelwise("before", x, 11)
-      let shortcut = pixelwise("skip", rectifiesShortcut ? net.relu(x) : x, 20, stride: 2)
-      let y = separable("two", separable("one", x))
-      x = net.sum(net.maximumPool(y, Window(3, stride: 2, padding: .zeros(1))), shortcut)
-      x = net.sum(separable("three", x), x)
-      x = net.convolution("after", x, 13, Window(1))
     case .squeeze:
       var gate = net.activation(
         .silu, net.linear("reduce", net.globalAverage(x), 5, isConvolution: true))
@@ -401,6 +377,88 @@ import Testing
       var wanted = gradients[1][key]!
       if key == name { wanted = values.indices.map { wanted[Self.place($0, twin)] } }
       #expect(relativeDistance(values, wanted) < 1e-4, "\(key)")
+    }
+  }
+
+  /// Separable convolutions and a pooling beside a strided shortcut, then separable ones beside the map
+  /// itself.
+  ///
+  /// - Parameters:
+  ///   - rectifiesShortcut: it sees the map as the first separable convolution does, behind a ReLU.
+  ///   - hasNorms: norms, or biases alone.
+  ///   - isApart: the same function of layers for which there are no kernels of their own: ReLUs are leaky
+  ///     ones of slope 0, and a factor of 1 stands behind the pooling.
+  private static func block(rectifiesShortcut: Bool, hasNorms: Bool, isApart: Bool) -> NetworkGraph
+  {
+    var net = NetworkBuilder()
+    let activation = isApart ? Activation.leakyReLU(slope: 0) : .relu
+    func pixelwise(_ name: String, _ x: NetworkBuilder.Value, _ outputs: Int, stride: Int = 1)
+      -> NetworkBuilder.Value
+    {
+      let y = net.convolution(name, x, outputs, Window(1, stride: stride), bias: !hasNorms)
+      return hasNorms ? net.batchNorm("\(name).norm", y) : y
+    }
+    func separable(_ name: String, _ x: NetworkBuilder.Value) -> NetworkBuilder.Value {
+      let y = net.activation(activation, x)
+      return pixelwise(name, net.depthwise("\(name).each", y, Window(3, padding: .zeros(1))), 20)
+    }
+    var x = net.convolution("first", net.image, 11, Window(3, stride: 2, padding: .same))
+    x = pixelwise("before", net.activation(.silu, net.batchNorm("norm1", x)), 11)
+    let seen = rectifiesShortcut ? net.activation(activation, x) : x
+    let shortcut = pixelwise("skip", seen, 20, stride: 2)
+    var y = separable("two", separable("one", x))
+    y = net.maximumPool(y, Window(3, stride: 2, padding: .zeros(1)))
+    x = net.sum(isApart ? net.layerScale("unity", y, initial: 1) : y, shortcut)
+    x = net.sum(separable("four", separable("three", x)), x)
+    x = net.activation(.silu, net.batchNorm("norm2", net.convolution("after", x, 13, Window(1))))
+    return net.graph(head: "head", of: net.globalAverage(x))
+  }
+
+  /// What is fused, gathered, swept and stored nowhere gives what its parts give.
+  @Test(arguments: [(false, true), (true, true), (false, false), (true, false)])
+  func aPooledBlockIsWhatItsPartsMake(rectifiesShortcut: Bool, hasNorms: Bool) throws {
+    let workers = WorkerPool(threads: 2)
+    for crop in [97, 64, 33] {
+      let (images, labels) = Fixture.batch([3, 8, 13, 21, 34], crop: crop)
+      var attention: [AttentionResult] = []
+      var gradients: [[String: [Float]]] = []
+      var losses: [Double] = []
+      var values: [String: [Float]] = [:]
+      for isApart in [false, true] {
+        let graph = Self.block(
+          rectifiesShortcut: rectifiesShortcut, hasNorms: hasNorms, isApart: isApart)
+        let kinds = LoweredNetwork(graph, crop: crop).operations.map(\.kind)
+        let isFused = kinds.contains { if case .pooledSum = $0 { true } else { false } }
+        #expect(isFused == !isApart)
+        let detector = Self.detector(graph)
+        for parameter in detector.parameters {
+          if isApart {
+            let ones = [Float](repeating: 1, count: parameter.publishedCount)
+            parameter.store(values[parameter.name] ?? ones, into: detector.values.baseAddress!)
+          } else {
+            values[parameter.name] = parameter.published(from: detector.values.baseAddress!)
+          }
+        }
+        for c in 0..<detector.runningStatistics.count {
+          detector.runningStatistics[c] = 1
+        }
+        let fam = AttentionProgram(detector, crop: crop, workers: workers)
+        fam.refresh()
+        attention.append(AttentionResult.of(fam, images, selected: [0, 1, 2, 3, 4]))
+        let program = TrainingProgram(detector, crop: crop, batch: 5, workers: workers)
+        losses.append(try TrainingResult.of(program, images, labels).loss)
+        gradients.append(
+          Dictionary(
+            uniqueKeysWithValues: detector.tensors(of: detector.gradients.baseAddress!).map {
+              ($0.name, $0.values)
+            }))
+      }
+      #expect(relativeDistance(attention[0].logits, attention[1].logits) < 1e-5)
+      #expect(relativeDistance(attention[0].gradients, attention[1].gradients) < 1e-4)
+      #expect(abs(losses[0] - losses[1]) < 1e-6)
+      for (name, gradient) in gradients[0] {
+        #expect(relativeDistance(gradient, gradients[1][name]!) < 1e-3, "\(crop): \(name)")
+      }
     }
   }
 

@@ -73,6 +73,11 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     case .gathered, .patches, .depthwise: false
     }
   }
+  /// What a strided convolution gathers of an image is multiplied at once.
+  private var forwardRows: Int {
+    if case .gathered = operandKind { return size.height }
+    return tileRows
+  }
   private var isStored: Bool { if case .stored = operandKind { true } else { false } }
 
   /// Input rows that are held: those under a window, or, since the gradient of a depthwise
@@ -86,7 +91,7 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     let element = precision.size
     let pixels = max(Tiling.tilePixels(size, images: images), tileRows * size.width)
     var need = TileMemory.Need()
-    need.operand = pixels * operandStride * element
+    need.operand = max(pixels, forwardRows * size.width) * operandStride * element
     need.outputGradient = pixels * output.stride * element
     if isPixelwise {
       need.inputGradient = pixels * input.stride * element
@@ -186,8 +191,8 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     }
     for image in images {
       var ring = ring(pass, tile, image: image)
-      for r0 in stride(from: 0, to: size.height, by: tileRows) {
-        let r1 = min(r0 + tileRows, size.height)
+      for r0 in stride(from: 0, to: size.height, by: forwardRows) {
+        let r1 = min(r0 + forwardRows, size.height)
         let pixels = (r1 - r0) * size.width
         let x = operand(&ring, image: image, r0, r1, to: tile.operand, pass, tile)
         pass.weights.forward(
