@@ -89,7 +89,7 @@ extension Jobs {
       #expect(counts == stage.images.counts)
       let remarks = stage.packing.standardError
       #expect(remarks.contains(".broken.jpg: "), "\(stage.packing)")
-      #expect(remarks.contains("1 of 81 images can't be decoded"), "\(stage.packing)")
+      #expect(remarks.contains("1 of 81 files give no face"), "\(stage.packing)")
       #expect(!stage.runs.folder.names("packed").contains { !$0.hasSuffix(".h5") })
     }
 
