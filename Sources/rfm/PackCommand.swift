@@ -242,7 +242,7 @@ struct PackCommand: RankCommand {
       report = try Packer.pack(
         settings, ranks: communicator,
         isCancelled: { StopSignal.isReceived }, found: RankStatus.progress,
-        announce: { say("rfm: \($0)") }, progress: show)
+        announce: { say($0) }, progress: show)
     } catch {
       progress?.interrupt()
       if ExitStatus(ending: error) == .stopped { StopSignal.obey() }
