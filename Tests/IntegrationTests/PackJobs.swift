@@ -145,7 +145,11 @@ import Testing
           continue
         }
         let outcome = job.wait()
-        #expect(outcome.succeeded, "\(outcome)")
+        // The one before may have been killed when its shards had their names already.
+        let wasDone =
+          attempt > 0 && outcome.status == 64
+          && outcome.standardError.contains("shards already, such as ")
+        #expect(outcome.succeeded || wasDone, "\(outcome)")
         if outcome.standardError.contains("going on: ") { wentOn += 1 }
         break
       }
