@@ -49,7 +49,8 @@ struct PackWork {
     let total = units.reduce(0) { $0 + $1.unit.items.count }
     let shared = Progress()
     var toWrite = plan.shards.indices.filter { $0 % ranks == rank && !isComplete($0) }
-    let unitsOf = Dictionary(grouping: plan.units.indices) { plan.units[$0].shard }
+    let all = plan.units
+    let unitsOf = Dictionary(grouping: all.indices) { all[$0].shard }
     progress(0, total)
     if units.count > 4 * max(1, settings.threads) {
       let watch = ContinuousClock.now
