@@ -16,13 +16,12 @@ struct PackWork {
   private var settings: PackSettings { recipe.settings }
 
   /// Units that this rank reads, in the plan's order, without those that are finished.
-  private var ownUnits: [(number: Int, unit: PackUnit)] {
+  private func ownUnits(of unwritten: Set<Int>) -> [(number: Int, unit: PackUnit)] {
     plan.units.enumerated().filter { number, unit in
-      number % ranks == rank && !isComplete(unit.shard) && !isFinished(number)
+      number % ranks == rank && unwritten.contains(unit.shard) && !isFinished(number)
     }.map { ($0.offset, $0.element) }
   }
 
-  private func isComplete(_ shard: Int) -> Bool { staging.completed(shard) != nil }
   private func isFinished(_ unit: Int) -> Bool { access(staging.part(unit), F_OK) == 0 }
 
   /// What threads share.
@@ -45,10 +44,12 @@ struct PackWork {
     isCancelled: () -> Bool, begins: (_ seconds: Double, _ units: Int) -> Void,
     progress: (_ done: Int, _ total: Int) -> Void
   ) throws {
-    let units = ownUnits
+    // Asked once a shard: its record is read.
+    let unwritten = plan.shards.indices.filter { staging.completed($0) == nil }
+    let units = ownUnits(of: Set(unwritten))
     let total = units.reduce(0) { $0 + $1.unit.items.count }
     let shared = Progress()
-    var toWrite = plan.shards.indices.filter { $0 % ranks == rank && !isComplete($0) }
+    var toWrite = unwritten.filter { $0 % ranks == rank }
     let all = plan.units
     let unitsOf = Dictionary(grouping: all.indices) { all[$0].shard }
     progress(0, total)
