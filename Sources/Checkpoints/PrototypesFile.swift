@@ -14,7 +14,7 @@ import HierarchicalData
 /// | `mean_faces` | uint8 | [M, H, W, 3] | optional: means of the images, RGB |
 ///
 /// Root attributes: `format` = "rfm-prototypes", `version` = 1; of ``Origin`` `model`, `checkpoint`,
-/// `step`, `data`, `data_patterns`, `images_per_method`; of ``Calibration`` `validation_accuracy_plain`,
+/// `step`, `weights`, `data`, `data_patterns`, `images_per_method`; of ``Calibration`` `validation_accuracy_plain`,
 /// `validation_accuracy_centred`, `threshold_plain`, `threshold_centred`, `auroc_plain`,
 /// `auroc_centred`. A reader needs none of the latter two groups. A training's file has the epoch's prototypes too,
 /// see ``EpochPrototypes``.
@@ -27,6 +27,8 @@ public struct PrototypesFile: Equatable, Sendable {
     public var checkpoint: String?
     /// The training step of the checkpoint.
     public var step: Int?
+    /// ``Networks/Detector/contents`` in hexadecimal: tells two trainings apart, and two steps of one.
+    public var weights: String?
     /// The shards, as the pattern or patterns that name them, for people: separated by commas.
     public var data: String?
     /// The same patterns one by one: a name may hold a comma. Nil in older files.
@@ -36,12 +38,13 @@ public struct PrototypesFile: Equatable, Sendable {
 
     /// - Parameter data: nil for that of `patterns`.
     public init(
-      model: String? = nil, checkpoint: String? = nil, step: Int? = nil, data: String? = nil,
-      patterns: [String]? = nil, imagesPerMethod: Int? = nil
+      model: String? = nil, checkpoint: String? = nil, step: Int? = nil, weights: String? = nil,
+      data: String? = nil, patterns: [String]? = nil, imagesPerMethod: Int? = nil
     ) {
       self.model = model
       self.checkpoint = checkpoint
       self.step = step
+      self.weights = weights
       self.data = data ?? patterns?.joined(separator: ", ")
       self.patterns = patterns
       self.imagesPerMethod = imagesPerMethod
@@ -160,6 +163,7 @@ public struct PrototypesFile: Equatable, Sendable {
       ("model", origin.model.map { .string($0) }),
       ("checkpoint", origin.checkpoint.map { .string($0) }),
       ("step", origin.step.map { .integer(Int64($0)) }),
+      ("weights", origin.weights.map { .string($0) }),
       ("data", origin.data.map { .string($0) }),
       ("data_patterns", origin.patterns.map { .strings($0) }),
       ("images_per_method", origin.imagesPerMethod.map { .integer(Int64($0)) }),
@@ -252,7 +256,8 @@ public struct PrototypesFile: Equatable, Sendable {
     }
     origin = Origin(
       model: try string("model"), checkpoint: try string("checkpoint"), step: try integer("step"),
-      data: try string("data"), patterns: try strings("data_patterns"),
+      weights: try string("weights"), data: try string("data"),
+      patterns: try strings("data_patterns"),
       imagesPerMethod: try integer("images_per_method"))
     calibration = Calibration(
       plainAccuracy: try number("validation_accuracy_plain"),

@@ -259,6 +259,7 @@ public struct FileInspection: Sendable {
     if let head = found.head {
       line += ", head \(head.name) of \(head.outputs) "
       switch head.outputs {
+      case _ where !head.hasBias: line += "outputs without \(head.name).bias: no detector"
       case 1: line += "logit (--head sigmoid)"
       case 2: line += "classes"
       default: line += "classes: no detector, but weights to begin from (model.weights)"

@@ -13,7 +13,16 @@ extension PrototypesFile {
         + "step \(now), so similarities are lower than they could be; compute them with this "
         + "checkpoint (rfm prototypes)"
     }
+    if let weights = origin.weights, weights != loaded.detector.contents.text {
+      return "\(path): these are prototypes of other weights\(Self.place(origin)) than those of "
+        + "\(printable(loaded.source, limit: 400)), so similarities are lower than they could be; compute "
+        + "them with these weights (rfm prototypes)"
+    }
     return nil
+  }
+
+  private static func place(_ origin: Origin) -> String {
+    origin.checkpoint.map { ", \(printable($0, limit: 400))," } ?? ""
   }
 
   /// - Throws: ``OtherPrototypes`` where the maps have not the size of the detector's input, or

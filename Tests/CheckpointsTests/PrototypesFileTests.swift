@@ -18,7 +18,7 @@ import Testing
         maps: [0, 0.25, 1, 0.5, 0.125, 0.75, 1, 0, 0, 0.1, 0.2, 0.3], counts: [100, 7]),
       origin: .init(
         model: "xception-tiny", checkpoint: "runs/demo/checkpoints/step-00000300", step: 300,
-        data: "d/validation-*.h5", imagesPerMethod: 100),
+        weights: "0123456789abcdef", data: "d/validation-*.h5", imagesPerMethod: 100),
       calibration: .init(
         plainAccuracy: 0.5, centredAccuracy: 0.75, plainThreshold: 0.9, centredThreshold: 0.125,
         plainAreaUnderROC: 0.75, centredAreaUnderROC: 0.625))

@@ -74,6 +74,28 @@ import Testing
     #expect(json["processor"]?["cores"]?.integerValue ?? 0 >= 1)
   }
 
+  @Test func whatWasComputedOtherwiseBeforeIsTold() throws {
+    let run = try RunFolder(opening: folder.path, resume: false)
+    #expect(run.environment == nil)
+    func environment(_ versions: [JSON.Member]) -> RunEnvironment {
+      RunEnvironment(versions: versions, hosts: ["a"], threadsPerRank: 2)
+    }
+    let now = environment([
+      .init("rfm", "2.0"), .init("arithmetic", 2), .init("onednn", "3.7"), .init("kernels", "v3"),
+    ])
+    try run.write(now)
+    let record = try #require(run.environment)
+    #expect(now.changes(since: record) == [])
+    try run.write(
+      environment([.init("rfm", "1.0"), .init("onednn", "2.7"), .init("kernels", "v3")]))
+    #expect(
+      now.changes(since: try #require(run.environment)) == [
+        "order of sums: 1 before, 2 now", "oneDNN: 2.7 before, 3.7 now",
+      ])
+    try Data("{".utf8).write(to: URL(filePath: run.environmentPath))
+    #expect(run.environment == nil)
+  }
+
   /// Of a step whose validation is to be made again: the first may have been written down.
   @Test func ofAStepWithWorkPendingOnlyItsOwnLineStays() throws {
     do {

@@ -169,6 +169,13 @@ import Testing
       ))
     let headless = try lines { $0.name.hasPrefix("fc.") ? nil : $0 }
     #expect(headless.contains { $0.contains("without a head: no detector") })
+    let unbiased = try lines { $0.name == "fc.bias" ? nil : $0 }
+    #expect(
+      unbiased.contains(
+        "  weights of xception-tiny, head fc of 2 outputs without fc.bias: no detector"))
+    #expect(throws: WeightsError.self) {
+      try LoadedDetector(opening: "\(folder)/w.safetensors") { _ in }
+    }
     let none = try lines { NamedTensor(name: "x.y." + $0.name, shape: [1], values: [0]) }
     #expect(none.last == "  no detector: no network here has tensors of such names and shapes")
     // What is not whole is compared with the detector that it comes closest to.

@@ -58,6 +58,23 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder("out")))
   }
 
+  @Test func prototypesOfAnotherTrainingOfTheSameNetworkAreTold() throws {
+    let (own, other) = (detector(), detector { $0.values[7] += 1 })
+    var file = prototypes(model: "xception-tiny")
+    #expect(file.mismatch(with: own, path: "p") == nil)
+    let written = try PrototypesJob.run(
+      own, data: [shard()], imagesPerMethod: 2, output: folder("own.h5"), batch: 4,
+      communicator: Communicator.world(needing: .single), workers: WorkerPool(threads: 1))
+    file = try PrototypesFile(reading: folder("own.h5"))
+    #expect(file == written)
+    #expect(file.mismatch(with: own, path: "p") == nil)
+    #expect(
+      file.mismatch(with: other, path: "p")?.hasPrefix(
+        "p: these are prototypes of other weights, weights, than those of weights, so") == true)
+    let statistics = detector { $0.runningStatistics[0] += 1 }
+    #expect(file.mismatch(with: statistics, path: "p") != nil)
+  }
+
   /// A mean over maps that are no numbers would be none, and the file with it unreadable.
   @Test func mapsThatAreNotFiniteMakeNoPrototypesAndAreNotAttributed() throws {
     let broken = detector { $0.values[0] = .nan }

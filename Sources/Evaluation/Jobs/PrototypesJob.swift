@@ -36,8 +36,8 @@ public struct PrototypesJob {
       survey.prototypes,
       origin: .init(
         model: loaded.detector.form.description, checkpoint: loaded.source,
-        step: loaded.checkpoint?.state.step, patterns: data,
-        imagesPerMethod: imagesPerMethod),
+        step: loaded.checkpoint?.state.step, weights: loaded.detector.contents.text,
+        patterns: data, imagesPerMethod: imagesPerMethod),
       calibration: survey.calibration, meanFaces: survey.meanFaces)
     try file.write(to: output)
     return file

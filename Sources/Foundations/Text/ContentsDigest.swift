@@ -5,6 +5,12 @@ public struct ContentsDigest: Sendable, Equatable {
 
   public init() {}
 
+  /// In 16 hexadecimal digits.
+  public var text: String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
   private mutating func add(_ word: UInt64) { value = (value ^ word) &* 0x100_0000_01B3 }
 
   /// Takes in bytes and their number.

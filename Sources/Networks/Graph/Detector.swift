@@ -1,4 +1,5 @@
 import CKernels
+import Foundations
 import Tensors
 
 /// A fake-face detector's parameters and running statistics: image (RGB) → (real logit, fake logit).
@@ -111,6 +112,14 @@ public final class Detector: @unchecked Sendable {
 
   func value(_ index: Int) -> UnsafeMutablePointer<Float> {
     values.baseAddress! + parameters[index].offset
+  }
+
+  /// Of all weights and running statistics, as they are now.
+  public var contents: ContentsDigest {
+    var digest = ContentsDigest()
+    digest.add(UnsafeRawBufferPointer(values))
+    digest.add(UnsafeRawBufferPointer(runningStatistics))
+    return digest
   }
 
   func gradient(_ index: Int) -> UnsafeMutablePointer<Float> {

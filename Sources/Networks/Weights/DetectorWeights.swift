@@ -283,14 +283,16 @@ public struct WeightsDescription: Sendable, Equatable {
   public var model: DetectorName { form.name }
   /// What all names have in front; usually empty.
   public let prefix: String
-  /// The whole name of the head in the file, and its outputs; nil where there is none.
-  public let head: (name: String, outputs: Int)?
+  /// The whole name of the head in the file, its outputs, and whether it has the bias that a detector
+  /// needs; nil where there is none.
+  public let head: (name: String, outputs: Int, hasBias: Bool)?
   /// Lines about what would be left aside.
   public let leftAside: [String]
 
   public static func == (a: Self, b: Self) -> Bool {
     a.form == b.form && a.prefix == b.prefix && a.head?.name == b.head?.name
-      && a.head?.outputs == b.head?.outputs && a.leftAside == b.leftAside
+      && a.head?.outputs == b.head?.outputs && a.head?.hasBias == b.head?.hasBias
+      && a.leftAside == b.leftAside
   }
 
   /// The detectors that the tensors are, by their names and shapes. Those of several may have the same
@@ -370,7 +372,9 @@ public struct WeightsDescription: Sendable, Equatable {
     self.form = form
     isComplete = resolved.behind == 0
     prefix = resolved.prefix
-    head = resolved.head.map { ($0, shapes[$0 + ".weight"]?.first ?? 0) }
+    head = resolved.head.map {
+      ($0, shapes[$0 + ".weight"]?.first ?? 0, shapes[$0 + ".bias"] != nil)
+    }
     leftAside = resolved.leftAside
   }
 }

@@ -21,10 +21,7 @@ enum ReplicaCheck {
   /// Collective.
   static func compare(_ detector: Detector, _ communicator: Communicator, step: Int) throws {
     guard communicator.size > 1 else { return }
-    var digest = ContentsDigest()
-    digest.add(UnsafeRawBufferPointer(detector.values))
-    digest.add(UnsafeRawBufferPointer(detector.runningStatistics))
-    let digests = try communicator.allGather([digest.value])
+    let digests = try communicator.allGather([detector.contents.value])
     let others = digests.indices.filter { digests[$0] != digests[0] }
     if !others.isEmpty { throw ReplicaDriftError(step: step, ranks: others) }
   }

@@ -160,6 +160,13 @@ public final class Trainer {
         versions: RunVersions.all, hosts: hosts,
         threadsPerRank: configuration.training.threads!, threadsFrom: threadsFrom,
         threadsOfRanks: threads)
+      if resumed != nil, let before = folder.environment {
+        for change in environment.changes(since: before) {
+          self.say(
+            "computed otherwise than the run so far, so its last bits may differ from those of one left "
+              + "alone: \(change)")
+        }
+      }
       try folder.write(configuration)
       try folder.write(environment)
       let start = TrainingStart(

@@ -26,7 +26,7 @@ extension Trainer {
           survey.prototypes,
           origin: .init(
             model: configuration.model.form.description, step: steps,
-            patterns: configuration.data.validation,
+            weights: step.detector.contents.text, patterns: configuration.data.validation,
             imagesPerMethod: configuration.prototypes.imagesPerMethod),
           calibration: survey.calibration, meanFaces: survey.meanFaces)
       } catch let error as NonFiniteMap {
