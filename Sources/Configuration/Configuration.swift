@@ -13,6 +13,8 @@ public struct Configuration: Sendable, Equatable {
   public var data = DataSource()
   public var model = Model()
   public var augmentation = Augmentation()
+  /// What is done to training images before they are cropped; in YAML it stands in `augmentation` too.
+  public var imageAugmentation = AugmentationSettings()
   public var training = Training()
   public var evaluation = Evaluation()
   public var checkpoint = Checkpoint()

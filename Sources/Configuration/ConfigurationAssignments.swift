@@ -88,6 +88,14 @@ struct ConfigurationAssignments {
         ChannelValues(parsing: String(String.UnicodeScalarView(list))).map { .numbers($0.all) }
         ?? value
     }
+    if case .range = key.kind, scalars.contains(",") {
+      let list = isListed ? scalars.dropFirst().dropLast() : scalars[...]
+      let parts = list.split(separator: ",", omittingEmptySubsequences: false).map { part in
+        String(String.UnicodeScalarView(part)).filter { $0 != " " }
+      }
+      value =
+        numbers(parts.map { scalar($0, isPlain: true, for: key) }).map { .numbers($0) } ?? value
+    }
     if case .texts = key.kind, isListed {
       value = .list(
         scalars.dropFirst().dropLast().split(separator: ",").map { part in
@@ -153,7 +161,7 @@ struct ConfigurationAssignments {
   private func refuseOddText(_ text: String, for key: ConfigurationKey) throws {
     switch key.kind {
     case .text, .texts: break
-    case .boolean, .integer, .number, .channels, .choice: return
+    case .boolean, .integer, .number, .channels, .range, .choice: return
     }
     if let odd = ConfigurationText.oddEnd(of: text) {
       throw ConfigurationKey.Refusal(reason: "is '\(printable(text))': \(odd)")
@@ -193,15 +201,14 @@ struct ConfigurationAssignments {
           return scalar.string
         })
     }
-    if let sequence = node.sequence, case .channels = key.kind {
-      return .numbers(
-        try sequence.map {
-          switch $0.scalar.map({ scalar($0.string, isPlain: isPlain($0), for: key) }) {
-          case .integer(let number): return Double(number)
-          case .number(let number): return number
-          default: throw ConfigurationKey.Refusal(reason: "must be \(key.allowed)")
-          }
-        })
+    if let sequence = node.sequence, key.takesNumbers {
+      let values = sequence.map { node in
+        node.scalar.map { scalar($0.string, isPlain: isPlain($0), for: key) } ?? .none
+      }
+      guard let numbers = numbers(values) else {
+        throw ConfigurationKey.Refusal(reason: "must be \(key.allowed)")
+      }
+      return .numbers(numbers)
     }
     // [fake, real] for the text "fake,real".
     if let sequence = node.sequence, case .choice(let names) = key.kind,
@@ -233,7 +240,7 @@ struct ConfigurationAssignments {
     }
     switch key.kind {
     case .text, .texts, .choice: return .text(text)
-    case .boolean, .integer, .number, .channels: break
+    case .boolean, .integer, .number, .channels, .range: break
     }
     switch text {
     case "true", "True", "TRUE": return .boolean(true)
@@ -261,6 +268,19 @@ struct ConfigurationAssignments {
       return .number(number)
     }
     return .text(text)
+  }
+
+  /// The numbers of a list of them; nil where one is none.
+  private func numbers(_ values: [ConfigurationValue]) -> [Double]? {
+    var numbers: [Double] = []
+    for value in values {
+      switch value {
+      case .integer(let number): numbers.append(Double(number))
+      case .number(let number): numbers.append(number)
+      default: return nil
+      }
+    }
+    return numbers
   }
 
   private func describeKeys(of section: String) -> String {

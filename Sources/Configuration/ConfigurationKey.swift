@@ -27,6 +27,8 @@ public struct ConfigurationKey: Sendable {
     case number(ClosedRange<Double>)
     /// A number for all channels, or a list of three.
     case channels(ClosedRange<Double>)
+    /// A number, or a list of two that something is drawn between.
+    case range(ClosedRange<Double>, isWhole: Bool)
     case choice([String])
   }
 
@@ -57,6 +59,10 @@ public struct ConfigurationKey: Sendable {
         range.upperBound == .max
         ? "a whole number, at least \(range.lowerBound)"
         : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+    case .range(let range, let isWhole):
+      words =
+        "[low, high], \(isWhole ? "whole numbers" : "numbers") from \(range.lowerBound.shortest) to "
+        + "\(range.upperBound.shortest), or one for both"
     case .number(let range), .channels(let range):
       var bounds: [String] = []
       if range.lowerBound == .leastNonzeroMagnitude {
@@ -78,6 +84,14 @@ public struct ConfigurationKey: Sendable {
 
   private var isForChannels: Bool {
     if case .channels = kind { true } else { false }
+  }
+
+  /// Whether a list of numbers is a value.
+  var takesNumbers: Bool {
+    switch kind {
+    case .channels, .range: true
+    default: false
+    }
   }
 
   /// Checks `value` against type and range; an integer passes as a number.
@@ -114,105 +128,25 @@ public struct ConfigurationKey: Sendable {
         single.allSatisfy(range.contains)
       else { throw refusal() }
       return .numbers(values.list)
+    case (.range, .integer(let number)): return try accept(.numbers([Double(number)]))
+    case (.range, .number(let number)): return try accept(.numbers([number]))
+    case (.range(let range, let isWhole), .numbers(let numbers)):
+      guard (1...2).contains(numbers.count), numbers.allSatisfy(range.contains),
+        numbers[0] <= numbers.last!, !isWhole || numbers.allSatisfy({ $0 == $0.rounded() })
+      else { throw refusal() }
+      return Self.range(numbers[0]...numbers.last!)
     default: throw refusal()
     }
   }
 
   struct Refusal: Error { var reason: String }
-}
 
-/// The value of a setting, before it has a type of its own.
-public enum ConfigurationValue: Sendable, Equatable {
-  case none
-  case boolean(Bool)
-  case integer(Int)
-  case number(Double)
-  case text(String)
-  case list([String])
-  case numbers([Double])
-
-  /// The value as it is written in YAML. What other readers might take for something else is put
-  /// in quotes; numbers have a point, because many readers take 1e-08 for a text.
-  public var yaml: String {
-    switch self {
-    case .none: "null"
-    case .boolean(let value): value ? "true" : "false"
-    case .integer(let value): String(value)
-    case .number(let value): value.plain
-    case .text(let value): quotedYAML(value)
-    case .list(let values):
-      values.count == 1
-        ? quotedYAML(values[0]) : "[\(values.map { quotedYAML($0) }.joined(separator: ", "))]"
-    case .numbers(let values):
-      values.count == 1
-        ? values[0].plain : "[\(values.map(\.plain).joined(separator: ", "))]"
-    }
+  /// A range as it is written: one number where both ends are the same.
+  private static func range(_ range: ClosedRange<Double>) -> ConfigurationValue {
+    .numbers(
+      range.lowerBound == range.upperBound
+        ? [range.lowerBound] : [range.lowerBound, range.upperBound])
   }
-
-  /// The paths that ``PathExpansion`` makes these of.
-  var escaped: ConfigurationValue {
-    switch self {
-    case .text(let path): .text(PathExpansion.escape(path))
-    case .list(let paths): .list(paths.map(PathExpansion.escape))
-    default: self
-    }
-  }
-
-  /// The value in an error message.
-  var shown: String {
-    switch self {
-    case .text(let value): "the text '\(printable(value))'"
-    case .list(let values): "a list of \(values.count)"
-    default: yaml
-    }
-  }
-}
-
-extension Double {
-  /// The shortest text that reads back as this number, with a point in it.
-  var plain: String {
-    var text = "\(self)"
-    if let exponent = text.firstIndex(of: "e"), !text[..<exponent].contains(".") {
-      text.insert(contentsOf: ".0", at: exponent)
-    }
-    return text
-  }
-}
-
-/// `text` as a YAML scalar that is a text to every reader.
-func quotedYAML(_ text: String) -> String {
-  let plainCharacters = text.utf8.allSatisfy {
-    switch $0 {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "_"), UInt8(ascii: "/"), UInt8(ascii: "-"), UInt8(ascii: "."),
-      UInt8(ascii: "0")...UInt8(ascii: "9"):
-      true
-    default: false
-    }
-  }
-  let words = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
-  if plainCharacters, let first = text.utf8.first,
-    UInt8(ascii: "a")...UInt8(ascii: "z") ~= first
-      || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= first,
-    !words.contains(text.lowercased())
-  {
-    return text
-  }
-  var result = "\""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\"": result += "\\\""
-    case "\\": result += "\\\\"
-    case let control
-    where control.value < 0x20 || control.value == 0x7f || control.value == 0x85
-      || control.value == 0x2028 || control.value == 0x2029 || control.value == 0xfeff
-      || (0x80..<0xa0).contains(control.value):
-      let digits = String(control.value, radix: 16)
-      result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-    default: result.unicodeScalars.append(scalar)
-    }
-  }
-  return result + "\""
 }
 
 // MARK: - Declaring keys
@@ -346,6 +280,21 @@ extension ConfigurationKey {
         unexpected($1)
       }
       $0[keyPath: place] = values
+    }
+  }
+
+  /// - Parameter isWhole: whether both ends are whole numbers.
+  static func range(
+    _ path: String, _ place: Path<ClosedRange<Double>>, _ bounds: ClosedRange<Double>,
+    isWhole: Bool = false, effect: Effect = .result, _ documentation: String
+  ) -> Self {
+    Self(path, .range(bounds, isWhole: isWhole), effect, documentation) {
+      range($0[keyPath: place])
+    } set: {
+      guard case .numbers(let numbers) = $1, let low = numbers.first, let high = numbers.last else {
+        unexpected($1)
+      }
+      $0[keyPath: place] = low...high
     }
   }
 

@@ -1,4 +1,5 @@
 import ForgeryMining
+import Images
 import MessagePassing
 
 private let positive = Double.leastNonzeroMagnitude
@@ -8,7 +9,10 @@ extension Configuration {
   /// Every setting, in the order in which a configuration is written. Reading, checking, `--set`,
   /// the resolved `config.yaml`, the digest and the documentation all come from this table; the
   /// defaults are those of `Configuration()`.
-  public static let keys: [ConfigurationKey] = [
+  public static let keys: [ConfigurationKey] = inputKeys + augmentationKeys + trainingKeys
+
+  /// What is trained on, and what is trained.
+  private static let inputKeys: [ConfigurationKey] = [
     .text(
       "run.name", \.run.name, effect: .harmless,
       "Name of the run, and of its folder below run.directory."),
@@ -138,7 +142,25 @@ extension Configuration {
     .number(
       "augmentation.attention_erasing.fraction", \.augmentation.attentionErasing.fraction,
       positive...1, "For ae: share of the image's pixels that is erased."),
+  ]
 
+  /// Of every augmentation its probability, then the ranges of its parameters.
+  private static let augmentationKeys: [ConfigurationKey] = Augmentations.all.flatMap { kind in
+    let section = "augmentation.\(kind.name)"
+    let probability = ConfigurationKey.number(
+      "\(section).probability", \.imageAugmentation[kind.name].probability, 0...1,
+      "Probability that an image is \(kind.summary).")
+    return [probability]
+      + kind.parameters.map { parameter in
+        .range(
+          "\(section).\(parameter.name)", \.imageAugmentation[kind.name][range: parameter.name],
+          parameter.bounds, isWhole: parameter.isWhole,
+          "Drawn evenly between: \(parameter.documentation).")
+      }
+  }
+
+  /// How it is trained, and what is kept.
+  private static let trainingKeys: [ConfigurationKey] = [
     .optionalInteger(
       "training.steps", \.training.steps, 1...1_000_000_000, effect: .harmless,
       excludes: \Configuration.training.epochs, "Updates in all."),

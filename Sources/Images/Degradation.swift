@@ -29,31 +29,46 @@ public enum Degradation: Hashable, Sendable {
   /// - Throws: ``ImageError`` if the image is too large for JPEG (a side above 65,535 pixels).
   public func applied(to image: RGBImage, sample: Int) throws -> RGBImage {
     switch self {
-    case .jpeg(let quality):
-      let bytes = try JPEGCodec.encode(image, quality: quality)
-      return try ImageDecoder.decode(bytes: bytes, name: "JPEG of quality \(quality)")
-    case .blur(let sigma):
-      return GaussianBlur(sigma: sigma).applied(to: image)
+    case .jpeg(let quality): return try image.savedAsJPEG(quality: quality)
+    case .blur(let sigma): return GaussianBlur(sigma: sigma).applied(to: image)
     case .noise(let sigma):
-      return noisy(image, sigma: sigma, sample: sample)
-    case .resize(let scale):
-      let width = max(1, Int((Double(image.width) * scale).rounded()))
-      let height = max(1, Int((Double(image.height) * scale).rounded()))
-      return ImageResize.bilinear(
-        ImageResize.bilinear(image, width: width, height: height), width: image.width,
-        height: image.height)
+      var noisy = image
+      noisy.addNoise(
+        sigma: sigma,
+        CounterGenerator(seed: Self.noiseSeed, sample: UInt64(sample), purpose: .degradation))
+      return noisy
+    case .resize(let scale): return image.downscaledAndBack(scale)
     }
   }
+}
 
-  private func noisy(_ image: RGBImage, sigma: Double, sample: Int) -> RGBImage {
-    var generator = CounterGenerator(
-      seed: Self.noiseSeed, sample: UInt64(sample), purpose: .degradation)
-    var noisy = image
-    for i in noisy.pixels.indices {
-      let value = (Double(noisy.pixels[i]) + sigma * generator.normal()).rounded()
-      noisy.pixels[i] = UInt8(min(max(value, 0), 255))
+extension RGBImage {
+  /// Encoded as JPEG with chroma halved in both directions, and decoded.
+  ///
+  /// - Throws: ``ImageError`` if the image is too large for JPEG (a side above 65,535 pixels).
+  func savedAsJPEG(quality: Int) throws -> RGBImage {
+    let bytes = try JPEGCodec.encode(self, quality: quality)
+    return try ImageDecoder.decode(bytes: bytes, name: "JPEG of quality \(quality)")
+  }
+
+  /// Both sides brought to this share of their length, rounded, and back.
+  func downscaledAndBack(_ scale: Double) -> RGBImage {
+    let small = ImageResize.bilinear(
+      self, width: max(1, Int((Double(width) * scale).rounded())),
+      height: max(1, Int((Double(height) * scale).rounded())))
+    return ImageResize.bilinear(small, width: width, height: height)
+  }
+
+  /// Adds the generator's normal draws times `sigma`, in the order of memory; rounded and cut to
+  /// 0 … 255.
+  mutating func addNoise(sigma: Double, _ generator: CounterGenerator) {
+    var generator = generator
+    pixels.withUnsafeMutableBufferPointer { pixels in
+      for i in pixels.indices {
+        let value = (Double(pixels[i]) + sigma * generator.normal()).rounded()
+        pixels[i] = UInt8(min(max(value, 0), 255))
+      }
     }
-    return noisy
   }
 }
 

@@ -43,7 +43,7 @@ public struct Philox {
 public enum RandomPurpose: UInt32, Sendable {
   case order = 1
   case crop, flip, erase, fill, dropout, initialisation, synthesis, split, degradation
-  case dropPath
+  case dropPath, augmentation
 }
 
 /// A stream of draws for (seed, epoch, sample, purpose), the same on every machine and every rank.
@@ -58,7 +58,8 @@ public enum RandomPurpose: UInt32, Sendable {
 /// | z | 16, 8, 8 | sample, high part; purpose; block, high part |
 /// | w | 32 | epoch |
 ///
-/// That is room for 2⁴⁸ samples, 2³² epochs, 255 purposes and 2⁴² draws of 32 bits each.
+/// That is room for 2⁴⁸ samples, 2³² epochs, 255 purposes and 2⁴² draws of 32 bits each. A purpose that
+/// is several things can give each a part of its own, of 2³⁴ draws: the high part of the block.
 public struct CounterGenerator: RandomNumberGenerator, Sendable {
   @usableFromInline let key: SIMD2<UInt32>
   @usableFromInline let origin: SIMD4<UInt32>
@@ -75,13 +76,17 @@ public struct CounterGenerator: RandomNumberGenerator, Sendable {
   ///   - epoch: below 2³².
   ///   - sample: number of the sample (or of whatever is drawn for), below 2⁴⁸.
   ///   - purpose: what the draws are for.
-  public init(seed: UInt64, epoch: UInt64 = 0, sample: UInt64 = 0, purpose: RandomPurpose) {
+  ///   - part: where in the stream it begins: at draw 2³⁴ · part.
+  public init(
+    seed: UInt64, epoch: UInt64 = 0, sample: UInt64 = 0, purpose: RandomPurpose, part: UInt8 = 0
+  ) {
     precondition(epoch < 1 << 32, "epoch must be below 2^32, is \(epoch)")
     precondition(sample < 1 << 48, "sample must be below 2^48, is \(sample)")
     key = SIMD2(UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
     origin = SIMD4(
       0, UInt32(truncatingIfNeeded: sample), UInt32(sample >> 32) | purpose.rawValue << 16,
       UInt32(epoch))
+    blockIndex = UInt64(part) << 32
   }
 
   @inlinable

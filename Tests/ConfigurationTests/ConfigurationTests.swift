@@ -453,6 +453,45 @@ import Testing
     }
   }
 
+  @Test func rangesTakeTwoNumbersOrOne() throws {
+    let read = try parse(
+      """
+      data: {train: a}
+      augmentation:
+        jpeg: {probability: 0.5, quality: [40, 90]}
+        affine: {probability: 0.3, rotation: [-5.5, 5], scale: 1.2}
+      """, "augmentation.noise.sigma=2,3.5", "augmentation.hue.turn=[-0.1, 0.1]",
+      "augmentation.coarse_dropout.holes=2")
+    let settings = read.imageAugmentation
+    #expect(settings["jpeg"].probability == 0.5 && settings["jpeg"][range: "quality"] == 40...90)
+    #expect(settings["affine"][range: "rotation"] == -5.5...5)
+    #expect(settings["affine"][range: "scale"] == 1.2...1.2)
+    #expect(settings["noise"][range: "sigma"] == 2...3.5)
+    #expect(settings["hue"][range: "turn"] == -0.1...0.1)
+    #expect(settings["coarse_dropout"][range: "holes"] == 2...2)
+    #expect(settings["grey"].probability == 0)
+    #expect(try parse(read.yaml) == read)
+    #expect(read.yaml.contains("    quality: [40.0, 90.0]\n") && read.yaml.contains("scale: 1.2\n"))
+    for (yaml, words) in [
+      ("jpeg: {quality: [90, 40]}", "[low, high], whole numbers from 1 to 100"),
+      ("jpeg: {quality: [40.5, 90]}", "whole numbers"), ("jpeg: {quality: 40.5}", "whole"),
+      ("jpeg: {quality: [40, 101]}", "to 100"), ("jpeg: {quality: []}", "[low, high]"),
+      ("jpeg: {quality: [1, 2, 3]}", "or one for both"), ("jpeg: {quality: [a, b]}", "numbers"),
+      ("jpeg: {quality: low}", "not the text 'low'"), ("jpeg: {qualty: 3}", "jpeg.quality'?"),
+      ("jpeg: 40", "must be a section with keys, probability, quality"),
+      ("jepg: {quality: 40}", "'augmentation.jpeg'?"),
+    ] {
+      let error = try refusal("data: {train: a.h5}\naugmentation: {\(yaml)}")
+      #expect(error.description.contains(words), "\(yaml): \(error)")
+    }
+    let error = try refusal("data: {train: a}", "augmentation.jpeg.quality=90,40")
+    #expect(error.description.contains("[low, high]"), "\(error)")
+    // The same in both ways of writing it, and others give another training.
+    let one = try parse("data: {train: a}\naugmentation: {noise: {sigma: [4, 4]}}")
+    #expect(one.digest == (try parse("data: {train: a}", "augmentation.noise.sigma=4")).digest)
+    #expect(one.digest != (try parse("data: {train: a}")).digest)
+  }
+
   @Test func branchesAreLeftOutWhereThereAreSome() throws {
     for name in ["resnet18", "efficientnet-b4", "mobilenet-v2", "convnext-tiny"] {
       let read = try parse(
@@ -525,6 +564,7 @@ import Testing
         other = .number(
           value == .number(range.upperBound) ? range.upperBound / 2 : range.upperBound)
       case (.channels, _): other = .numbers([0.125, 0.25, 0.5])
+      case (.range(let range, _), _): other = .numbers([range.lowerBound, range.upperBound])
       case (.choice(let names), let value):
         other = .text(value == .text(names[0]) ? names[1] : names[0])
       default:

@@ -192,7 +192,9 @@ import Testing
   @Test func loadersEndWithTheirOwnersAtAnyMoment() throws {
     let order = try SampleOrder(labels: set.labels, kind: .uniform, seed: 3)
     for i in 0..<40 {
-      let loader = try BatchLoader(training: set, order: order, batchSize: 3, crop: 8, depth: 2)
+      let loader = try BatchLoader(
+        training: set, order: order, batchSize: 3, crop: 8,
+        augmentations: i % 2 == 0 ? Augmentations() : Self.augmentations, threads: 2, depth: 2)
       for _ in 0..<i % 4 { _ = try loader.next() }
       if i % 3 == 0 { usleep(200) }
     }
@@ -207,6 +209,64 @@ import Testing
     usleep(50_000)
     _ = try loader.next()
     #expect(loader.waitedSeconds - first < 0.01, "the batch was ready")
+  }
+
+  /// Every augmentation, on images so small that each is soon through.
+  private static let augmentations = {
+    var settings = AugmentationSettings()
+    for kind in Augmentations.all { settings[kind.name].probability = 0.5 }
+    return Augmentations(settings)
+  }()
+
+  @Test func augmentedBatchesEqualDirectReads() throws {
+    let order = try SampleOrder(labels: set.labels, kind: .balanced, seed: 5)
+    let loader = try BatchLoader(
+      training: set, order: order, batchSize: 5, crop: 6, position: 8,
+      augmentations: Self.augmentations, threads: 3)
+    var warped = 0
+    for step in 0..<10 {
+      let batch = try #require(try loader.next())
+      for i in 0..<5 {
+        let draw = order.draw(at: 8 + step * 5 + i)
+        #expect(batch.samples[i] == draw.sample && batch.visits[i] == draw.visit)
+        var image = AugmentedImage(
+          RGBImage(
+            width: 10, height: 8, pixels: KnownImage.pixels(draw.sample, height: 8, width: 10)))
+        try Self.augmentations.apply(
+          to: &image, seed: 5, visit: draw.visit, sample: draw.sample)
+        let geometry = CropGeometry.random(
+          height: 8, width: 10, side: 6, flips: true, seed: 5, visit: draw.visit,
+          sample: draw.sample)
+        var expected = [Float](repeating: 0, count: 108)
+        image.picture.pixels.withUnsafeBufferPointer { pixels in
+          expected.withUnsafeMutableBufferPointer {
+            PixelNormalisation().cut(geometry, of: pixels, width: 10, into: $0)
+          }
+        }
+        #expect(Array(batch.images[i * 108..<(i + 1) * 108]) == expected)
+        #expect(batch.warped[i] == image.isWarped && batch.geometries[i] == geometry)
+        warped += image.isWarped ? 1 : 0
+      }
+    }
+    #expect(warped > 10 && warped < 40)
+  }
+
+  @Test(arguments: [2, 4]) func augmentedImagesAreTheSameOnAnyNumberOfRanks(ranks: Int) throws {
+    let order = try SampleOrder(labels: set.labels, kind: .uniform, seed: 1)
+    let one = try BatchLoader(
+      training: set, order: order, batchSize: 8, crop: 7, augmentations: Self.augmentations)
+    // Begun in the midst, by other threads.
+    let many = try (0..<ranks).map {
+      try BatchLoader(
+        training: set, order: order, batchSize: 8 / ranks, crop: 7, rank: $0, ranks: ranks,
+        position: 16, augmentations: Self.augmentations, threads: 1 + $0)
+    }
+    for step in 0..<6 {
+      let whole = Contents(try #require(try one.next()))
+      guard step >= 2 else { continue }
+      let parts = try many.map { Contents(try #require(try $0.next())) }
+      #expect(parts.flatMap(\.images) == whole.images)
+    }
   }
 
   @Test func aLoaderDegradesWholeImagesBeforeItCutsThem() throws {

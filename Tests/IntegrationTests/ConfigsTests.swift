@@ -12,7 +12,7 @@ let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLa
     "smoke", "quickstart", "quickstart-media", "compare", "dffd", "celeb-df", "resnet18",
     "resnet34", "resnet50",
     "efficientnet-b0", "efficientnet-b4", "mobilenet-v2", "vgg16-bn", "convnext-tiny",
-    "meso-inception4", "xception-patches",
+    "meso-inception4", "xception-patches", "deepfakebench", "sbi",
   ]
 
   @Test(arguments: files) func everyConfigurationInTheRepositoryIsValid(name: String) throws {

@@ -53,6 +53,7 @@ extension Jobs {
       case (.choice(let names), .text(let name)): return try #require(names.first { $0 != name })
       case (.choice(let names), .none): return names[0]
       case (.channels, .numbers(let values)): return "\(values.map { $0 / 2 }[0].plain)"
+      case (.range(let range, _), .numbers): return range.lowerBound.plain
       case (.integer(let range), .integer(let value)):
         return "\(range.contains(value + 1) ? value + 1 : value - 1)"
       case (.integer(let range), .none): return "\(range.lowerBound)"

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import Configuration
 @testable import FaceShards
 
 extension Jobs {
@@ -40,6 +41,36 @@ extension Jobs {
         }
         #expect(drawn[0] == drawn[1])
       }
+    }
+
+    /// With every augmentation on; a training that was ended and goes on too.
+    @Test func augmentedTheTrainingIsTheSameOnOneTwoAndFourRanks() throws {
+      let runs = try TinyRuns()
+      let names = Configuration.keys.map(\.path).filter {
+        $0.hasPrefix("augmentation.") && $0.hasSuffix(".probability")
+      }
+      #expect(names.count == 15)
+      let settings = names.map { "\($0)=0.5" } + ["training.batch_norm=synchronized"]
+      for ranks in [1, 2, 4] {
+        let outcome = try runs.train(
+          "on-\(ranks)", settings + ["training.batch_per_rank=\(8 / ranks)"], ranks: ranks,
+          timeLimit: 400)
+        #expect(outcome.succeeded, "\(outcome)")
+        #expect(try runs.losses("on-\(ranks)") == runs.losses("on-1"), "\(ranks) ranks")
+        #expect(try runs.endedAlike("on-\(ranks)", "on-1"), "\(ranks) ranks")
+      }
+      for (steps, more) in [(3, []), (8, ["--resume"])] {
+        let outcome = try runs.train(
+          "in-parts", settings + ["training.batch_per_rank=4", "training.steps=\(steps)"],
+          ranks: 2, more: more)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      #expect(try runs.endedAlike("in-parts", "on-2"))
+      // And it is another training than without.
+      let plain = try runs.train(
+        "plain", ["training.batch_per_rank=8", "training.batch_norm=synchronized"])
+      #expect(plain.succeeded, "\(plain)")
+      #expect(try runs.losses("plain").first != runs.losses("on-1").first)
     }
 
     /// What is left out belongs to the sample, and so is the same on any number of ranks, and after a

@@ -42,7 +42,7 @@ extension TinyRuns {
     try MetricsFile.read(path(name) + "/metrics.jsonl").map { line in
       .object(
         (line.members ?? []).filter {
-          $0.name != "images_per_second" && $0.name != "validation_seconds"
+          !["images_per_second", "data_seconds", "validation_seconds"].contains($0.name)
         })
     }
   }

@@ -61,13 +61,14 @@ def resize(scale):
     return np.asarray(image.resize((WIDTH, HEIGHT), Image.BILINEAR))
 
 
-cases = []
-for name, function, strengths in [
-    ("jpeg", jpeg, [90, 70, 50, 30]), ("blur", blur, [0.5, 1.0, 2.0, 9.0]),
-    ("noise", noise, [2.0, 5.0, 10.0]), ("resize", resize, [0.75, 0.5])]:
-    for strength in strengths:
-        pixels = function(strength)
-        cases.append(dict(
-            degradation=f"{name}={strength}", pixels=base64.b64encode(pixels.tobytes()).decode()))
-PATH.write_text(json.dumps(cases, indent=0) + "\n")
-print(PATH, PATH.stat().st_size)
+if __name__ == "__main__":
+    cases = []
+    for name, function, strengths in [
+        ("jpeg", jpeg, [90, 70, 50, 30]), ("blur", blur, [0.5, 1.0, 2.0, 9.0]),
+        ("noise", noise, [2.0, 5.0, 10.0]), ("resize", resize, [0.75, 0.5])]:
+        for strength in strengths:
+            pixels = function(strength)
+            cases.append(dict(
+                degradation=f"{name}={strength}", pixels=base64.b64encode(pixels.tobytes()).decode()))
+    PATH.write_text(json.dumps(cases, indent=0) + "\n")
+    print(PATH, PATH.stat().st_size)

@@ -38,6 +38,16 @@ import Testing
     #expect(next == UInt64(expected.x) | UInt64(expected.y) << 32)
   }
 
+  @Test func aPartIsFarFromTheBeginningOfItsStream() {
+    var generator = CounterGenerator(
+      seed: 7, epoch: 3, sample: 1 << 40, purpose: .augmentation, part: 0xab)
+    let expected = Philox.block(counter: SIMD4(0, 0, 0xab0c_0100, 3), key: SIMD2(7, 0))
+    for lane in 0..<4 {
+      let draw = generator.nextUInt32()
+      #expect(draw == expected[lane])
+    }
+  }
+
   @Test func streamsThatDifferInOneCoordinateShareNoDraw() {
     var seen = Set<UInt64>()
     var streams = 0

@@ -22,6 +22,7 @@ public final class Batch {
   private let visitStorage: UnsafeMutableBufferPointer<Int>
   private let epochStorage: UnsafeMutableBufferPointer<Int>
   private let geometryStorage: UnsafeMutableBufferPointer<CropGeometry>
+  private let warpStorage: UnsafeMutableBufferPointer<Bool>
 
   init(capacity: Int, crop: Int) {
     self.capacity = capacity
@@ -34,6 +35,7 @@ public final class Batch {
     visitStorage = .allocate(capacity: capacity)
     epochStorage = .allocate(capacity: capacity)
     geometryStorage = .allocate(capacity: capacity)
+    warpStorage = .allocate(capacity: capacity)
     labelStorage.initialize(repeating: 0)
     methodStorage.initialize(repeating: 0)
     sampleStorage.initialize(repeating: 0)
@@ -41,6 +43,7 @@ public final class Batch {
     visitStorage.initialize(repeating: 0)
     epochStorage.initialize(repeating: -1)
     geometryStorage.initialize(repeating: CropGeometry(top: 0, left: 0, side: crop))
+    warpStorage.initialize(repeating: false)
   }
 
   deinit {
@@ -51,6 +54,7 @@ public final class Batch {
     visitStorage.deallocate()
     epochStorage.deallocate()
     geometryStorage.deallocate()
+    warpStorage.deallocate()
   }
 
   /// float32 [count, crop, crop, 3], normalised. The consumer may change them (erase) in place.
@@ -87,6 +91,10 @@ public final class Batch {
   public var geometries: UnsafeBufferPointer<CropGeometry> {
     UnsafeBufferPointer(rebasing: geometryStorage[..<count])
   }
+  /// Whether pixels of the image were moved before it was cut; [count].
+  public var warped: UnsafeBufferPointer<Bool> {
+    UnsafeBufferPointer(rebasing: warpStorage[..<count])
+  }
 
   fileprivate func set(_ i: Int, _ draw: SampleDraw, in set: ShardSet) {
     sampleStorage[i] = draw.sample
@@ -98,7 +106,10 @@ public final class Batch {
 
   fileprivate func set(_ i: Int, newInEpoch epoch: Int) { epochStorage[i] = epoch }
 
-  fileprivate func set(_ i: Int, _ geometry: CropGeometry) { geometryStorage[i] = geometry }
+  fileprivate func set(_ i: Int, _ geometry: CropGeometry, isWarped: Bool) {
+    geometryStorage[i] = geometry
+    warpStorage[i] = isWarped
+  }
 
   fileprivate func image(_ i: Int) -> UnsafeMutableBufferPointer<Float> {
     let size = crop * crop * 3
@@ -110,7 +121,8 @@ public final class Batch {
 enum BatchPlan: Sendable {
   /// Endless: from `position` on, this rank's part of every global batch.
   case training(
-    SampleOrder, rank: Int, ranks: Int, position: Int, epochLength: Int, flips: Bool)
+    SampleOrder, rank: Int, ranks: Int, position: Int, epochLength: Int, flips: Bool,
+    BatchAugmentation)
   /// Every one of the samples once, degraded.
   case evaluation([Int], [Degradation])
 }
@@ -139,7 +151,7 @@ public final class BatchLoader {
   private let ring: BatchRing
   private var waited = Duration.zero
 
-  /// Loads for training: random crops and flips, endlessly.
+  /// Loads for training: augmented, random crops and flips, endlessly.
   ///
   /// The global batch is `batchSize · ranks` samples; with gradient accumulation, it is one part of
   /// the accumulated batch.
@@ -154,11 +166,14 @@ public final class BatchLoader {
   ///   - ranks: how many ranks share the order.
   ///   - position: where in the order the first global batch begins.
   ///   - epochLength: positions in an epoch of the job; nil for the order's own.
+  ///   - augmentations: what is done to the whole images first.
+  ///   - threads: images that are augmented at once.
   ///   - normalisation: see `PixelNormalisation`.
   ///   - depth: batches that are read ahead, 1 or more.
   public convenience init(
     training set: ShardSet, order: SampleOrder, batchSize: Int, crop: Int, flips: Bool = true,
     rank: Int = 0, ranks: Int = 1, position: Int = 0, epochLength: Int? = nil,
+    augmentations: Augmentations = .init(), threads: Int = 1,
     normalisation: PixelNormalisation = .init(), depth: Int = 3
   ) throws {
     precondition(
@@ -167,7 +182,8 @@ public final class BatchLoader {
       set: set,
       plan: .training(
         order, rank: rank, ranks: ranks, position: position,
-        epochLength: epochLength ?? order.epochLength, flips: flips),
+        epochLength: epochLength ?? order.epochLength, flips: flips,
+        BatchAugmentation(augmentations: augmentations, seed: order.seed, threads: threads)),
       batchSize: batchSize, crop: crop, normalisation: normalisation, depth: depth)
   }
 
@@ -309,6 +325,8 @@ private struct BatchFiller: Sendable {
   private var image: [UInt8]
   private var draws: [SampleDraw] = []
   private var readingOrder: [Int] = []
+  /// The whole images of a batch that is augmented.
+  private var augmented: [AugmentedImage] = []
 
   init(set: ShardSet, plan: BatchPlan, batchSize: Int, normalisation: PixelNormalisation) {
     self.set = set
@@ -324,7 +342,7 @@ private struct BatchFiller: Sendable {
   mutating func fill(_ batch: Batch, isStopped: () -> Bool) throws -> Bool {
     draws.removeAll(keepingCapacity: true)
     switch plan {
-    case .training(let order, let rank, let ranks, let position, let epochLength, _):
+    case .training(let order, let rank, let ranks, let position, let epochLength, _, _):
       let start = position + (batches * ranks + rank) * batchSize
       batch.position = start
       for i in 0..<batchSize {
@@ -348,22 +366,58 @@ private struct BatchFiller: Sendable {
     readingOrder.append(contentsOf: draws.indices)
     let draws = draws
     readingOrder.sort { draws[$0].sample < draws[$1].sample }
+    if let augmentation {
+      try fill(batch, augmentedBy: augmentation, isStopped: isStopped)
+      return !isStopped()
+    }
     var loaded = -1
     for i in readingOrder {
       if isStopped() { return false }
       let sample = draws[i].sample
-      let geometry = geometry(batch, i)
-      batch.set(i, geometry)
       if loaded != sample {
         try read(sample)
         loaded = sample
       }
-      image.withUnsafeBufferPointer {
-        normalisation.cut(geometry, of: $0, width: set.width, into: batch.image(i))
-      }
+      cut(image, to: batch, i, isWarped: false)
     }
     batches += 1
     return true
+  }
+
+  /// What is done to the images of a training; nil where that is nothing.
+  private var augmentation: BatchAugmentation? {
+    guard case .training(_, _, _, _, _, _, let augmentation) = plan,
+      !augmentation.augmentations.isEmpty
+    else { return nil }
+    return augmentation
+  }
+
+  /// Reads the images of a batch, then changes them, then cuts them.
+  private mutating func fill(
+    _ batch: Batch, augmentedBy augmentation: BatchAugmentation, isStopped: () -> Bool
+  ) throws {
+    augmented.removeAll(keepingCapacity: true)
+    for i in readingOrder {
+      if isStopped() { return }
+      try read(draws[i].sample)
+      augmented.append(
+        AugmentedImage(RGBImage(width: set.width, height: set.height, pixels: image)))
+    }
+    try augmentation.apply(
+      to: &augmented, at: readingOrder, of: batch, isStopped: isStopped)
+    for (i, image) in zip(readingOrder, augmented) {
+      cut(image.picture.pixels, to: batch, i, isWarped: image.isWarped)
+    }
+    batches += 1
+  }
+
+  /// Cuts a whole image to its place in a batch.
+  private func cut(_ image: [UInt8], to batch: Batch, _ i: Int, isWarped: Bool) {
+    let geometry = geometry(batch, i)
+    batch.set(i, geometry, isWarped: isWarped)
+    image.withUnsafeBufferPointer {
+      normalisation.cut(geometry, of: $0, width: set.width, into: batch.image(i))
+    }
   }
 
   /// Brings a sample's image into `image`, degraded if the plan says so.
@@ -380,7 +434,7 @@ private struct BatchFiller: Sendable {
 
   private func geometry(_ batch: Batch, _ i: Int) -> CropGeometry {
     switch plan {
-    case .training(let order, _, _, _, _, let flips):
+    case .training(let order, _, _, _, _, let flips, _):
       .random(
         height: set.height, width: set.width, side: batch.crop, flips: flips, seed: order.seed,
         visit: batch.visits[i], sample: batch.identifiers[i])

@@ -246,6 +246,7 @@ public final class Trainer {
         .init("loss", result.loss.isFinite ? .number(result.loss) : .null),
         .init("learning_rate", .number(rate)),
         .init("images_per_second", .number(Double(data.globalBatch) / seconds)),
+        .init("data_seconds", .number(result.phases.load)),
       ]
       if !result.isFinite { line.append(.init("skipped_steps", .integer(skipped.inAll))) }
       try record(.object(line))

@@ -92,6 +92,8 @@ package struct TrainingData {
       training: training, order: order, batchSize: configuration.training.batchPerRank,
       crop: configuration.data.crop, flips: configuration.data.flip, rank: rank, ranks: ranks,
       position: position, epochLength: epochLength,
+      augmentations: Augmentations(configuration.imageAugmentation),
+      threads: configuration.training.threads ?? 1,
       normalisation: PixelNormalisation(configuration.data),
       depth: configuration.data.prefetch)
   }

@@ -69,9 +69,11 @@ public final class BatchErasing {
     /// The batch whose maps are wanted.
     var batch: Batch?
 
-    /// Fakes, each once an epoch: a mean over images, not over how often they were drawn.
+    /// Fakes, each once an epoch: a mean over images, not over how often they were drawn. What was
+    /// warped shows its traces in other places.
     func wants(_ place: Int, of batch: Batch) -> Bool {
       batch.labels[place] != 0 && batch.newInEpoch[place] == prototypes.epoch
+        && !batch.warped[place]
     }
   }
 
