@@ -118,6 +118,14 @@ extension Configuration {
       "augmentation.probability", \.augmentation.probability, 0...1,
       "Probability that an image is erased."),
     .integer(
+      "augmentation.ramp", \.augmentation.ramp.probability, 0...1_000_000_000,
+      "Updates over which that probability rises evenly from near zero; 0: it is the same from the "
+        + "first on."),
+    .integer(
+      "augmentation.size_ramp", \.augmentation.ramp.extent, 0...1_000_000_000,
+      "Updates over which the most that is erased of an image grows likewise: for sfe the sides of the "
+        + "largest block, for re the largest share from the smallest, for ae the share."),
+    .integer(
       "augmentation.blocks", \.augmentation.blocks, 1...1000, "For sfe: blocks erased in an image."),
     .optionalInteger(
       "augmentation.max_height", \.augmentation.maxHeight, 1...4096,

@@ -43,6 +43,28 @@ extension Jobs {
       }
     }
 
+    /// In the midst of both ramps, on any number of ranks and in parts.
+    @Test func aRampIsTheSameOnOneAndTwoRanksAndGoesOn() throws {
+      let runs = try TinyRuns()
+      let settings = [
+        "augmentation.ramp=6", "augmentation.size_ramp=7", "training.batch_norm=synchronized",
+      ]
+      for ranks in [1, 2] {
+        let outcome = try runs.train(
+          "on-\(ranks)", settings + ["training.batch_per_rank=\(4 / ranks)"], ranks: ranks)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      #expect(try runs.endedAlike("on-1", "on-2"))
+      for (steps, more) in [(3, []), (8, ["--resume"])] {
+        let outcome = try runs.train("in-parts", settings + ["training.steps=\(steps)"], more: more)
+        #expect(outcome.succeeded, "\(outcome)")
+      }
+      #expect(try runs.endedAlike("in-parts", "on-1"))
+      let plain = try runs.train("plain", ["training.batch_norm=synchronized"])
+      #expect(plain.succeeded, "\(plain)")
+      #expect(try runs.losses("plain") != runs.losses("on-1"))
+    }
+
     /// With every augmentation on; a training that was ended and goes on too.
     @Test func augmentedTheTrainingIsTheSameOnOneTwoAndFourRanks() throws {
       let runs = try TinyRuns()

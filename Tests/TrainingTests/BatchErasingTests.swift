@@ -135,6 +135,49 @@ private struct PeakErasing: ErasingMethod {
     }
   }
 
+  /// Early updates erase some of the images that later ones do, and less of them.
+  @Test(arguments: ["re", "ae", "sfe"]) func aRampMakesErasingRarerAndSmaller(name: String) throws {
+    var configuration = configuration
+    configuration.augmentation.method = try #require(ErasingMethodName(rawValue: name))
+    configuration.augmentation.ramp = ErasingRamp(probability: 8, extent: 4)
+    configuration.augmentation.blocks = 1
+    let detector = Detector(.xceptionTiny)
+    detector.initialise(seed: 9)
+    let set = try set()
+    func erased(_ update: Int?, _ configuration: Configuration) throws -> [[Int]] {
+      let erasing = BatchErasing(
+        configuration, detector, batch: count, workers: WorkerPool(threads: 2))
+      erasing.refresh()
+      if let update { erasing.update = update }
+      let batch = try batch(set)
+      let before = Array(batch.images)
+      erasing.erase(batch)
+      return changes(before, Array(batch.images))
+    }
+    var constant = configuration
+    constant.augmentation.ramp = ErasingRamp()
+    let whole = try erased(nil, constant)
+    #expect(whole.allSatisfy { !$0.isEmpty })
+    // Over, at its last update, and where nobody counts.
+    for update in [8, 9, 1_000_000, nil] { #expect(try erased(update, configuration) == whole) }
+    for update in 1..<8 {
+      let images = try erased(update, configuration)
+      for (i, pixels) in images.enumerated() {
+        var streams = ErasingStreams(seed: 5, epoch: 0, sample: UInt64(i))
+        #expect(pixels.isEmpty != streams.chooses(probability: Double(update) / 8))
+      }
+      // As constant settings of the size of this update do.
+      var settings = constant
+      settings.augmentation.probability = Double(update) / 8
+      let share = min(1, Double(update) / 4)
+      settings.augmentation.maxHeight = max(1, Int((17 * share).rounded()))
+      settings.augmentation.maxWidth = max(1, Int((17 * share).rounded()))
+      settings.augmentation.attentionErasing.fraction *= share
+      settings.augmentation.randomErasing.maxArea = 0.02 + 0.38 * share
+      #expect(try erased(nil, settings) == images, "update \(update)")
+    }
+  }
+
   @Test func everyMethodIsFoundByItsName() throws {
     #expect(ErasingMethodName.allCases.map(\.rawValue) == ["none", "re", "ae", "sfe"])
     #expect(ErasingMethodName(rawValue: "peak") == nil)

@@ -39,9 +39,12 @@ extension AttentionErasing: ErasingMethod {
   /// Room for the mask.
   public func scratchSize(height: Int, width: Int) -> Int { height * width }
 
+  /// The fraction grows with ``ErasedImage/extent``.
   public func erase(_ image: ErasedImage, streams: inout ErasingStreams) {
+    var settings = self
+    settings.fraction = fraction * image.extent
     eraseAttention(
-      image: image.pixels, activation: image.guide, settings: self, streams: &streams,
+      image: image.pixels, activation: image.guide, settings: settings, streams: &streams,
       into: UnsafeMutableBufferPointer(
         // It may be longer than what was asked for.
         rebasing: image.scratch.bindMemory(to: UInt8.self)[..<image.guide.count]))

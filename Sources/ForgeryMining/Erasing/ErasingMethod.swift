@@ -64,14 +64,19 @@ public struct ErasedImage {
   public let guide: UnsafeBufferPointer<Float>
   public let height: Int
   public let width: Int
+  /// How much may be erased at most, as a share of what the method's settings say, above 0 and at most 1:
+  /// below 1 where an ``ErasingRamp`` is under way. A method applies it to its largest size.
+  public let extent: Double
   /// At least as long as `scratchSize(height:width:)` says, aligned to 64 bytes; its content means
   /// nothing.
   public let scratch: UnsafeMutableRawBufferPointer
 
   public init(
     pixels: UnsafeMutableBufferPointer<Float>, guide: UnsafeBufferPointer<Float>, height: Int,
-    width: Int, scratch: UnsafeMutableRawBufferPointer
+    width: Int, extent: Double = 1, scratch: UnsafeMutableRawBufferPointer
   ) {
+    precondition(extent > 0 && extent <= 1, "an extent above 0 and at most 1, not \(extent)")
+    self.extent = extent
     self.pixels = pixels
     self.guide = guide
     self.height = height

@@ -6,6 +6,8 @@ public struct ErasingSettings: Sendable, Equatable {
   public var method = ErasingMethodName(SuspiciousForgeriesErasing.self)
   /// Probability that an image is erased.
   public var probability = 1.0
+  /// How both grow in the first updates.
+  public var ramp = ErasingRamp()
   public var blocks = 3
   /// Largest block; nil: 120 at crop 224, in proportion at other crops.
   public var maxHeight: Int?

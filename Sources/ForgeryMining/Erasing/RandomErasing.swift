@@ -51,9 +51,13 @@ extension RandomErasing: ErasingMethod {
       aspectRatio: own.minAspect...(1 / own.minAspect), fill: settings.fill)
   }
 
+  /// The largest area grows from the smallest with ``ErasedImage/extent``.
   public func erase(_ image: ErasedImage, streams: inout ErasingStreams) {
+    var settings = self
+    let growth = (area.upperBound - area.lowerBound) * image.extent
+    settings.area = area.lowerBound...min(area.upperBound, area.lowerBound + growth)
     eraseRandomly(
-      image: image.pixels, height: image.height, width: image.width, settings: self,
+      image: image.pixels, height: image.height, width: image.width, settings: settings,
       streams: &streams)
   }
 }

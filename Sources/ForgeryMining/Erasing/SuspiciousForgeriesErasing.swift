@@ -57,10 +57,14 @@ extension SuspiciousForgeriesErasing: ErasingMethod {
     blocks * MemoryLayout<PixelRectangle>.stride
   }
 
+  /// The largest sides of a block grow with ``ErasedImage/extent``.
   public func erase(_ image: ErasedImage, streams: inout ErasingStreams) {
+    var settings = self
+    settings.maxHeight = max(1, Int((Double(maxHeight) * image.extent).rounded()))
+    settings.maxWidth = max(1, Int((Double(maxWidth) * image.extent).rounded()))
     eraseSuspiciousForgeries(
       image: image.pixels, attention: image.guide, height: image.height, width: image.width,
-      settings: self, streams: &streams,
+      settings: settings, streams: &streams,
       into: image.scratch.bindMemory(to: PixelRectangle.self))
   }
 }

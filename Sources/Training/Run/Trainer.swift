@@ -153,6 +153,7 @@ public final class Trainer {
       try broadcastDetector()
     }
     step.refresh()
+    step.erasing.update = steps
     let hosts = try communicator.allGather(communicator.hostName)
     let threads = try communicator.allGather([configuration.training.threads!])
     if let folder {

@@ -31,6 +31,10 @@ public final class BatchErasing {
   }
 
   let method: any ErasingMethod
+  private let ramp: ErasingRamp
+  /// The update that images are erased for, from 1: how far ``ErasingRamp`` has come. Ramps are over
+  /// unless it is set.
+  public var update = Int.max
   private let guide: Guide
   private let seed: UInt64
   private let crop: Int
@@ -96,6 +100,7 @@ public final class BatchErasing {
     workers: WorkerPool, sharing training: TrainingProgram? = nil
   ) {
     self.method = method
+    ramp = configuration.augmentation.ramp
     let precision = Precision(rawValue: configuration.training.precision.attention.rawValue)!
     // What is erased must not depend on the number of ranks where that is promised.
     let groupSize = DetectorGroups.size(
@@ -171,10 +176,11 @@ public final class BatchErasing {
     timing = Timing()
     erased = 0
     precondition(batch.count <= capacity, "a batch of at most \(capacity) images was planned")
+    let probability = method.probability * ramp.probabilityShare(at: update)
     for i in 0..<batch.count {
       streams[i] = ErasingStreams(
         seed: seed, epoch: UInt64(batch.visits[i]), sample: UInt64(batch.identifiers[i]))
-      if streams[i].chooses(probability: method.probability) {
+      if streams[i].chooses(probability: probability) {
         chosen[erased] = i
         erased += 1
       }
@@ -212,6 +218,7 @@ public final class BatchErasing {
         pixels: UnsafeMutableBufferPointer(
           start: images! + place * pixels * 3, count: pixels * 3),
         guide: UnsafeBufferPointer(map), height: crop, width: crop,
+        extent: ramp.extent(at: max(1, update)),
         scratch: UnsafeMutableRawBufferPointer(
           start: scratch.address + i * scratchStride, count: scratchStride)),
       streams: &streams[place])

@@ -160,6 +160,7 @@ public final class TrainingStep {
   {
     var result = Result()
     var loss = 0.0
+    erasing.update = step
     _ = earlierStatistics.update(fromContentsOf: detector.runningStatistics)
     for part in 0..<accumulate {
       var watch = Stopwatch()
