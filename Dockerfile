@@ -14,7 +14,7 @@ FROM ${BUILD_IMAGE} AS build
 ENV PATH=${PATH}:/opt/swift/usr/bin
 WORKDIR /source
 # Before the sources, so that a change of them does not install everything again.
-COPY launch/common.sh launch/install-dependencies launch/
+COPY launch/common.sh launch/install-dependencies launch/fetch-swift launch/
 RUN launch/install-dependencies
 COPY Package.* ./
 COPY Sources Sources

@@ -32,38 +32,47 @@ need_value() {
 # --- The Swift toolchain -----------------------------------------------------------------------
 
 swift_minimum=6.1
+# What is fetched where there is none: the release that rfm is tested with.
+swift_release=6.3.1
+# Where launch/fetch-swift keeps it.
+swift_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/rfm
 
-# Prints the version of the swift on PATH, e.g. 6.3.1; nothing if there is none.
-swift_version() {
-  command -v swift >/dev/null || return 0
-  swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1
+# Puts a toolchain on PATH that is new enough, from there or from a usual place. Without one says why in
+# `swift_trouble`, with status 2 where one is installed but does not run.
+find_swift() {
+  local candidate version status=1
+  swift_trouble="Swift is missing"
+  for candidate in "$(command -v swift || true)" "${HOME:-/root}/.local/share/swiftly/bin/swift" \
+    /opt/swift/usr/bin/swift /usr/local/swift/usr/bin/swift /usr/libexec/swift/*/bin/swift \
+    "$swift_cache"/swift-*/usr/bin/swift; do
+    [[ -n $candidate && -x $candidate ]] || continue
+    version=$("$candidate" --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' |
+      head -n 1) || true
+    if [[ -z $version ]]; then
+      swift_trouble="$candidate does not run: $("$candidate" --version 2>&1 | head -n 1)"
+      status=2
+    elif [[ $(printf '%s\n' "$swift_minimum" "$version" | sort -V | head -n 1) != "$swift_minimum" ]]; then
+      swift_trouble="Swift $version ($candidate) is too old, $swift_minimum is needed"
+    else
+      [[ $candidate == "$(command -v swift || true)" ]] || PATH=${candidate%/*}:$PATH
+      return 0
+    fi
+  done
+  return "$status"
 }
 
-# Puts a toolchain on PATH if one lies in a usual place, and checks its version.
-find_swift() {
-  local folder version
-  if ! command -v swift >/dev/null; then
-    for folder in "${HOME:-/root}/.local/share/swiftly/bin" /opt/swift/usr/bin \
-      /usr/local/swift/usr/bin /usr/libexec/swift/*/bin; do
-      if [[ -x $folder/swift ]]; then
-        PATH=$folder:$PATH
-        break
-      fi
-    done
-  fi
-  version=$(swift_version)
-  if [[ -z $version ]] && command -v swift >/dev/null; then
-    say "$(command -v swift) does not run: $(swift --version 2>&1 | head -n 1)"
-    return 1
-  elif [[ -z $version ]]; then
-    say "Swift is missing: install Swift $swift_minimum or newer from https://www.swift.org/install/linux/"
-    say "  (swiftly, or unpack a toolchain and put its usr/bin on PATH)"
-    return 1
-  fi
-  if [[ $(printf '%s\n' "$swift_minimum" "$version" | sort -V | head -n 1) != "$swift_minimum" ]]; then
-    say "Swift $version is too old: $swift_minimum or newer is needed, see https://www.swift.org/install/linux/"
-    return 1
-  fi
+# The same, and fetches one where there is none, unless RFM_NO_INSTALL forbids that; fails without one.
+need_swift() {
+  local status=0 folder
+  find_swift || status=$?
+  ((status)) || return 0
+  ((status != 2)) || fail "$swift_trouble (launch/install-dependencies installs the libraries it needs)"
+  [[ -z ${RFM_NO_INSTALL:-} ]] ||
+    fail "$swift_trouble: launch/fetch-swift fetches it, or see https://www.swift.org/install/linux"
+  say "$swift_trouble"
+  folder=$("$home/launch/fetch-swift") || exit 1
+  PATH=$folder:$PATH
+  find_swift || fail "$swift_trouble"
 }
 
 # --- Where rfm is ------------------------------------------------------------------------------
@@ -76,7 +85,7 @@ build_rfm() {
   elif [[ -x $home/bin/rfm ]]; then
     rfm=$home/bin/rfm
   else
-    find_swift || fail "cannot build"
+    need_swift
     swift build --package-path "$home" -c release --product rfm >&2
     rfm=$(swift build --package-path "$home" -c release --show-bin-path)/rfm
   fi
