@@ -4,33 +4,9 @@ import Yams
 
 @testable import MessagePassing
 
-/// `launch/mpijob.yaml` against the schema of MPIJob v2beta1, and against the image that it runs.
+/// `launch/mpijob.yaml` against the operator's published schema of MPIJob v2beta1, as far as the manifest
+/// touches it (`Tests/Oracle/mpijob_schema.py`), and against the image that it runs.
 @Suite struct MPIJobTests {
-  /// Fields by the object they belong to, from the schema of the custom resource (kubeflow/mpi-operator,
-  /// manifests/base/kubeflow.org_mpijobs.yaml), and of the core objects as far as they are used.
-  private static let fields: [String: Set<String>] = [
-    "": ["apiVersion", "kind", "metadata", "spec"],
-    "spec": [
-      "launcherCreationPolicy", "mpiImplementation", "mpiReplicaSpecs", "runLauncherAsWorker",
-      "runPolicy", "slotsPerWorker", "sshAuthMountPath",
-    ],
-    "spec.runPolicy": [
-      "activeDeadlineSeconds", "backoffLimit", "cleanPodPolicy", "managedBy", "schedulingPolicy",
-      "suspend", "ttlSecondsAfterFinished",
-    ],
-    "spec.mpiReplicaSpecs": ["Launcher", "Worker"],
-    "replica": ["replicas", "restartPolicy", "template"],
-    "template": ["metadata", "spec"],
-    "pod": [
-      "containers", "securityContext", "terminationGracePeriodSeconds", "volumes", "nodeSelector",
-      "tolerations", "affinity",
-    ],
-    "container": [
-      "args", "command", "env", "image", "name", "readinessProbe", "resources", "securityContext",
-      "volumeMounts", "workingDir",
-    ],
-  ]
-
   private typealias Object = [String: Any]
   private let manifest: Object
 
@@ -55,42 +31,87 @@ import Yams
     }
   }
 
+  /// What in a value does not follow a schema: unknown and missing fields, other types and values. `place`
+  /// is the value's path.
+  private func deviations(_ value: Any, _ schema: Object, at place: String) -> [String] {
+    let isNumber = value is Int && !(value is Bool)
+    let isOfType =
+      switch schema["type"] as? String {
+      case "object": value is Object
+      case "array": value is [Any]
+      case "string": value is String
+      case "integer": isNumber
+      case "boolean": value is Bool
+      default: schema["x-kubernetes-int-or-string"] == nil || isNumber || value is String
+      }
+    guard isOfType else { return ["\(place) is no \(schema["type"] ?? "number or text")"] }
+    var found: [String] = []
+    if let allowed = schema["enum"] as? [String], !allowed.contains(value as? String ?? "") {
+      found.append("\(place) is not among \(allowed)")
+    }
+    if let minimum = schema["minimum"] as? Int, (value as? Int ?? minimum) < minimum {
+      found.append("\(place) is below \(minimum)")
+    }
+    if let object = value as? Object {
+      for name in schema["required"] as? [String] ?? [] where object[name] == nil {
+        found.append("\(place).\(name) is missing")
+      }
+      let fields = schema["properties"] as? Object
+      for (name, part) in object {
+        let place = place + "." + name
+        if let field = (fields?[name] ?? schema["additionalProperties"]) as? Object {
+          found += deviations(part, field, at: place)
+        } else if fields != nil {
+          found.append("\(place) is unknown")
+        }
+      }
+    } else if let array = value as? [Any], let items = schema["items"] as? Object {
+      for (index, part) in array.enumerated() {
+        found += deviations(part, items, at: "\(place)[\(index)]")
+      }
+    }
+    return found
+  }
+
+  private static func schema() throws -> Object {
+    let path = repository.appending(path: "Tests/Support/mpijob-schema.json")
+    return try #require(try Yams.load(yaml: String(contentsOf: path, encoding: .utf8)) as? Object)
+  }
+
   @Test func itHasTheFieldsOfTheSchemaAndNoOthers() throws {
     #expect(manifest["apiVersion"] as? String == "kubeflow.org/v2beta1")
     #expect(manifest["kind"] as? String == "MPIJob")
-    func check(_ object: Object, _ place: String) throws {
-      let known = try #require(Self.fields[place])
-      #expect(Set(object.keys).subtracting(known).isEmpty, "\(place): \(object.keys)")
-    }
-    try check(manifest, "")
+    #expect(try deviations(manifest, Self.schema(), at: "") == [])
+    // Texts in the schema, of which the operator knows these.
     let spec = try object(manifest, "spec")
-    try check(spec, "spec")
-    #expect(spec["slotsPerWorker"] is Int && spec["sshAuthMountPath"] is String)
     #expect(
       ["AtStartup", "WaitForWorkersReady"].contains(spec["launcherCreationPolicy"] as? String))
     let policy = try object(spec, "runPolicy")
-    try check(policy, "spec.runPolicy")
     #expect(["None", "Running", "All"].contains(policy["cleanPodPolicy"] as? String))
-    #expect((policy["backoffLimit"] as? Int ?? 0) > 0)
-    try check(object(spec, "mpiReplicaSpecs"), "spec.mpiReplicaSpecs")
     for (replica, pod, container) in try pods() {
-      try check(replica, "replica")
-      #expect((replica["replicas"] as? Int ?? 0) > 0)
       #expect(["Never", "OnFailure"].contains(replica["restartPolicy"] as? String))
-      try check(object(replica, "template"), "template")
-      try check(pod, "pod")
-      try check(container, "container")
-      #expect(container["name"] is String && container["image"] is String)
-      #expect((container["command"] as? [String] ?? []).count == 1)
-      #expect((container["args"] as? [Any])?.allSatisfy { $0 is String } == true)
-      let requests = try object(object(container, "resources"), "requests")
-      #expect(Set(requests.keys) == ["cpu", "memory"])
       // Every mount is of a volume of the pod.
       let mounts = try #require(container["volumeMounts"] as? [Object])
       let volumes = try #require(pod["volumes"] as? [Object]).map { $0["name"] as? String }
       #expect(mounts.allSatisfy { volumes.contains($0["name"] as? String) })
       #expect(mounts.contains { $0["mountPath"] as? String == "/data" })
     }
+  }
+
+  /// The check finds what it is for.
+  @Test(arguments: [
+    ("slotsPerWorker:", "slotsPerWorkers:", ".spec.slotsPerWorkers is unknown"),
+    ("backoffLimit: 20", "backoffLimit: many", ".spec.runPolicy.backoffLimit is no integer"),
+    ("- name: worker", "- stdin: false", "containers[0].name is missing"),
+    ("workingDir:", "workingDirectory:", ".workingDirectory is unknown"),
+    ("tcpSocket: {port: 2222}", "tcpSocket: {port: []}", "tcpSocket.port is no number or text"),
+  ])
+  func anotherFieldOrValueIsFound(original: String, changed: String, words: String) throws {
+    let path = repository.appending(path: "launch/mpijob.yaml")
+    let text = try String(contentsOf: path, encoding: .utf8).replacing(original, with: changed)
+    let object = try #require(try Yams.load(yaml: text) as? Object)
+    let found = try deviations(object, Self.schema(), at: "")
+    #expect(found.contains { $0.hasSuffix(words) }, "\(found)")
   }
 
   @Test func itRunsAsTheUserOfTheImageWithoutPrivileges() throws {
