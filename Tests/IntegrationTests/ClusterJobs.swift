@@ -102,7 +102,7 @@ extension Jobs {
         # Ranks and daemons of this job, on whichever host.
         running() {
           grep -lzx "RFM_TEST_JOB=$RFM_TEST_JOB" /proc/[0-9]*/environ 2>/dev/null |
-            sed 's/environ/comm/' | xargs cat 2>/dev/null | grep -cxE 'rfm|orted|mpirun' || true
+            sed 's/environ/comm/' | xargs cat 2>/dev/null | grep -cxE 'rfm|orted|prted|mpirun|prterun' || true
         }
         $here "$@" 2>said &
         job=$!
@@ -129,6 +129,39 @@ extension Jobs {
         "\(outcome)\n\(said)")
       #expect(said.contains("communication.watchdog_seconds") && said.contains("continuing "))
       #expect(try runs.endedAlike("one", "many"), "\(said)")
+    }
+
+    /// A host that does not come back is done without: the training goes on with the ranks that are left.
+    @Test func aHostThatStaysAwayIsDoneWithout() throws {
+      let script = """
+        run=\(runs.path("many"))
+        steps() { cat "$run/metrics.jsonl" 2>/dev/null | grep -c '"loss"' || true; }
+        # The stand-in for ssh needs no link.
+        cat >agent <<AGENT
+        #!/bin/sh
+        case \\$1 in *.2) [ ! -e $PWD/away ] || { echo "no route" >&2; exit 255; } ;; esac
+        exec $RFM_AGENT "\\$@"
+        AGENT
+        chmod +x agent
+        $cluster --hosts $RFM_HOSTS --agent $PWD/agent --restarts 2 --min-hosts 1 --patience 1 "$@" &
+        job=$!
+        while kill -0 $job && ! [[ -e $run/checkpoints/latest && $(steps) -ge 8 ]]; do sleep 0.05; done
+        touch away
+        $RFM_LINK down 2
+        wait $job
+        """
+      let settings = [
+        "training.steps=40", "checkpoint.every_steps=5", "communication.watchdog_seconds=4",
+      ]
+      let outcome = try onHosts(2, script, runs.arguments("many", settings)).wait()
+      #expect(outcome.succeeded, "\(outcome)")
+      for words in [
+        "2 of 2 hosts are ready: 2 ranks", "restart 1 of 2", "10.77.0.2 does not answer",
+        "1 of 2 hosts are ready: 1 ranks", "continuing ",
+      ] { #expect(outcome.standardError.contains(words), "\(words): \(outcome)") }
+      let names = try json(runs.path("many") + "/environment.json")["hosts"]?.arrayValue
+      #expect(names?.compactMap(\.textValue) == ["rfm-host-1"])
+      #expect(try runs.steps("many").map { $0["step"]?.integerValue } == Array(1...40))
     }
 
     /// The real thing instead of a stand-in: a server on every host, with keys of the test's own.

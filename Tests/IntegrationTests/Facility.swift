@@ -24,7 +24,7 @@ struct Facility: Sendable {
   }
 
   /// A Slurm of one node, for as long as a command runs.
-  static let slurm = Facility("one-node-slurm")
+  static let slurm = Facility("local-slurm")
   /// A quota of processor time for a command.
   static let quota = Facility("processor-quota")
   /// Several hosts with networks of their own, for as long as a command runs.

@@ -19,13 +19,14 @@ extension Jobs {
     ///
     /// Standard output: the job's state and number of restarts at the end. Its log is in `log`.
     private func submitted(
-      _ name: String, _ settings: [String], tasks: Int = 2, options: String = "",
+      _ name: String, _ settings: [String], tasks: Int = 2, nodes: Int = 1, options: String = "",
       environment: [String: String] = [:]
     ) throws -> Job {
+      let tasks = nodes > 1 ? "" : "--ntasks \(tasks)"
       try folder.write(
         """
         set -eu
-        job=$(sbatch --parsable --ntasks \(tasks) --cpus-per-task 1 --output log \(options) "$@")
+        job=$(sbatch --parsable \(tasks) --cpus-per-task 1 --output log \(options) "$@")
         echo "$job" >number
         while :; do
           state=$(scontrol --oneliner show job "$job" | grep -o 'JobState=[A-Z]*')
@@ -39,7 +40,8 @@ extension Jobs {
         """, to: "submit")
       return try Job(
         Facility.slurm.path,
-        ["bash", "submit", repository.path + "/launch/slurm.sbatch"]
+        (nodes > 1 ? ["--nodes", "\(nodes)"] : [])
+          + ["bash", "submit", repository.path + "/launch/slurm.sbatch"]
           + runs.arguments(name, settings).dropFirst(),
         environment: ["RFM": Job.product("rfm"), "RFM_HOME": repository.path]
           .merging(environment) { $1 },
@@ -111,6 +113,24 @@ extension Jobs {
       let outcome = job.wait()
       #expect(outcome.standardOutput.hasPrefix("JobState=CANCELLED\nRestarts=2\n"), "\(outcome)")
       #expect(outcome.leftovers.isEmpty, "\(outcome)")
+    }
+
+    /// Of two nodes one dies: Slurm puts the job back into the queue, and it goes on with the rank of the
+    /// other.
+    @Test func onFewerNodesItGoesOnWithFewerRanks() throws {
+      let job = try submitted("run", Self.settings, nodes: 2, options: "--nodes 1-2")
+      wait(job, for: "run", step: 8)
+      let dead = try slurm(
+        job, "scontrol", "update", "nodename=node2", "state=down", "reason=test")
+      #expect(dead.succeeded, "\(dead)")
+      let outcome = job.wait()
+      #expect(
+        outcome.standardOutput == "JobState=COMPLETED\nRestarts=1\nExitCode=0\n",
+        "\(outcome)\n\(log)")
+      for words in ["2 ranks on node[1-2], start 1", "1 ranks on node1, start 2", "continuing "] {
+        #expect(log.contains(words), "\(words)\n\(log)")
+      }
+      #expect(try runs.steps("run").map { $0["step"]?.integerValue } == Array(1...Self.steps))
     }
 
     // MARK: srun
