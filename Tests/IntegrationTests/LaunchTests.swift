@@ -132,8 +132,9 @@ import Testing
   }
 
   @Test(arguments: [
-    "cluster", "compare", "container", "fuzz", "install-dependencies", "local", "quickstart",
-    "quickstart-media", "rooms", "smoke", "test",
+    "apptainer", "cluster", "compare", "container", "fetch-swift", "fresh-debian", "fuzz",
+    "install",
+    "install-dependencies", "local", "quickstart", "quickstart-media", "rooms", "smoke", "test",
   ])
   func everyScriptExplainsItself(name: String) throws {
     let outcome = try Job.run(repository.path + "/launch/" + name, ["--help"], directory: "/")
