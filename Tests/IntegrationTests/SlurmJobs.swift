@@ -120,9 +120,12 @@ extension Jobs {
     @Test func onFewerNodesItGoesOnWithFewerRanks() throws {
       let job = try submitted("run", Self.settings, nodes: 2, options: "--nodes 1-2")
       wait(job, for: "run", step: 8)
-      let dead = try slurm(
-        job, "scontrol", "update", "nodename=node2", "state=down", "reason=test")
-      #expect(dead.succeeded, "\(dead)")
+      // Drained too, or its daemon would report it as back.
+      for state in ["drain", "down"] {
+        let dead = try slurm(
+          job, "scontrol", "update", "nodename=node2", "state=\(state)", "reason=test")
+        #expect(dead.succeeded, "\(dead)")
+      }
       let outcome = job.wait()
       #expect(
         outcome.standardOutput == "JobState=COMPLETED\nRestarts=1\nExitCode=0\n",
