@@ -98,6 +98,13 @@ run_in_root() {
     options+=("$1")
     shift
   done
+  local status=0 job
   unshare --mount --pid --fork --kill-child bash -c "$inside" bash "$root" "$swift_folder" \
-    "${git_folders[@]}" -- "${options[@]}" "$root" "$@"
+    "${git_folders[@]}" -- "${options[@]}" "$root" "$@" &
+  job=$!
+  # unshare itself heeds no request to end, and takes all with it when it is killed.
+  trap 'kill -KILL "$job" 2>/dev/null; exit 130' INT TERM HUP
+  wait "$job" || status=$?
+  trap - INT TERM HUP
+  return "$status"
 }
