@@ -13,7 +13,8 @@ static void add(float *restrict sum, const float *restrict other, size_t count) 
   for (size_t i = 0; i < count; i++) sum[i] += other[i];
 }
 
-int rfm_gradients_share(float *const *arenas, size_t ranks, size_t start, size_t count) {
+int rfm_gradients_share(
+    float *const *arenas, size_t ranks, size_t start, size_t count, size_t receivers) {
   size_t leaves = 1;
   while (2 * leaves <= ranks) leaves *= 2;
   size_t pairs = ranks - leaves;
@@ -33,7 +34,7 @@ int rfm_gradients_share(float *const *arenas, size_t ranks, size_t start, size_t
       }
     }
     finite &= rfm_all_finite(sums[0], n);
-    for (size_t r = 0; r < ranks; r++) memcpy(arenas[r] + start, sums[0], n * sizeof(float));
+    for (size_t r = 0; r < receivers; r++) memcpy(arenas[r] + start, sums[0], n * sizeof(float));
   }
   return finite;
 }

@@ -12,7 +12,10 @@ public enum RunVersions {
   ///
   /// 2: one engine for all networks. Before, and where a record has none, Xception had an engine of its
   /// own, and in bfloat16 the other networks' weight gradients were multiplied by oneDNN.
-  public static let arithmetic = 2
+  ///
+  /// 3: ranks of a host add up before hosts do, where there are several of both; running statistics are added
+  /// up in the order of gradients.
+  public static let arithmetic = 3
 
   public static var all: [JSON.Member] {
     [

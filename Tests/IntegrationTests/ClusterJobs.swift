@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import Foundations
 @testable import rfm
 
 extension Jobs {
@@ -46,6 +47,46 @@ extension Jobs {
       let names = try json(runs.path("many") + "/environment.json")["hosts"]?.arrayValue
       #expect(names?.compactMap(\.textValue) == (1...hosts).map { "rfm-host-\($0)" })
       #expect(try runs.endedAlike("one", "many"), "\(many)")
+    }
+
+    /// Two hosts of two ranks each, which add up in memory within hosts first. With two ranks a host the
+    /// order of adding is that of four ranks on one host.
+    @Test func hostsOfSeveralRanksEndWithTheBitsOfOneHost() throws {
+      let settings = [
+        "training.batch_norm=local", "communication.digest_every_steps=1",
+        "communication.bucket_megabytes=0.05",
+      ]
+      let one = try runs.train("one", settings, ranks: 4)
+      #expect(one.succeeded, "\(one)")
+      for (name, more) in [
+        ("many", []), ("rounded", ["communication.compression=bfloat16"]),
+        ("again", ["communication.compression=bfloat16"]),
+      ] {
+        let outcome = try onHosts(
+          2, #"$here --ranks-per-host 2 "$@""#, runs.arguments(name, settings + more)
+        ).wait()
+        #expect(outcome.succeeded, "\(outcome)")
+        #expect(outcome.standardError.contains("2 hosts are ready: 4 ranks"), "\(outcome)")
+      }
+      #expect(try runs.endedAlike("one", "many"))
+      #expect(try runs.endedAlike("rounded", "again"))
+      #expect(try !runs.endedAlike("many", "rounded"))
+    }
+
+    @Test(arguments: [([], "hierarchical"), (["--messages"], "messages")])
+    func theBenchmarkTellsThatHostsAddUpWithinThemselves(flags: [String], means: String) throws {
+      let arguments = [
+        "benchmark", "--model", "xception-tiny", "--crop", "64", "--batch", "2", "--steps", "2",
+        "--warmup", "1", "--threads", "1", "--json",
+      ]
+      let outcome = try onHosts(
+        2, #"$here --ranks-per-host 2 "$@""#, arguments + flags
+      ).wait()
+      #expect(outcome.succeeded, "\(outcome)")
+      let report = try JSON(parsing: Array(outcome.standardOutput.utf8))
+      #expect(report["gradient_sums"]?.textValue == means, "\(outcome)")
+      // Of the threads that compute.
+      #expect(report["allocations_per_step"] != nil)
     }
 
     @Test func allWorkIsSplitOverHosts() throws {

@@ -8,6 +8,8 @@ public protocol RankGroup {
   func broadcast(_ bytes: [UInt8]) throws -> [UInt8]
   /// Every rank's bytes, in rank order, on every rank. Collective.
   func allGatherUnequal(_ bytes: [UInt8]) throws -> [[UInt8]]
+  /// Returns when all have come here, and leaves those who work the cores meanwhile. Collective.
+  func patientBarrier() throws
 }
 
 extension Communicator: RankGroup {
@@ -36,6 +38,9 @@ public struct RankFailure: ReportableError {
 /// anybody, so whoever fails is heard; all throw at the same place, can tidy up there, and a caller may
 /// go on without what has failed.
 extension RankGroup {
+  /// Nothing, where it makes no difference.
+  public func patientBarrier() {}
+
   /// Does this rank's part of some work, and throws on every rank if it failed on any: the error itself
   /// where it happened, ``RankFailure`` with the first of them elsewhere. Collective; `work` must not
   /// be.
@@ -45,6 +50,7 @@ extension RankGroup {
     if case .failure(let error) = result {
       message = Array("\(ExitStatus(ending: error).rawValue) \(error)".utf8)
     }
+    try patientBarrier()
     let all = try allGatherUnequal(message)
     if let rank = all.firstIndex(where: { !$0.isEmpty }), case .success = result {
       let parts = String(decoding: all[rank], as: UTF8.self)

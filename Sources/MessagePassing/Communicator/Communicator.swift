@@ -142,6 +142,13 @@ public final class Communicator: Sendable {
     try collective("MPI_Barrier") { rfm_mpi_barrier(handle) }
   }
 
+  /// The same for ranks that may wait long for one that works, on a disk say: they leave it the cores.
+  public func patientBarrier() throws(MPIError) {
+    var request = try startBarrier()
+    var pauses = Pauses()
+    while try !request.test() { pauses.pause() }
+  }
+
   /// Tells the others that this rank has come here; the request is done when every rank has.
   public func startBarrier() throws(MPIError) -> Request {
     var request = Request("MPI_Ibarrier", rank: rank, counter)
@@ -153,6 +160,15 @@ public final class Communicator: Sendable {
   public func abort(status: Int32) -> Never {
     MessagePassing.abort(status: status)
   }
+
+  // MARK: Waiting elsewhere
+
+  /// Says that this rank waits for others somewhere else, in memory say, which counts as a collective: all
+  /// ranks of the group say so, in the same order. To a watchdog that is how far they have come.
+  package func arrive(at name: StaticString) { counter.arrive(at: name) }
+
+  /// The others have come.
+  package func leave() { counter.leave() }
 
   // MARK: Helpers
 

@@ -67,14 +67,10 @@ public struct HostCount: @unchecked Sendable {
     return value < limit ? value : nil
   }
 
-  /// Returns when the number is `value` or more. Ranks may have less than a core each, so whoever has
-  /// to wait for long sleeps between looks.
+  /// Returns when the number is `value` or more.
   public func wait(for value: UInt64) {
-    var looks = 0
-    while self.value < value {
-      looks += 1
-      if looks > 500 { usleep(20) }
-    }
+    var pauses = Pauses()
+    while self.value < value { pauses.pause() }
   }
 }
 

@@ -27,7 +27,7 @@ extension Watchdog {
     let outcome = try work(communicator)
     // The last time that the watchdog is there to see who does not come.
     RankStatus.enter(.ending)
-    try communicator.barrier()
+    try communicator.patientBarrier()
     watchdog?.stop()
     _ = CallTimeout("MPI_Finalize", limit: limit, setting: setting, exitStatus: exitStatus)
     return outcome

@@ -4,10 +4,16 @@ import Glibc
 import MessagePassing
 import Synchronization
 
-/// Sums an arena over ranks by messages: a thread that reduces bucket after bucket as they get ready,
-/// and what it shares with the one that drives the step.
+/// Sums an arena over ranks while backward goes on: a thread that reduces bucket after bucket as they get
+/// ready, and what it shares with the one that drives the step.
+///
+/// Without a host's group every rank exchanges messages with every other. With one, the ranks of a host add
+/// up in their memory (`HostBuckets`), and the first of each exchanges the sums with those of other hosts.
 final class BucketReduction: @unchecked Sendable {
   private let communicator: Communicator
+  /// Those who exchange messages, if this rank is one of them.
+  private let senders: Communicator?
+  private let host: HostBuckets?
   private let arena: UnsafeMutableBufferPointer<Float>
   private let buckets: [Range<Int>]
   private let compression: CompressionBuffers?
@@ -28,16 +34,19 @@ final class BucketReduction: @unchecked Sendable {
 
   init(
     communicator: Communicator, arena: UnsafeMutableBufferPointer<Float>, buckets: [Range<Int>],
-    compression: Configuration.Communication.Compression
+    compression: Configuration.Communication.Compression, group: HostGroup?
   ) {
     self.communicator = communicator
     self.arena = arena
     self.buckets = buckets
+    host = group.map { HostBuckets($0, buckets: buckets, count: arena.count) }
+    senders = group == nil ? communicator : group!.leaders
     self.compression =
       compression == .none
       ? nil
-      : CompressionBuffers(
-        ranks: communicator.size, longest: buckets.map(\.count).max() ?? 0)
+      : senders.map {
+        CompressionBuffers(ranks: $0.size, longest: buckets.map(\.count).max() ?? 0)
+      }
     next = buckets.count
     mutex = .allocate(capacity: 1)
     changed = .allocate(capacity: 1)
@@ -75,11 +84,15 @@ final class BucketReduction: @unchecked Sendable {
     next = 0
     reducing = 0
     failure = nil
+    host?.begin()
     isHurried.store(false, ordering: .relaxed)
     pthread_mutex_unlock(mutex)
   }
 
+  var isHierarchical: Bool { host != nil }
+
   func markReady(upTo offset: Int) {
+    host?.markReady(upTo: offset)
     pthread_mutex_lock(mutex)
     ready = offset
     if hasWork { pthread_cond_broadcast(changed) }
@@ -112,12 +125,12 @@ final class BucketReduction: @unchecked Sendable {
     while true {
       while !mayStop, !hasWork { pthread_cond_wait(changed, mutex) }
       if mayStop { break }
-      let bucket = buckets[next]
+      let bucket = next
       pthread_mutex_unlock(mutex)
       let start = ContinuousClock.now
       var error: MPIError?
       do throws(MPIError) {
-        try reduce(UnsafeMutableBufferPointer(rebasing: arena[bucket]))
+        try reduce(bucket)
       } catch let thrown {
         error = thrown
       }
@@ -131,44 +144,68 @@ final class BucketReduction: @unchecked Sendable {
     pthread_mutex_unlock(mutex)
   }
 
-  private func reduce(_ bucket: UnsafeMutableBufferPointer<Float>) throws(MPIError) {
+  private func reduce(_ number: Int) throws(MPIError) {
+    let bucket = UnsafeMutableBufferPointer(rebasing: arena[buckets[number]])
+    guard let host else { return try exchange(bucket, over: communicator) }
+    // On every rank one collective, whoever has messages to exchange.
+    communicator.arrive(at: "a sum over hosts")
+    defer { communicator.leave() }
+    var pauses = Pauses(eager: 200, longest: 200)
+    while !host.isAdded(number) { pause(&pauses) }
+    pauses = Pauses(eager: 200, longest: 200)
+    if let senders {
+      try exchange(bucket, over: senders)
+      host.publish(number)
+      // Backward of the next step writes where the others read.
+      while number == buckets.count - 1, !host.isCopied(number) { pause(&pauses) }
+    } else {
+      while !host.isPublished(number) { pause(&pauses) }
+      host.copy(number)
+    }
+  }
+
+  /// Turns a bucket into its sum over the ranks of a communicator.
+  private func exchange(
+    _ bucket: UnsafeMutableBufferPointer<Float>, over senders: Communicator
+  ) throws(MPIError) {
     guard let compression else {
-      var request = try communicator.startAllReduce(bucket, .sum)
+      var request = try senders.startAllReduce(bucket, .sum)
       return try complete(&request)
     }
     // Equal shares, the last one filled up with zeros.
-    let ranks = communicator.size
+    let ranks = senders.size
     let share = (bucket.count + ranks - 1) / ranks
     let count = share * ranks
     rfm_gradients_pack(bucket.baseAddress, compression.outgoing.baseAddress, bucket.count)
     for index in bucket.count..<count { compression.outgoing[index] = 0 }
-    var exchange = try communicator.startAllToAll(
+    var exchange = try senders.startAllToAll(
       compression.bytes(of: compression.outgoing, count: count),
       into: compression.mutableBytes(of: compression.incoming, count: count))
     try complete(&exchange)
     rfm_gradients_sum(
       compression.incoming.baseAddress, ranks, share, compression.sum.baseAddress, share)
-    var collection = try communicator.startAllGather(
+    var collection = try senders.startAllGather(
       compression.bytes(of: compression.sum, count: share),
       into: compression.mutableBytes(of: compression.incoming, count: count))
     try complete(&collection)
     rfm_gradients_unpack(compression.incoming.baseAddress, bucket.baseAddress, bucket.count)
   }
 
-  /// Waits for a reduction. MPI moves data only when it is asked, and would spin if it were asked
-  /// to wait; so look now and then. Every look takes a core from its worker, and reductions are
-  /// under way most of backward, so looks are far apart there. Once the workers are done, look
-  /// without rest, but not for long: where ranks share cores, the one that is waited for needs them.
   private func complete(_ request: inout Request) throws(MPIError) {
-    var looks = 0
-    while try !request.test() {
-      if !isHurried.load(ordering: .relaxed) {
-        usleep(1000)
-      } else if looks < 200 {
-        looks += 1
-      } else {
-        usleep(50)
-      }
+    var pauses = Pauses(eager: 200, longest: 200)
+    while try !request.test() { pause(&pauses) }
+  }
+
+  /// What to do until the next look at something under way. MPI moves data only when it is asked, and would
+  /// spin if it were asked to wait; so look now and then. Every look takes a core from its worker, and
+  /// reductions are under way most of backward, so looks are far apart there. Once the workers are done,
+  /// look without rest, but not for long (``Pauses``).
+  private func pause(_ pauses: inout Pauses) {
+    if host?.addNext() == true { return }
+    if !isHurried.load(ordering: .relaxed) {
+      usleep(1000)
+    } else {
+      pauses.pause()
     }
   }
 }

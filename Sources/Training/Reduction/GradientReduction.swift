@@ -16,12 +16,18 @@
 // worker. There the arenas are in memory that the ranks share, and whoever has ended backward adds up
 // chunk after chunk for all (`HostReduction`).
 //
+// Where several hosts have several ranks, both are joined: the ranks of a host add up a bucket in their
+// memory, each its share, and one rank a host exchanges the sum with the others (`HostBuckets`). A host's
+// link then carries what a single rank would send and receive, whatever the number of its ranks.
+//
 // What is guaranteed:
 //  - Buckets depend on the arena's length and the setting alone, and are reduced one after the other
 //    in arena order. So every rank calls the same collectives in the same order, whatever their
 //    speeds, and the same ranks give the same bits in every run.
-//  - Both ways add in the same order, unless Open MPI is told to use another algorithm; so float32 sums
-//    do not depend on how ranks are spread over hosts.
+//  - Sums in memory and by messages add in the same order, unless Open MPI is told to use another
+//    algorithm. Joined, they add within hosts first: the same order too where each host has the next 1, 2,
+//    4, 8 … ranks, as many as the others, and the hosts are a power of two; else the last bits depend on
+//    how ranks are spread over hosts.
 //  - After `finish()` every rank has the same bits.
 //  - Nothing is allocated in a step by this code.
 //  - Whoever waits sleeps: the thread while there is nothing to reduce, and between looks at a
@@ -74,12 +80,14 @@ public final class GradientReducer {
     case messages
     /// In memory that the ranks share.
     case memory
+    /// In memory within hosts, by messages between them.
+    case hierarchical
   }
 
   public var means: Means {
     switch path {
     case .alone: .alone
-    case .messages: .messages
+    case .messages(let reduction): reduction.isHierarchical ? .hierarchical : .messages
     case .memory: .memory
     }
   }
@@ -102,27 +110,36 @@ public final class GradientReducer {
   /// Buckets that are ready.
   private var readyBuckets = 0
 
-  /// By messages. Starts the thread. Collective over the communicator, which is duplicated.
+  /// By messages, or where there is a group by messages between hosts alone. Starts the thread. Collective
+  /// over the communicator, which is duplicated.
   ///
   /// - Parameters:
-  ///   - arena: the gradients; must stay where they are as long as the reducer lives.
+  ///   - arena: the gradients; must stay where they are as long as the reducer lives. With a group this
+  ///     rank's part of its memory.
   ///   - bucketBytes: size of a bucket.
+  ///   - group: this rank's host; all ranks have one, or none.
   /// - Throws: `MPIError`.
   public init(
     communicator: Communicator, arena: UnsafeMutableBufferPointer<Float>, bucketBytes: Int,
-    compression: Configuration.Communication.Compression = .none
+    compression: Configuration.Communication.Compression = .none, group: HostGroup? = nil
   ) throws(MPIError) {
+    if let group {
+      precondition(
+        group.memory.size >= arena.count * MemoryLayout<Float>.stride
+          && UnsafeMutableRawPointer(arena.baseAddress) == group.memory.parts[group.rank],
+        "an arena in the memory of its host was expected")
+    }
     buckets = Self.buckets(count: arena.count, bucketBytes: bucketBytes)
     readiness = Array(repeating: 0, count: buckets.count)
     count = arena.count
-    foreignBytes = 0
+    foreignBytes = group.map { ($0.memory.parts.count - 1) * $0.memory.size } ?? 0
     path =
       communicator.size == 1
       ? .alone
       : .messages(
         BucketReduction(
           communicator: try communicator.duplicate(), arena: arena, buckets: buckets,
-          compression: compression))
+          compression: compression, group: group))
   }
 
   /// In memory that the ranks of the communicator share.

@@ -99,7 +99,7 @@ final class HostReduction: @unchecked Sendable {
     let start = chunk * Self.chunk
     let length = min(count - start, Self.chunk)
     let isFinite = arenas.withUnsafeBufferPointer {
-      rfm_gradients_share($0.baseAddress!, arenas.count, start, length)
+      rfm_gradients_share($0.baseAddress!, arenas.count, start, length, arenas.count)
     }
     if isFinite == 0 { isPoisoned.store(true, ordering: .relaxed) }
   }

@@ -25,6 +25,8 @@ public final class TrainingStep {
     public var isFinite = true
     /// Some rank was asked to stop.
     public var stops = false
+    /// Some rank wants the ranks to compare their phases.
+    public var compares = false
     public var phases = Phases()
   }
 
@@ -81,15 +83,20 @@ public final class TrainingStep {
     flooding = training.flooding
     accumulate = training.accumulate
     let synchronized = training.batchNorm == .synchronized
-    // Before the program, which keeps the gradients' address. Sums in double precision and compressed
-    // ones go by messages.
+    // Before the program, which keeps the gradients' address. Sums in double precision go by messages, and
+    // so do compressed ones on one host.
     let communication = configuration.communication
+    let sharesMemory = communication.hostMemory && !synchronized && communicator.size > 1
+    let arenaBytes = detector.gradients.count * MemoryLayout<Float>.stride
     let memory =
-      communication.hostMemory && communication.compression == .none && !synchronized
-        && communicator.size > 1
-      ? try communicator.shareMemory(
-        bytes: detector.gradients.count * MemoryLayout<Float>.stride) : nil
+      sharesMemory && communication.compression == .none
+      ? try communicator.shareMemory(bytes: arenaBytes) : nil
     if let memory { detector.placeGradients(at: memory.parts[communicator.rank], of: memory) }
+    let group =
+      sharesMemory && memory == nil ? try HostGroup(communicator, bytes: arenaBytes) : nil
+    if let group {
+      detector.placeGradients(at: group.memory.parts[group.rank], of: group.memory)
+    }
     averagesStatistics = !synchronized && communicator.size > 1
     program = TrainingProgram(
       detector, crop: configuration.data.crop, batch: training.batchPerRank,
@@ -114,9 +121,9 @@ public final class TrainingStep {
       } else {
         try GradientReducer(
           communicator: communicator, arena: detector.gradients, bucketBytes: bucketBytes,
-          compression: communication.compression)
+          compression: communication.compression, group: group)
       }
-    exchange = .allocate(capacity: 3)
+    exchange = .allocate(capacity: 4)
     exchange.initialize(repeating: 0)
     earlierStatistics = .allocate(capacity: detector.runningStatistics.count)
     earlierStatistics.initialize(repeating: 0)
@@ -153,11 +160,12 @@ public final class TrainingStep {
   /// - Parameters:
   ///   - step: number of this step, from 1: what other ranks are told of this one.
   ///   - stop: this rank was asked to stop; all ranks learn of it.
+  ///   - compare: this rank wants the ranks to compare their phases, likewise.
   /// - Returns: what came of it, see ``Result/isFinite``.
   /// - Throws: the loader's errors, `MPIError`.
-  public func run(_ loader: BatchLoader, step: Int, learningRate: Double, stop: Bool) throws
-    -> Result
-  {
+  public func run(
+    _ loader: BatchLoader, step: Int, learningRate: Double, stop: Bool, compare: Bool = false
+  ) throws -> Result {
     var result = Result()
     var loss = 0.0
     erasing.update = step
@@ -198,9 +206,11 @@ public final class TrainingStep {
     exchange[0] = loss / Double(accumulate)
     exchange[1] = stop ? 1 : 0
     exchange[2] = reducer.shareIsFinite == false ? 1 : 0
+    exchange[3] = compare ? 1 : 0
     if communicator.size > 1 { try communicator.allReduce(exchange, .sum) }
     result.loss = exchange[0] / Double(communicator.size)
     result.stops = exchange[1] > 0
+    result.compares = exchange[3] > 0
     if averagesStatistics { try averageRunningStatistics() }
     result.phases.reduce = watch.seconds
 
@@ -262,7 +272,8 @@ public final class TrainingStep {
   /// With batch norm over each rank's own batch, the running statistics are the ranks' mean
   /// whenever they are used: by the next attention pass, at the latest.
   private func averageRunningStatistics() throws {
-    try communicator.allReduce(detector.runningStatistics, .sum)
+    // As gradients travel, in twice log₂ R messages: MPI_Allreduce would send 2 R of them round.
+    try communicator.startAllReduce(detector.runningStatistics, .sum).wait()
     let scale = 1 / Float(communicator.size)
     for i in detector.runningStatistics.indices { detector.runningStatistics[i] *= scale }
   }
