@@ -23,9 +23,11 @@ public struct ScalingForecast {
     public var exposedSeconds: Double
     public var imagesPerSecond: Double
     public var efficiency: Double
+    /// What that asks of a rank.
+    public var costs: RankCosts
 
     enum CodingKeys: String, CodingKey {
-      case network, ranks, efficiency
+      case network, ranks, efficiency, costs
       case secondsPerStep = "seconds_per_step"
       case exposedSeconds = "exposed_seconds"
       case imagesPerSecond = "images_per_second"
@@ -44,13 +46,14 @@ public struct ScalingForecast {
   public static let ranks = (0...10).map { 1 << $0 }
 
   /// Ethernet of common speeds. Latencies of TCP through the kernel and bandwidths of nine tenths of
-  /// the line; of processor time half a nanosecond a byte, a modern core's at 2 GB/s.
+  /// the line; of processor time half a nanosecond a byte, a modern core's at 2 GB/s; and memory in which
+  /// the ranks of a host add up 5 GB/s.
   public static let commonNetworks = [1.0, 10, 25, 100].map { gigabits in
     Candidate(
       name: "\(Int(gigabits)) Gbit/s",
       network: .init(
         latency: gigabits > 10 ? 20e-6 : 40e-6, bandwidth: 0.9 * gigabits * 1e9 / 8,
-        processorPerByte: 0.5e-9))
+        processorPerByte: 0.5e-9, hostPerByte: 0.2e-9))
   }
 
   /// The step of one rank from a benchmark of the training step.
@@ -85,17 +88,27 @@ public struct ScalingForecast {
     try compute(from: read(path, "the training step, by rfm benchmark --json"), path: path)
   }
 
+  /// A network that was measured, and how: with the ranks of a host that one of them spoke for.
+  public struct MeasuredNetwork: Sendable {
+    public let network: ScalingModel.Network
+    public let isHierarchical: Bool
+    public let ranksPerHost: Int
+  }
+
   /// Reads the network that `rfm benchmark --allreduce --json` found.
   public static func readNetwork(
     _ path: String, _ compression: Configuration.Communication.Compression
-  ) throws -> ScalingModel.Network {
+  ) throws -> MeasuredNetwork {
     let report: ReductionBenchmark.Report = try read(
       path, "reductions, by rfm benchmark --allreduce --json")
     guard let series = report.series.first(where: { $0.compression == compression.rawValue })
     else {
       throw BenchmarkFileError(path: path, reason: "nothing measured of \(compression.rawValue)")
     }
-    return series.network
+    let ranksPerLeader = report.ranksPerLeader
+    return MeasuredNetwork(
+      network: series.network, isHierarchical: ranksPerLeader > 1,
+      ranksPerHost: report.hosts > 1 ? max(1, report.ranks / report.hosts) : 1)
   }
 
   private static func read<T: Decodable>(_ path: String, _ kind: String) throws -> T {
@@ -120,8 +133,11 @@ public struct ScalingForecast {
   }
 
   /// Every network on every number of ranks.
+  ///
+  /// - Parameter data: shards and images of the training; its costs at the start are of these.
   public static func rows(
-    _ model: ScalingModel, networks: [Candidate], ranks: [Int] = Self.ranks
+    _ model: ScalingModel, networks: [Candidate], ranks: [Int] = Self.ranks,
+    data: (shards: Int, images: Int)
   ) -> [Row] {
     networks.flatMap { candidate in
       var model = model
@@ -131,8 +147,20 @@ public struct ScalingForecast {
         return Row(
           network: candidate.name, ranks: $0, secondsPerStep: prediction.step,
           exposedSeconds: prediction.exposed, imagesPerSecond: prediction.imagesPerSecond,
-          efficiency: prediction.efficiency)
+          efficiency: prediction.efficiency, costs: costs(model, ranks: $0, data: data))
       }
     }
+  }
+
+  private static func costs(
+    _ model: ScalingModel, ranks: Int, data: (shards: Int, images: Int)
+  ) -> RankCosts {
+    var job = RankCosts.Job(
+      ranks: ranks, ranksPerHost: min(ranks, model.ranksPerHost), shards: data.shards,
+      images: data.images, weightBytes: model.compute.bucketBytes.reduce(0, +),
+      statisticsBytes: model.compute.statisticsBytes, bucketBytes: model.compute.bucketBytes)
+    job.compression = model.compression
+    job.isHierarchical = model.isHierarchical
+    return RankCosts(job)
   }
 }

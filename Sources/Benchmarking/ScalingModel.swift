@@ -65,16 +65,23 @@ public struct ScalingModel: Sendable {
     /// Seconds of processor time that a rank spends on a byte of gradients that is reduced: the
     /// network stack's copies, and the additions.
     public var processorPerByte: Double
+    /// Seconds that the ranks of a host take for a byte of gradients that they add up in their memory and
+    /// take over from it; nil where that was not measured.
+    public var hostPerByte: Double?
 
-    public init(latency: Double, bandwidth: Double, processorPerByte: Double) {
+    public init(
+      latency: Double, bandwidth: Double, processorPerByte: Double, hostPerByte: Double? = nil
+    ) {
       self.latency = latency
       self.bandwidth = bandwidth
       self.processorPerByte = processorPerByte
+      self.hostPerByte = hostPerByte
     }
 
     enum CodingKeys: String, CodingKey {
       case latency, bandwidth
       case processorPerByte = "processor_per_byte"
+      case hostPerByte = "host_per_byte"
     }
   }
 
@@ -96,6 +103,9 @@ public struct ScalingModel: Sendable {
   public var compression = Configuration.Communication.Compression.none
   /// Ranks of a host. They share its link.
   public var ranksPerHost = 1
+  /// Ranks of a host add up in their memory, and one of them exchanges the sums with other hosts; else every
+  /// rank exchanges messages.
+  public var isHierarchical = true
   /// The part of reduction's processor time that workers lose: 1 / threads where they occupy all
   /// cores, 0 where a core is left for it.
   public var contention = 1.0
@@ -130,9 +140,10 @@ public struct ScalingModel: Sendable {
         imagesPerSecond: Double(compute.imagesPerRank) / alone, efficiency: 1)
     }
     let (backward, end) = overlapped(ranks: ranks)
+    // By messages of all ranks in any case.
     let small =
-      reduction(bytes: compute.statisticsBytes, ranks: ranks, compressed: false)
-      + reduction(bytes: 16, ranks: ranks, compressed: false)
+      messages(bytes: compute.statisticsBytes, ranks: ranks, compressed: false)
+      + messages(bytes: 16, ranks: ranks, compressed: false)
     let exposed = max(0, end - backward) + small
     let straggling = compute.deviation * Self.expectedMaximum(of: ranks)
     let step =
@@ -151,19 +162,23 @@ public struct ScalingModel: Sendable {
   /// Reductions take processor time from the workers, which stretches backward and so the times at
   /// which buckets are ready, which in turn moves reductions: a few rounds settle it.
   private func overlapped(ranks: Int) -> (backward: Double, reduced: Double) {
-    let seconds = compute.bucketBytes.map {
-      reduction(bytes: $0, ranks: ranks, compressed: compression != .none)
+    let parts = compute.bucketBytes.map {
+      self.parts(bytes: $0, ranks: ranks, compressed: compression != .none)
     }
     var backward = compute.backward
     var reduced = backward
     for _ in 0..<20 {
       let stretch = compute.backward > 0 ? backward / compute.backward : 1
-      var free = 0.0
+      // A host adds up a bucket while the one before it travels.
+      var (added, free) = (0.0, 0.0)
       var hidden = 0.0
-      for (bucket, duration) in seconds.enumerated() {
-        let start = max(free, compute.bucketReady[bucket] * stretch)
-        free = start + duration
-        let share = duration > 0 ? min(duration, max(0, backward - start)) / duration : 0
+      for (bucket, (host, links)) in parts.enumerated() {
+        let start = max(added, compute.bucketReady[bucket] * stretch)
+        added = start + host
+        let begin = max(free, added)
+        free = begin + links
+        let before = min(host, max(0, backward - start)) + min(links, max(0, backward - begin))
+        let share = host + links > 0 ? before / (host + links) : 0
         hidden += share * Double(compute.bucketBytes[bucket])
       }
       reduced = free
@@ -175,7 +190,29 @@ public struct ScalingModel: Sendable {
     return (backward, reduced)
   }
 
-  /// Seconds to sum `bytes` of float32 over ranks.
+  /// Seconds to sum `bytes` of float32 over ranks, with nothing else under way.
+  public func reduction(bytes: Int, ranks: Int, compressed: Bool) -> Double {
+    let (host, links) = parts(bytes: bytes, ranks: ranks, compressed: compressed)
+    return host + links
+  }
+
+  /// Seconds within hosts, where ranks add up in their memory, and those of messages between them.
+  private func parts(
+    bytes: Int, ranks: Int, compressed: Bool
+  ) -> (host: Double, links: Double) {
+    guard isHierarchical, ranksPerHost > 1, ranks > 1 else {
+      return (0, messages(bytes: bytes, ranks: ranks, compressed: compressed))
+    }
+    var leaders = self
+    leaders.ranksPerHost = 1
+    let hosts = (ranks + ranksPerHost - 1) / ranksPerHost
+    return (
+      Double(bytes) * (network.hostPerByte ?? 0),
+      leaders.messages(bytes: bytes, ranks: hosts, compressed: compressed)
+    )
+  }
+
+  /// Seconds of messages that every rank exchanges to sum `bytes` of float32.
   ///
   /// Uncompressed, Rabenseifner's algorithm: ranks exchange halves, quarters, eighths … with partners
   /// at distance 1, 2, 4 …, adding up, and gather the sums in reverse (Thakur, Rabenseifner and Gropp
@@ -183,7 +220,7 @@ public struct ScalingModel: Sendable {
   /// partner first and get the sums from it at the end. Partners of one host need no link.
   ///
   /// Compressed, half the bytes go directly from every rank to every other and back.
-  public func reduction(bytes: Int, ranks: Int, compressed: Bool) -> Double {
+  private func messages(bytes: Int, ranks: Int, compressed: Bool) -> Double {
     guard ranks > 1, bytes > 0 else { return 0 }
     let size = Double(bytes)
     let sharing = Double(min(ranksPerHost, ranks))
@@ -228,10 +265,12 @@ public struct ScalingModel: Sendable {
 
   // MARK: A network from measurements
 
-  /// Latency and bandwidth that explain measured reductions best: the least sum of squared relative
-  /// errors of ``reduction(bytes:ranks:compressed:)``.
+  /// Latency and bandwidth that explain measured reductions by messages best: the least sum of squared
+  /// relative errors of ``reduction(bytes:ranks:compressed:)``.
   ///
-  /// - Parameter points: bytes and seconds, of sizes that differ.
+  /// - Parameters:
+  ///   - points: bytes and seconds, of sizes that differ.
+  ///   - ranks: those that exchange messages.
   public static func fit(
     _ points: [(bytes: Int, seconds: Double)], ranks: Int, ranksPerHost: Int = 1,
     compressed: Bool, processorPerByte: Double
@@ -245,6 +284,7 @@ public struct ScalingModel: Sendable {
         statisticsBytes: 0, deviation: 0, imagesPerRank: 1),
       network: Network(latency: 1, bandwidth: .infinity, processorPerByte: 0))
     model.ranksPerHost = ranksPerHost
+    model.isHierarchical = false
     var (aa, ab, bb, a1, b1) = (0.0, 0.0, 0.0, 0.0, 0.0)
     for point in points where point.seconds > 0 {
       model.network = Network(latency: 1, bandwidth: .infinity, processorPerByte: 0)

@@ -54,8 +54,8 @@ struct BenchmarkCommand: RankCommand {
   var inference = false
   @Flag(
     help: ArgumentHelp(
-      "Let ranks of one host add up gradients by messages, as between hosts, instead of in memory that "
-        + "they share."))
+      "Let ranks of one host, too, add up gradients by messages instead of in memory that they share."
+    ))
   var messages = false
   @Flag(help: "Measure the reduction of gradients over ranks instead, by size.")
   var allreduce = false
@@ -77,8 +77,11 @@ struct BenchmarkCommand: RankCommand {
   var reduction: String?
   @Option(help: "With --scaling: how gradients travel, none or bfloat16.")
   var compression = Configuration.Communication.Compression.none
-  @Option(help: "With --scaling: ranks of a host, which share its link.")
-  var ranksPerHost = 1
+  @Option(
+    help: ArgumentHelp(
+      "With --scaling: ranks of a host, which share its link. Default: as in the file of --reduction, or "
+        + "else 1.", valueName: "n"))
+  var ranksPerHost: Int?
   @Option(
     help: ArgumentHelp(
       "With --scaling: cores of a rank, which its threads and the reduction share. Default: its "
@@ -88,6 +91,10 @@ struct BenchmarkCommand: RankCommand {
     help: ArgumentHelp(
       "With --scaling: only this number of ranks. May be given several times.", valueName: "n"))
   var ranks: [Int] = []
+  @Option(help: "With --scaling: training shards, for what a rank opens and keeps.")
+  var shards = 10_000
+  @Option(help: "With --scaling: training images, likewise.")
+  var images = 10_000_000
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
@@ -119,9 +126,12 @@ struct BenchmarkCommand: RankCommand {
     guard largestMegabytes >= 0.002, largestMegabytes <= 1024 else {
       throw ValidationError("--largest-megabytes takes 0.002 to 1024: two sizes or more")
     }
-    guard (1...1024).contains(ranksPerHost), (cores ?? 1) > 0,
+    guard (1...1024).contains(ranksPerHost ?? 1), (cores ?? 1) > 0,
       ranks.allSatisfy({ (1...1_000_000).contains($0) })
     else { throw ValidationError("--ranks-per-host, --cores and --ranks take 1 or more") }
+    guard shards > 0, images > 0, images <= 1 << 40, shards <= 1 << 40 else {
+      throw ValidationError("--shards and --images take 1 or more")
+    }
     guard scaling || (step == nil && reduction == nil && ranks.isEmpty && cores == nil) else {
       throw ValidationError("--step, --reduction, --ranks and --cores belong to --scaling")
     }
@@ -199,22 +209,34 @@ struct BenchmarkCommand: RankCommand {
     print("  of it         \(fixed(report.percentOfGemm, 1)) %")
     print("peak memory     \(report.peakMemoryBytes >> 20) MiB a rank")
     if report.ranks > 1, let sums = report.gradientSums {
-      print("gradients       summed \(sums == "memory" ? "in shared memory" : "by messages")")
+      print("gradients       summed \(Self.words(of: sums))")
     }
     if let allocations = report.allocationsPerStep {
       print("allocations     \(fixed(allocations, 1)) a step")
     }
     print("waits for data  \(fixed(100 * report.dataWaitFraction, 2)) %")
   }
+
+  private static func words(of gradientSums: String?) -> String {
+    switch gradientSums {
+    case "memory": "in shared memory"
+    case "hierarchical": "in memory within hosts, by messages between them"
+    default: "by messages"
+    }
+  }
+
   // MARK: Reductions
 
   private func reduce(_ communicator: Communicator) throws {
     let report = try ReductionBenchmark.run(
       communicator,
-      sizes: (0...20).map { 1024 << $0 }.filter { Double($0) <= largestMegabytes * 1_048_576 })
+      sizes: (0...20).map { 1024 << $0 }.filter { Double($0) <= largestMegabytes * 1_048_576 },
+      messages: messages)
     guard communicator.isRoot else { return }
     if json { return try printJSON(report) }
-    print("sums of gradients over \(report.ranks) ranks on \(report.hosts) hosts")
+    print(
+      "sums of gradients over \(report.ranks) ranks on \(report.hosts) hosts, "
+        + Self.words(of: report.gradientSums))
     for series in report.series {
       print("\ncompression \(series.compression)")
       print(columns("bytes", "ms", "MB/s", "processor ms"))
@@ -243,19 +265,18 @@ struct BenchmarkCommand: RankCommand {
     let compute =
       try step.map(ScalingForecast.readCompute)
       ?? ScalingForecast.compute(from: measure(communicator), path: "the step")
+    let measured = try reduction.map { try ScalingForecast.readNetwork($0, compression) }
     let networks =
-      try reduction.map {
-        [
-          ScalingForecast.Candidate(
-            name: "measured", network: try ScalingForecast.readNetwork($0, compression))
-        ]
-      } ?? ScalingForecast.commonNetworks
+      measured.map { [ScalingForecast.Candidate(name: "measured", network: $0.network)] }
+      ?? ScalingForecast.commonNetworks
     var model = ScalingModel(compute: compute, network: networks[0].network)
     model.compression = compression
-    model.ranksPerHost = ranksPerHost
+    model.ranksPerHost = ranksPerHost ?? measured?.ranksPerHost ?? 1
+    model.isHierarchical = measured?.isHierarchical ?? !messages
     model.contention = 1 / (try cores ?? Double(ThreadShare.threads(threads, communicator)))
     let rows = ScalingForecast.rows(
-      model, networks: networks, ranks: ranks.isEmpty ? ScalingForecast.ranks : ranks)
+      model, networks: networks, ranks: ranks.isEmpty ? ScalingForecast.ranks : ranks,
+      data: (shards, images))
     if json { return try printJSON(rows) }
     print("a step of one rank: \(fixed(compute.step * 1e3, 1)) ms, \(compute.imagesPerRank) images")
     for (index, row) in rows.enumerated() {
@@ -267,6 +288,18 @@ struct BenchmarkCommand: RankCommand {
         columns(
           "\(row.ranks)", fixed(row.secondsPerStep * 1e3, 1), fixed(row.exposedSeconds * 1e3, 1),
           fixed(row.imagesPerSecond, 1), fixed(row.efficiency, 3)))
+    }
+    print("\nwhat it asks of a rank, of \(shards) shards and \(images) images, at most")
+    print(
+      columns("ranks", "hosts", "start MB", "messages", "shards", "step MB", "messages", "kept MB"))
+    for row in rows where row.network == rows[0].network {
+      let costs = row.costs
+      print(
+        columns(
+          "\(costs.ranks)", "\(costs.hosts)", fixed(Double(costs.startBytes) / 1e6, 2),
+          "\(costs.startMessages)", "\(costs.startFiles)",
+          fixed(Double(costs.stepBytes) / 1e6, 2), "\(costs.stepMessages)",
+          fixed(Double(costs.memoryBytes) / 1e6, 2)))
     }
   }
 

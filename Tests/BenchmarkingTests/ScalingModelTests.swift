@@ -45,12 +45,46 @@ import Testing
   @Test func ranksOfAHostShareItsLinkAndNeedNoneAmongThemselves() {
     var model = model()
     model.ranksPerHost = 4
+    model.isHierarchical = false
     func seconds(_ ranks: Int) -> Double {
       model.reduction(bytes: 8_000_000, ranks: ranks, compressed: false)
     }
     #expect(seconds(4) == 0)
     // Halves and quarters stay on the host; the eighths of four ranks go over one link.
     #expect(close(seconds(8), 2e-4 + 2 * 4 * 1e6 / 1e9))
+  }
+
+  @Test(arguments: [false, true])
+  func hostsThatAddUpWithinThemselvesSendAsMuchAsOneRankEach(compressed: Bool) {
+    var model = model()
+    model.network.hostPerByte = 0.5e-9
+    func seconds(_ ranks: Int) -> Double {
+      model.reduction(bytes: 8_000_000, ranks: ranks, compressed: compressed)
+    }
+    let (two, four) = (seconds(2), seconds(4))
+    model.ranksPerHost = 4
+    // The memory of the host alone, then that and the links.
+    #expect(close(seconds(4), 4e-3))
+    #expect(close(seconds(8), 4e-3 + two))
+    #expect(close(seconds(16), 4e-3 + four))
+    // The last host need not be full.
+    #expect(close(seconds(13), 4e-3 + four))
+    model.isHierarchical = false
+    #expect(seconds(16) > 4e-3 + four)
+  }
+
+  /// The second bucket is added up within the host, 4 ms, when the first has long travelled; it waits for
+  /// nothing but its own way.
+  @Test func aHostAddsUpABucketWhileTheOneBeforeItTravels() {
+    var model = model(latency: 0, bandwidth: 80e6)
+    model.ranksPerHost = 2
+    model.network.hostPerByte = 0.5e-9
+    // Each bucket travels for 0.1 s between two hosts.
+    model.compute.bucketReady = [0.95, 1]
+    let prediction = model.predict(ranks: 4)
+    #expect(close(prediction.exposed, 0.954 + 0.2 - 1, 1e-4))
+    // Sums in memory one after the other with messages would take 4 ms more.
+    #expect(prediction.exposed < 0.954 + 0.2 - 1 + 0.002)
   }
 
   @Test func oneRankWaitsForNobody() {

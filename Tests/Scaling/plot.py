@@ -3,7 +3,8 @@
 
     Tests/Scaling/plot.py RESULTS [--step STEP.json] [--rfm PROGRAM] [--output scaling.svg]
 
-RESULTS is a folder with step-, reduction-, measured- and predicted-N-RATE.json. The left half shows
+RESULTS is a folder with step-, reduction-, measured-, predicted- and, of several ranks a host, flat-N-RATE.json.
+The left half shows
 every measured step beside its prediction; the right half the efficiency that the model predicts of
 STEP.json (rfm benchmark --json of one rank) on 1 to 1,024 ranks. Needs nothing but Python.
 """
@@ -23,27 +24,31 @@ NAMES = {"10gbit": "10 Gbit/s", "1gbit": "1 Gbit/s", "100mbit": "100 Mbit/s"}
 def results(folder):
     rows = []
     for path in sorted(folder.glob("measured-*.json")):
-        match = re.fullmatch(r"measured-(\d+)-(\w+)", path.stem)
-        hosts, rate = int(match[1]), match[2]
-        load = lambda kind: json.loads((folder / f"{kind}-{hosts}-{rate}.json").read_text())
+        match = re.fullmatch(r"measured-((\d+)(?:x(\d+))?-(\w+))", path.stem)
+        hosts, each, rate = int(match[2]), int(match[3] or 1), match[4]
+        load = lambda kind: json.loads((folder / f"{kind}-{match[1]}.json").read_text())
         network = load("reduction")["series"][0]["network"]
         rows.append({
-            "hosts": hosts, "rate": rate, "alone": load("step")["seconds_per_step"],
+            "hosts": hosts, "each": each, "rate": rate,
+            "flat": load("flat")["seconds_per_step"] if each > 1 else None, "alone": load("step")["seconds_per_step"],
             "measured": json.loads(path.read_text())["seconds_per_step"],
             "predicted": load("predicted")[0]["seconds_per_step"],
             "latency": network["latency"], "bandwidth": network["bandwidth"],
         })
     order = list(COLORS)
-    return sorted(rows, key=lambda row: (row["hosts"], order.index(row["rate"])))
+    return sorted(rows, key=lambda row: (row["each"], row["hosts"], order.index(row["rate"])))
 
 
 def table(rows):
-    print("| hosts | links | latency | bandwidth | step alone | measured | predicted | error |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| hosts × ranks | links | latency | bandwidth | step alone | by messages of all ranks "
+          "| measured | predicted | error |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for row in rows:
+        flat = f"{row['flat']:.2f} s" if row["flat"] else ""
         print(
-            f"| {row['hosts']} | {NAMES[row['rate']]} | {row['latency'] * 1e6:.0f} µs "
-            f"| {row['bandwidth'] / 1e6:.0f} MB/s | {row['alone']:.2f} s | {row['measured']:.2f} s "
+            f"| {row['hosts']} × {row['each']} | {NAMES[row['rate']]} | {row['latency'] * 1e6:.0f} µs "
+            f"| {row['bandwidth'] / 1e6:.0f} MB/s | {row['alone']:.2f} s | {flat} "
+            f"| {row['measured']:.2f} s "
             f"| {row['predicted']:.2f} s | {100 * (row['predicted'] / row['measured'] - 1):+.1f} % |")
 
 
@@ -99,7 +104,11 @@ def compare(picture, rows, left, top, side):
     for row in rows:
         color = COLORS[row["rate"]]
         place = (x(row["predicted"]), y(row["measured"]))
-        if row["hosts"] == 2:
+        if row["each"] > 1:
+            (a, b), s = place, 6
+            picture.add(f'<polygon points="{a - s:.1f},{b:.1f} {a:.1f},{b - s:.1f} {a + s:.1f},{b:.1f} '
+                        f'{a:.1f},{b + s:.1f}" fill="{color}"/>')
+        elif row["hosts"] == 2:
             picture.add(f'<circle cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="5" fill="{color}"/>')
         else:
             picture.add(f'<rect x="{place[0] - 4.5:.1f}" y="{place[1] - 4.5:.1f}" width="9" '
@@ -110,7 +119,7 @@ def compare(picture, rows, left, top, side):
         height = top + side - 14 - 17 * (len(rates) - index)
         picture.add(f'<circle cx="{left + side - 140}" cy="{height - 4}" r="5" fill="{color}"/>')
         picture.text(left + side - 128, height, NAMES[rate], "start")
-    picture.text(left + side - 128, top + side - 14, "● 2 hosts, ■ 4 hosts", "start")
+    picture.text(left + side - 128, top + side - 14, "● 2, ■ 4 hosts, ◆ of 2 ranks", "start")
     picture.text(left + side / 2, top + side + 38, "predicted, seconds a step")
     picture.text(left - 42, top + side / 2, "measured, seconds a step", turn=-90)
     picture.text(left + side / 2, top - 10, "Measured and predicted (band: 15 %)", size=14)
