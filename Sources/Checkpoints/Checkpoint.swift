@@ -174,16 +174,26 @@ public struct Checkpoint: Sendable, Equatable {
   /// Reads `state.json` alone.
   package init(readingStateOf path: String) throws {
     let statePath = "\(path)/\(Self.stateName)"
+    let reader = try FileReader(opening: statePath)
+    guard reader.size <= 16 << 20 else {
+      throw CheckpointError(path: statePath, problem: "is too large (\(reader.size) bytes)")
+    }
+    var bytes = [UInt8](repeating: 0, count: reader.size)
+    let count = try bytes.withUnsafeMutableBytes { try reader.read(into: $0, at: 0) }
+    try self.init(path: path, state: Array(bytes[..<count]))
+  }
+
+  /// A checkpoint of which another rank has read `state.json`.
+  ///
+  /// - Parameter state: what the file holds.
+  init(path: String, state bytes: [UInt8]) throws {
+    let statePath = "\(path)/\(Self.stateName)"
     func failure(_ problem: String) -> CheckpointError {
       CheckpointError(path: statePath, problem: problem)
     }
-    let reader = try FileReader(opening: statePath)
-    guard reader.size <= 16 << 20 else { throw failure("is too large (\(reader.size) bytes)") }
-    var bytes = [UInt8](repeating: 0, count: reader.size)
-    let count = try bytes.withUnsafeMutableBytes { try reader.read(into: $0, at: 0) }
     let json: JSON
     do {
-      json = try JSON(parsing: bytes[..<count])
+      json = try JSON(parsing: bytes)
     } catch let error as JSON.Malformed {
       throw failure("is damaged: it \(error)")
     }

@@ -20,7 +20,7 @@ import HierarchicalData
 /// see ``EpochPrototypes``.
 public struct PrototypesFile: Equatable, Sendable {
   /// What prototypes were computed from; what is not known is nil.
-  public struct Origin: Equatable, Sendable {
+  public struct Origin: Equatable, Sendable, Codable {
     /// The detector's name.
     public var model: String?
     /// The checkpoint or weights file.
@@ -52,7 +52,7 @@ public struct PrototypesFile: Equatable, Sendable {
   }
 
   /// How well the prototypes attribute validation images, and what is chosen from it.
-  public struct Calibration: Equatable, Sendable {
+  public struct Calibration: Equatable, Sendable, Codable {
     /// Closed-set accuracy of plain attribution.
     public var plainAccuracy: Double?
     /// Closed-set accuracy of centred attribution.

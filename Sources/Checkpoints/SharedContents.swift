@@ -37,32 +37,3 @@ public struct DifferentContentsError: ReportableError {
 
   public var exitStatus: ExitStatus { .badData }
 }
-
-extension LoadedDetector {
-  /// Makes sure that all ranks apply the same detector. Collective.
-  ///
-  /// - Throws: ``DifferentContentsError``, `MPIError`.
-  public func agree(_ communicator: Communicator) throws {
-    guard communicator.size > 1 else { return }
-    var digest = ContentsDigest()
-    digest.add("\(detector.form) \(crop) \(mean) \(std)")
-    digest.add(UnsafeRawBufferPointer(detector.values))
-    digest.add(UnsafeRawBufferPointer(detector.runningStatistics))
-    try SharedContents.agree(
-      on: digest, "\(source): the weights", communicator: communicator)
-  }
-}
-
-extension PrototypesFile {
-  /// Makes sure that all ranks compare with the same prototypes. Collective.
-  ///
-  /// - Parameter path: where they were read.
-  /// - Throws: ``DifferentContentsError``, `MPIError`.
-  public func agree(_ path: String, _ communicator: Communicator) throws {
-    var digest = ContentsDigest()
-    digest.add("\(prototypes.height) \(prototypes.width) \(prototypes.counts) \(calibration)")
-    for method in prototypes.methods { digest.add(method) }
-    digest.add(prototypes.maps)
-    try SharedContents.agree(on: digest, "\(path): the prototypes", communicator: communicator)
-  }
-}

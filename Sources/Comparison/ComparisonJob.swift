@@ -295,21 +295,6 @@ public final class ComparisonJob {
     return isSame ? result : nil
   }
 
-  /// A trained variant. Rank 0 reads it and all get its weights: the others may be here before its
-  /// last checkpoint is written.
-  private func load(_ variant: ComparisonPlan.Variant) throws -> LoadedDetector {
-    let loaded =
-      communicator.isRoot
-      ? try LoadedDetector(opening: latest(variant)) { say("\($0)") }
-      : LoadedDetector(
-        Detector(plan.configuration(of: variant).model.form),
-        crop: configuration.data.crop, mean: configuration.data.mean, std: configuration.data.std,
-        source: latest(variant))
-    try communicator.broadcast(loaded.detector.values)
-    try communicator.broadcast(loaded.detector.runningStatistics)
-    return loaded
-  }
-
   /// Measures a trained variant and writes what was found into its run folder. Collective.
   ///
   /// A variant without one manipulation method is tested on the images as they are alone.
@@ -319,7 +304,9 @@ public final class ComparisonJob {
     let checkForStop = { [communicator] in try StopRequest.check(communicator) }
     try checkForStop()
     RankStatus.enter(.scoring)
-    let loaded = try load(variant)
+    let loaded = try LoadedDetector(opening: latest(variant), communicator: communicator) {
+      say("\($0)")
+    }
     let pass = DatasetPass(
       loaded, batch: configuration.evaluation.batch, communicator: communicator, workers: workers)
     let samples = Array(0..<test.count)

@@ -104,14 +104,12 @@ struct WeightsOptions: ParsableArguments {
 
   /// The same on all ranks. Collective.
   func load(_ communicator: Communicator) throws -> LoadedDetector {
-    let loaded = try LoadedDetector(
+    try LoadedDetector(
       opening: checkpoint,
       asked: WeightsUse(
         model: model, crop: crop, mean: mean, std: std, classes: classes, head: head,
-        truncate: truncate)
+        truncate: truncate), communicator: communicator
     ) { say("\($0)") }
-    try loaded.agree(communicator)
-    return loaded
   }
 }
 

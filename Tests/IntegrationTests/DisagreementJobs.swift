@@ -242,61 +242,69 @@ extension Jobs {
       }
     }
 
-    /// The same weights but for one.
-    private func otherWeights(_ path: String) throws -> String {
-      var tensors = try Safetensors.read(path)
-      tensors[0].values[0] += 1
-      let copy = folder.file("other.safetensors")
-      try Safetensors.write(tensors, metadata: ["format": "pt"], to: copy)
-      return copy
-    }
-
-    @Test func weightsThatDifferBetweenHostsAreRefused() throws {
-      let weights = try TinyRuns.checkpoint.get().path + "/model.safetensors"
-      let places = try copies("w.safetensors", [weights, otherWeights(weights)])
+    /// Rank 0 reads a checkpoint, weights and prototypes for all: what other hosts have, if anything, is
+    /// not looked at.
+    @Test func weightsAndPrototypesAreThoseOfRankZero() throws {
+      let checkpoint = try TinyRuns.checkpoint.get().path
+      let places = try copies("nothing", [checkpoint + "/state.json", checkpoint + "/state.json"])
+      for (name, file) in [("w.safetensors", "model.safetensors"), ("p.h5", "prototypes.h5")] {
+        try FileManager.default.copyItem(
+          atPath: "\(checkpoint)/\(file)", toPath: "\(places[0])/\(name)")
+      }
       for command in Applying.allCases {
-        let arguments =
-          try command.arguments(
-            checkpoint: "w.safetensors", data: SharedData.test,
-            output: folder.file(command.outputName),
-            prototypes: TinyRuns.checkpoint.get().path + "/prototypes.h5")
-          + ["--model", "xception-tiny", "--crop", "40"]
-        let rank = [rfm] + arguments
-        let outcome = try Job.run(apart: [rank, rank], directories: places)
-        #expect(
-          outcome.isRefusal(65, "w.safetensors: the weights: rank 1 on ", "copy them"),
-          "\(outcome)")
-        #expect(!folder.names().contains(command.outputName))
+        func arguments(_ output: String) throws -> [String] {
+          try [rfm]
+            + command.arguments(
+              checkpoint: "w.safetensors", data: SharedData.test, output: folder.file(output),
+              prototypes: "p.h5") + ["--model", "xception-tiny", "--crop", "40"]
+        }
+        let both = try arguments("both-" + command.outputName)
+        let outcome = try Job.run(apart: [both, both], directories: places)
+        #expect(outcome.status == 0, "\(outcome)")
+        let one = try Job.run(
+          apart: [try arguments("one-" + command.outputName)], directories: [places[0]])
+        #expect(one.status == 0, "\(one)")
+        if command == .evaluate {
+          let scores = try ["both", "one"].map {
+            try bytes(folder.file("\($0)-\(command.outputName)/scores.csv"))
+          }
+          #expect(scores[0] == scores[1])
+        }
       }
     }
 
-    @Test func prototypesAndImagesThatDifferBetweenHostsAreRefused() throws {
+    /// What is wrong with rank 0's is said once, and every rank ends by itself.
+    @Test func aCheckpointThatOnlyOtherHostsHaveIsRefused() throws {
       let checkpoint = try TinyRuns.checkpoint.get().path
-      let file = try PrototypesFile(reading: checkpoint + "/prototypes.h5")
-      var changed = file.prototypes
-      changed.maps[0] += 0.25
-      try PrototypesFile(changed, origin: file.origin, calibration: file.calibration).write(
-        to: folder.file("changed.h5"))
-      let places = try copies("p.h5", [checkpoint + "/prototypes.h5", folder.file("changed.h5")])
+      let weights = checkpoint + "/model.safetensors"
+      let places = try copies("w.safetensors", [weights, weights])
+      try FileManager.default.removeItem(atPath: places[0] + "/w.safetensors")
+      let command =
+        try [rfm]
+        + Applying.evaluate.arguments(
+          checkpoint: "w.safetensors", data: SharedData.test, output: folder.file("scores"))
+      let outcome = try Job.run(apart: [command, command], directories: places)
+      #expect(outcome.isRefusal(74, "w.safetensors"), "\(outcome)")
+      // As the weights that a training begins from, and as what it goes on from.
+      let train = try [rfm] + runs.arguments("x", ["model.weights=w.safetensors"])
+      let begun = try Job.run(apart: [train, train], directories: places)
+      #expect(begun.isRefusal(74, "w.safetensors"), "\(begun)")
+      #expect(!folder.names().contains("scores"))
+    }
+
+    @Test func imagesThatDifferBetweenHostsAreRefused() throws {
+      let checkpoint = try TinyRuns.checkpoint.get().path
+      let state = checkpoint + "/state.json"
+      let places = try copies("state.json", [state, state])
       for (rank, place) in places.enumerated() {
         for name in ["a", "b"].prefix(rank + 1) {
           try Data("P6 2 2 255 000000000000".utf8).write(to: URL(filePath: "\(place)/\(name).ppm"))
         }
       }
-      let attribute =
-        try [rfm]
-        + Applying.attribute.arguments(
-          checkpoint: checkpoint, data: SharedData.test, output: folder.file("results"),
-          prototypes: "p.h5")
       let explain = [rfm, "explain", "--checkpoint", checkpoint]
-      for command in [attribute, explain + ["--prototypes", "p.h5", "a.ppm"]] {
-        let outcome = try Job.run(apart: [command, command], directories: places)
-        #expect(outcome.isRefusal(65, "p.h5: the prototypes: rank 1 on "), "\(outcome)")
-      }
       let images = try Job.run(
         apart: Array(repeating: explain + ["."], count: 2), directories: places)
       #expect(images.isRefusal(65, ".: the list of images: rank 1 on "), "\(images)")
-      #expect(!folder.names().contains("results"))
     }
 
     @Test func aCheckOnSeveralRanksComparesTheirShards() throws {

@@ -31,8 +31,7 @@ public struct AttributionJob {
     _ loaded: LoadedDetector, prototypes path: String, data: [String], output: String, batch: Int,
     communicator: Communicator, workers: WorkerPool, warn: (String) -> Void = { _ in }
   ) throws -> Report? {
-    let file = try PrototypesFile(reading: path)
-    try file.agree(path, communicator)
+    let file = try PrototypesFile(reading: path, communicator: communicator)
     let prototypes = file.prototypes
     let crop = loaded.crop
     try file.require(loaded, path: path)

@@ -16,20 +16,13 @@ struct ComparedPrototypes: Sendable {
   ///
   /// - Parameter note: told what the user should know of them.
   /// - Returns: nil without a file, and where it holds none.
-  /// - Throws: what reading them throws, `OtherPrototypes`,
-  ///   `ExplanationJob.PrototypesElsewhere`, `MPIError`.
+  /// - Throws: what reading them throws, `OtherPrototypes`, `MPIError`.
   static func find(
     _ asked: String?, _ loaded: LoadedDetector, _ communicator: Communicator,
     note: (String) -> Void
   ) throws -> ComparedPrototypes? {
-    let path = asked ?? loaded.checkpoint?.prototypesPath
-    // A checkpoint has some or none, and where a rank's has none the others must not wait for it.
-    guard try communicator.any(path != nil) else { return nil }
-    guard let path else {
-      throw ExplanationJob.PrototypesElsewhere(checkpoint: loaded.source)
-    }
-    let file = try PrototypesFile(reading: path)
-    try file.agree(path, communicator)
+    guard let path = asked ?? loaded.checkpoint?.prototypesPath else { return nil }
+    let file = try PrototypesFile(reading: path, communicator: communicator)
     let prototypes = file.prototypes
     try file.require(loaded, path: path)
     if let mismatch = file.mismatch(with: loaded, path: path) { note(mismatch) }

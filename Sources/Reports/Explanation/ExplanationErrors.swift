@@ -45,13 +45,4 @@ extension ExplanationJob {
     }
     public var exitStatus: ExitStatus { .badData }
   }
-
-  /// Other ranks find prototypes where this one finds none.
-  public struct PrototypesElsewhere: ReportableError {
-    let checkpoint: String
-    public var description: String {
-      "\(checkpoint): has no prototypes here, but on other ranks; share the checkpoint, or copy it to every host"
-    }
-    public var exitStatus: ExitStatus { .badData }
-  }
 }

@@ -38,9 +38,12 @@ public enum TrainingCheck {
         "\(name) \(set.count) images of \(set.height)x\(set.width) pixels in "
           + "\(set.shards.count) shards, \(digest)")
     }
-    if let weights = configuration.model.weights, communicator.isRoot {
+    let weights = try communicator.agreed { () -> InitialWeights.Loaded? in
+      guard let weights = configuration.model.weights, communicator.isRoot else { return nil }
       let detector = Networks.Detector(configuration.model.form)
-      let loaded = try InitialWeights.load(weights, configuration, into: detector)
+      return try InitialWeights.load(weights, configuration, into: detector)
+    }
+    if let loaded = weights {
       lines.append("weights \(loaded.file.tensors.count) tensors, \(loaded.file.form.description)")
       lines += loaded.remarks.map { "\($0)" }
     }
