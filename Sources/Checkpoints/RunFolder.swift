@@ -9,6 +9,7 @@ import Foundations
 /// | `config.yaml` | the configuration with every value resolved |
 /// | `environment.json` | versions, hosts, ranks, threads, instruction set |
 /// | `metrics.jsonl` | what was measured, one JSON object a line |
+/// | `status.json` | what the training is at, every few seconds, see ``RunStatus`` |
 /// | `checkpoints/` | see ``CheckpointStore`` |
 /// | `report.html` | what came of it, for people; written when the training has ended |
 ///
@@ -25,6 +26,8 @@ public final class RunFolder: Sendable {
   public var configurationPath: String { "\(path)/config.yaml" }
   public var environmentPath: String { "\(path)/environment.json" }
   public var metricsPath: String { "\(path)/metrics.jsonl" }
+  var statusPath: String { "\(path)/\(RunStatus.fileName)" }
+  static let lockName = ".lock"
 
   /// A run folder that can't be used, and why.
   public struct Refusal: ReportableError, Equatable {
@@ -48,7 +51,7 @@ public final class RunFolder: Sendable {
   public init(opening path: String, resume: Bool, patience: Double = 10) throws {
     let lock: FolderLock
     do {
-      lock = try FolderLock(path, file: ".lock", keepsFile: true, patience: patience)
+      lock = try FolderLock(path, file: Self.lockName, keepsFile: true, patience: patience)
     } catch is FolderLock.Held {
       throw Refusal(
         description: "\(printable(path)) is in use by another training: wait for it to end, or "
@@ -88,7 +91,8 @@ public final class RunFolder: Sendable {
   private static func removeLeftovers(in path: String) {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
       guard name.hasSuffix(".partial"),
-        ["config.yaml.", "environment.json.", "report.html."].contains(where: name.hasPrefix)
+        ["config.yaml.", "environment.json.", "report.html.", "\(RunStatus.fileName)."].contains(
+          where: name.hasPrefix)
       else { continue }
       unlink("\(path)/\(name)")
     }
@@ -110,6 +114,11 @@ public final class RunFolder: Sendable {
   /// Writes `environment.json`.
   public func write(_ environment: RunEnvironment) throws {
     try DurableFile.write(environment.json.page(), to: environmentPath)
+  }
+
+  /// Writes `status.json`. It is not flushed: a moment later there is another.
+  public func write(_ status: RunStatus) throws {
+    try DurableFile.replace(statusPath, with: try status.text)
   }
 
   /// Opens `metrics.jsonl`, see ``MetricsFile``.

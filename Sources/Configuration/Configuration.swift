@@ -32,6 +32,8 @@ public struct Configuration: Sendable, Equatable {
     public var tensorboard = true
     /// Whether a training that ends writes its report.
     public var report = true
+    /// A file that Prometheus' collectors read; nil: none is written.
+    public var metricsFile: String?
 
     /// The folder of this run.
     public var folder: String { "\(directory)/\(name)" }
@@ -182,7 +184,7 @@ public struct Configuration: Sendable, Equatable {
   public struct Communication: Sendable, Equatable {
     public var bucketMegabytes = 8.0
     public var compression = Compression.none
-    /// Ranks that are all on one host add up gradients in memory that they share.
+    /// Ranks of a host add up gradients in memory that they share.
     public var hostMemory = true
     /// How often the replicas' digests are compared; 0: never.
     public var digestEverySteps = 1000

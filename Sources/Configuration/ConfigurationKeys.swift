@@ -30,6 +30,11 @@ extension Configuration {
       "run.report", \.run.report, effect: .harmless,
       "Write report.html into the run's folder when rfm train ends; rfm compare writes none, rfm "
         + "report does."),
+    .optionalText(
+      "run.metrics_file", \.run.metricsFile, effect: .harmless, files: true,
+      "File that tells Prometheus what the training is at, written anew every few seconds, such as "
+        + "/var/lib/node_exporter/rfm.prom in the folder of node exporter's textfile collector; null: "
+        + "none."),
 
     .texts(
       "data.train", \.data.train, files: true,
@@ -273,8 +278,8 @@ extension Configuration {
       "Type in which gradients travel between ranks; bfloat16 halves the traffic and rounds."),
     .boolean(
       "communication.host_memory", \.communication.hostMemory, effect: .harmless,
-      "Ranks that are all on one host add up gradients in memory that they share; false: by messages, "
-        + "as between hosts."),
+      "Ranks of a host add up gradients in memory that they share, and one of them exchanges the sums "
+        + "with other hosts; false: every rank exchanges messages."),
     .integer(
       "communication.digest_every_steps", \.communication.digestEverySteps, 0...1_000_000_000,
       effect: .harmless,

@@ -25,7 +25,7 @@ struct RFM: ParsableCommand {
       SynthesizeCommand.self, PackCommand.self, InspectCommand.self, TrainCommand.self,
       EvaluateCommand.self, AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self,
       ExplainCommand.self, ExportCommand.self, CompareCommand.self, ReportCommand.self,
-      BenchmarkCommand.self,
+      StatusCommand.self, BenchmarkCommand.self,
     ]
   )
 

@@ -63,7 +63,7 @@ extension Jobs {
         "prototypes", "--checkpoint", "c", "--data", "d", "--output", "o", "--images-per-method",
         "0",
       ],
-      ["benchmark", "--steps", "-1"],
+      ["benchmark", "--steps", "-1"], ["status"],
       ["benchmark", "--allreduce", "--largest-megabytes", "0.001"],
       ["compare", "--config", "c", "--methods", "sfe,best"],
       ["compare", "--config", "c", "--models", "resnet18,resnet18"],
@@ -161,8 +161,10 @@ extension Jobs {
       ["explain", "--checkpoint", "c", "--landmark-model", "~x", "i"],
       ["export", "--checkpoint", "~x", "--output", "o"],
       ["export", "--checkpoint", "c", "--output", "~x"],
-      ["report", "~x"], ["report", "r", "--checkpoint", "~x"], ["report", "r", "--data", "~x"],
-      ["report", "r", "--output", "~x"], ["benchmark", "--scaling", "--step", "~x"],
+      ["status", "~x"], ["report", "~x"], ["report", "r", "--checkpoint", "~x"],
+      ["report", "r", "--data", "~x"],
+      ["report", "r", "--output", "~x"],
+      ["benchmark", "--scaling", "--step", "~x"],
       ["benchmark", "--scaling", "--reduction", "~x"],
     ]) func everyPathIsExpanded(arguments: [String]) throws {
       let outcome = try Job.run("rfm", arguments)

@@ -74,6 +74,22 @@ public enum DurableFile {
     }
   }
 
+  /// Writes a file that no reader ever sees half of, and that is written anew soon: it is not flushed to the
+  /// disk, so a loss of power may take it away.
+  /// - Throws: ``FileError``; then what stood at `path` is untouched.
+  public static func replace(_ path: String, with text: String) throws {
+    let beside = self.beside(path)
+    do {
+      let file = try FileWriter(creating: beside)
+      var text = text
+      try text.withUTF8 { try file.write(UnsafeRawBufferPointer($0)) }
+      guard rename(beside, path) == 0 else { throw FileError(operation: "rename to", path: path) }
+    } catch {
+      _ = unlink(beside)
+      throw error
+    }
+  }
+
   /// Flushes a file that something else has written.
   public static func synchroniseFile(_ path: String) throws {
     try synchronise(path, flags: O_RDONLY)

@@ -70,6 +70,18 @@ public final class FolderLock: Sendable {
     (self.folder, self.made, self.path, self.keepsFile) = (folder, made, path, keepsFile)
   }
 
+  /// Whether some job has the lock of a folder, without taking it.
+  ///
+  /// - Returns: nil where that can't be told: there is no such file, or its file system knows no locks.
+  public static func isHeld(_ folder: String, file name: String) -> Bool? {
+    let descriptor = open("\(folder)/\(name)", O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    // A job that wants it now tries again a moment later.
+    if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return false }
+    return errno == EWOULDBLOCK ? true : nil
+  }
+
   deinit {
     // Before others can have it: only a holder removes the file.
     if !keepsFile, Self.isInPlace(descriptor, path) { unlink(path) }

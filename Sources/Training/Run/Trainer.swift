@@ -44,6 +44,11 @@ public final class Trainer {
   private let label: String
   /// nil where training computes no attention maps that could be gathered.
   let gatherer: EpochPrototypeGatherer?
+  /// Of every rank.
+  let hosts: [String]
+  /// Rank 0's.
+  private(set) var statusKeeper: StatusKeeper?
+  var phaseSums = PhaseSums()
 
   /// Updates made.
   var steps = 0
@@ -91,9 +96,10 @@ public final class Trainer {
     if let warning = data.training.packedChunksWarning { self.say("warning: \(warning)") }
     // A folder is made once every rank has its data.
     try communicator.barrier()
-    let folder =
+    let folder = try communicator.agreed {
       communicator.isRoot
-      ? try RunFolder(opening: configuration.run.folder, resume: resume) : nil
+        ? try RunFolder(opening: configuration.run.folder, resume: resume) : nil
+    }
     self.folder = folder
     if let warning = folder?.warning { self.say("warning: \(warning)") }
     var isReady = false
@@ -123,30 +129,34 @@ public final class Trainer {
       step.erasing.gather(
         into: gatherer, height: data.training.height, width: data.training.width)
     }
+    hosts = try communicator.allGather(communicator.hostName)
     validationPass = DatasetPass(
       detector, crop: configuration.data.crop,
       normalisation: PixelNormalisation(configuration.data),
       batch: configuration.evaluation.batch, communicator: communicator, workers: workers)
 
-    var resumed: Checkpoint?
-    if resume, let folder { resumed = try folder.checkpoints.resume(report: self.say) }
-    if let resumed {
+    // Rank 0 reads and writes; what it fails with, all fail with.
+    let (shards, tell) = (data.shards, self.say)
+    let (resumed, metrics) = try communicator.agreed { () -> (Checkpoint?, MetricsFile?) in
+      guard let folder else { return (nil, nil) }
+      guard resume, let checkpoint = try folder.checkpoints.resume(report: tell) else {
+        return (nil, try folder.metrics(resumingAfter: 0))
+      }
       try SettingsComparison.check(
-        configuration, data.shards, continuing: resumed, in: folder!, forced: forced,
-        say: self.say)
-      steps = resumed.state.step
-      metrics = try folder!.metrics(
-        resumingAfter: steps, hasWorkPending: resumed.state.hasWorkPending)
-    } else {
-      metrics = try folder?.metrics(resumingAfter: 0)
+        configuration, shards, continuing: checkpoint, in: folder, forced: forced, say: tell)
+      let metrics = try folder.metrics(
+        resumingAfter: checkpoint.state.step, hasWorkPending: checkpoint.state.hasWorkPending)
+      return (checkpoint, metrics)
     }
-    steps = try communicator.broadcast(steps)
+    self.metrics = metrics
+    steps = try communicator.broadcast(resumed?.state.step ?? 0)
     if steps > 0 {
       try restore(resumed)
     } else {
-      if let weights = configuration.model.weights, communicator.isRoot {
+      try communicator.agreed {
+        guard let weights = configuration.model.weights, communicator.isRoot else { return }
         for remark in try InitialWeights.load(weights, configuration, into: detector).remarks {
-          self.say("\(remark)")
+          tell("\(remark)")
         }
       }
       // Fresh ones too: machines may draw them with other libraries.
@@ -154,16 +164,17 @@ public final class Trainer {
     }
     step.refresh()
     step.erasing.update = steps
-    let hosts = try communicator.allGather(communicator.hostName)
     let threads = try communicator.allGather([configuration.training.threads!])
-    if let folder {
+    let begun = steps
+    try communicator.agreed {
+      guard let folder else { return }
       let environment = RunEnvironment(
         versions: RunVersions.all, hosts: hosts,
         threadsPerRank: configuration.training.threads!, threadsFrom: threadsFrom,
         threadsOfRanks: threads)
       if resumed != nil, let before = folder.environment {
         for change in environment.changes(since: before) {
-          self.say(
+          tell(
             "computed otherwise than the run so far, so its last bits may differ from those of one left "
               + "alone: \(change)")
         }
@@ -171,8 +182,12 @@ public final class Trainer {
       try folder.write(configuration)
       try folder.write(environment)
       let start = TrainingStart(
-        configuration: configuration, environment: environment, folder: folder.path, step: steps)
-      for observer in observers { try observer.begin(start) }
+        configuration: configuration, environment: environment, folder: folder.path, step: begun)
+      for observer in self.observers { try observer.begin(start) }
+      statusKeeper = try StatusKeeper(
+        folder, configuration.run, step: begun, totalSteps: totalSteps,
+        epoch: data.epoch(at: position), ranks: communicator.size, hosts: Set(hosts).count,
+        warn: tell)
     }
     if resumed != nil {
       self.say("continuing \(configuration.run.folder) at step \(steps) of \(totalSteps)")
@@ -213,9 +228,11 @@ public final class Trainer {
     do {
       let outcome = try train(progress)
       try end()
+      report(outcome == .finished ? .finished : .stopped)
       return outcome
     } catch {
       finishWriting()
+      report(.failed)
       throw error
     }
   }
@@ -236,9 +253,11 @@ public final class Trainer {
       let rate = schedule.learningRate(step: steps)
       gatherer?.begin(epoch: data.epoch(at: position))
       let result = try step.run(
-        loader, step: steps + 1, learningRate: rate, stop: StopRequest.isMade)
+        loader, step: steps + 1, learningRate: rate, stop: StopRequest.isMade,
+        compare: statusKeeper?.isDue == true)
       steps += 1
       let seconds = watch.seconds
+      phaseSums.add(result.phases)
       if result.isFinite { skipped.inARow = 0 } else { try skip(result, progress) }
       position += data.samplesPerStep
       var line: [JSON.Member] = [
@@ -252,6 +271,10 @@ public final class Trainer {
       if !result.isFinite { line.append(.init("skipped_steps", .integer(skipped.inAll))) }
       try record(.object(line))
       progress?.update(steps, "loss \(fixed(result.loss, 4))")
+      if result.compares {
+        try reportStep(
+          result, learningRate: rate, imagesPerSecond: Double(data.globalBatch) / seconds)
+      }
 
       if digestEvery > 0, steps % digestEvery == 0 {
         try ReplicaCheck.compare(detector, communicator, step: steps)
@@ -308,7 +331,10 @@ public final class Trainer {
     let prototypes: PrototypesFile?
     do {
       validation = due.evaluates ? try validate(progress) : nil
-      if due.saves { RankStatus.enter(.saving) }
+      if due.saves {
+        RankStatus.enter(.saving)
+        report(.saving)
+      }
       prototypes = due.saves ? try prototypesFile() : nil
     } catch is StopRequest.Interruption {
       return false
@@ -316,6 +342,7 @@ public final class Trainer {
     if let validation { try record(validation.line(step: steps)) }
     hasWorkPending = false
     if due.saves { try save(prototypes, validation?.metrics, progress) }
+    report(.training)
     return true
   }
 
@@ -323,6 +350,7 @@ public final class Trainer {
   /// Collective.
   private func saveAtOnce(_ progress: ProgressLine?) throws {
     RankStatus.enter(.saving)
+    report(.saving)
     hasWorkPending = true
     try save(prototypesFile(exact: false), nil, progress)
   }
@@ -340,7 +368,7 @@ public final class Trainer {
     RankStatus.enter(.ending)
     try writer?.wait()
     for observer in observers { try observer.finish() }
-    try communicator.barrier()
+    try communicator.patientBarrier()
   }
 
   /// Goes on without an update where a step was not finite, or ends the training. Collective.
@@ -383,39 +411,4 @@ public final class Trainer {
   }
   /// How far apart ranks that fail together are at most.
   private static let togetherSeconds = 1.0
-
-  // MARK: Validation
-
-  /// What was found on the validation images, on rank 0.
-  private struct Validation {
-    var metrics: EvaluationMetrics
-    var summary: [JSON.Member]
-    var seconds: Double
-
-    func line(step: Int) -> JSON {
-      .object(
-        [.init("step", .integer(step))]
-          + summary.map { .init("validation_\($0.name)", $0.value) }
-          + [.init("validation_seconds", .number(seconds))])
-    }
-  }
-
-  /// - Throws: `StopRequest.Interruption` on all ranks if one was asked to stop.
-  private func validate(_ progress: ProgressLine?) throws -> Validation? {
-    guard let set = data.validation else { return nil }
-    RankStatus.enter(.validating)
-    let watch = Stopwatch()
-    guard
-      let logits = try validationPass.logits(
-        set, data.validationSamples, afterBatch: { try StopRequest.check(communicator) })
-    else { return nil }
-    let scored = try ScoredSet(
-      logits: logits, set: set, samples: data.validationSamples, sources: nil)
-    let overall = scored.metrics.overall
-    let text = [("AUC", overall.auc), ("AP", overall.averagePrecision), ("EER", overall.eer)]
-      .map { "\($0.0) \($0.1.map { fixed($0, 4) } ?? "-")" }.joined(separator: "  ")
-    progress?.message("step \(steps): validation \(text)")
-    return Validation(
-      metrics: scored.metrics, summary: scored.summary, seconds: watch.seconds)
-  }
 }

@@ -63,48 +63,9 @@ extension Trainer {
     try communicator.broadcast(detector.runningStatistics)
   }
 
-  /// Rank 0 reads the checkpoint, all get its contents.
+  /// Rank 0 reads the checkpoint, all get its contents. Collective.
   func restore(_ checkpoint: Checkpoint?) throws {
-    if let checkpoint {
-      _ = try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
-      let tensors = try checkpoint.optimizer()
-      for slot in step.optimizer.slots {
-        let prefix = slot.name + "."
-        let mine = tensors.filter { $0.name.hasPrefix(prefix) }.map {
-          NamedTensor(
-            name: String($0.name.dropFirst(prefix.count)), shape: $0.shape, values: $0.values)
-        }
-        try detector.store(
-          mine, into: slot.values.baseAddress!, from: checkpoint.optimizerPath)
-      }
-      if let path = checkpoint.prototypesPath,
-        let epoch = try PrototypesFile(reading: path).epoch
-      {
-        gatherer?.resume(epoch)
-      }
-      let state = checkpoint.state
-      let (earlier, isTooLarge) = state.epoch.multipliedReportingOverflow(by: data.epochLength)
-      let details = JSON.object(state.details)
-      best.auc = details["best_validation_auc"]?.doubleValue
-      skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
-      skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
-      best.step = details["best_step"]?.integerValue
-      hasWorkPending = state.hasWorkPending
-      if let step = best.step { try checkpoints?.pointBest(to: step) }
-      guard !isTooLarge, max(earlier, state.position) < 1 << 60, (0...steps).contains(skipped.inAll)
-      else {
-        throw CheckpointError(
-          path: "\(checkpoint.path)/\(Checkpoint.stateName)",
-          problem: "tells of an epoch, a position or skipped steps that can't be")
-      }
-      position = earlier + state.position
-      if state.ranks != communicator.size {
-        say(
-          "changed since step \(steps): ranks: \(state.ranks) before, \(communicator.size) now; a step "
-            + "takes \(data.globalBatch) images. The order of samples goes on, but the run is not the "
-            + "same to the last bit")
-      }
-    }
+    try communicator.agreed { if let checkpoint { try read(checkpoint) } }
     let counts = try communicator.broadcast([
       position, skipped.inAll, skipped.inARow, hasWorkPending ? 1 : 0,
     ])
@@ -112,5 +73,46 @@ extension Trainer {
     try broadcastDetector()
     for slot in step.optimizer.slots { try communicator.broadcast(slot.values) }
     step.optimizer.resume(steps: steps - skipped.inAll)
+  }
+
+  private func read(_ checkpoint: Checkpoint) throws {
+    _ = try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
+    let tensors = try checkpoint.optimizer()
+    for slot in step.optimizer.slots {
+      let prefix = slot.name + "."
+      let mine = tensors.filter { $0.name.hasPrefix(prefix) }.map {
+        NamedTensor(
+          name: String($0.name.dropFirst(prefix.count)), shape: $0.shape, values: $0.values)
+      }
+      try detector.store(
+        mine, into: slot.values.baseAddress!, from: checkpoint.optimizerPath)
+    }
+    if let path = checkpoint.prototypesPath,
+      let epoch = try PrototypesFile(reading: path).epoch
+    {
+      gatherer?.resume(epoch)
+    }
+    let state = checkpoint.state
+    let (earlier, isTooLarge) = state.epoch.multipliedReportingOverflow(by: data.epochLength)
+    let details = JSON.object(state.details)
+    best.auc = details["best_validation_auc"]?.doubleValue
+    skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
+    skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
+    best.step = details["best_step"]?.integerValue
+    hasWorkPending = state.hasWorkPending
+    if let step = best.step { try checkpoints?.pointBest(to: step) }
+    guard !isTooLarge, max(earlier, state.position) < 1 << 60, (0...steps).contains(skipped.inAll)
+    else {
+      throw CheckpointError(
+        path: "\(checkpoint.path)/\(Checkpoint.stateName)",
+        problem: "tells of an epoch, a position or skipped steps that can't be")
+    }
+    position = earlier + state.position
+    if state.ranks != communicator.size {
+      say(
+        "changed since step \(steps): ranks: \(state.ranks) before, \(communicator.size) now; a step "
+          + "takes \(data.globalBatch) images. The order of samples goes on, but the run is not the "
+          + "same to the last bit")
+    }
   }
 }
