@@ -78,7 +78,7 @@ AI void NAME(load_kind)(const rfm_view *in, ACT *out, int pixels, int kind, int 
   const ptrdiff_t ld = in->ld;
   const vf slope = in->slope;
   for (ptrdiff_t p = 0; p < pixels; p++)
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf a = NAME(act)(NAME(affine)(in, p, c), kind, slope);
       if (gated) a *= *(const vf_any *)(in->gate + c);
       NAME(store)(out + p * ld + c, a);
@@ -100,7 +100,7 @@ AI void NAME(load_sum_kind)(const rfm_view *a, const rfm_view *b, ACT *out, int 
   const ptrdiff_t ld = a->ld;
   const vf slope_a = a->slope, slope_b = b->slope;
   for (ptrdiff_t p = 0; p < pixels; p++)
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf va = NAME(act)(NAME(affine)(a, p, c), kind_a, slope_a);
       vf vb = NAME(act)(NAME(affine)(b, p, c), kind_b, slope_b);
       if (a->gate) va *= *(const vf_any *)(a->gate + c);
@@ -120,11 +120,12 @@ static void NAME(view_load_sum)(const rfm_view *a, const rfm_view *b, void *out,
     NAME(load_sum_kind)(a, b, out, pixels, ka, kb);
 }
 
-static void NAME(view_mask)(const rfm_view *in, uint16_t *bits, int pixels) {
+static void NAME(view_mask)(const rfm_view *in, uint16_t *words, int pixels) {
+  lane_bits *bits = (lane_bits *)words;
   const ptrdiff_t ld = in->ld;
   const vf zero = 0.0f, most = in->activation == RFM_RELU6 ? 6.0f : INFINITY;
   for (ptrdiff_t p = 0; p < pixels; p++)
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       const vf z = NAME(affine)(in, p, c);
       *bits++ = NAME(bits)((z > zero) & (z < most));
     }
@@ -133,7 +134,7 @@ static void NAME(view_mask)(const rfm_view *in, uint16_t *bits, int pixels) {
 AI void NAME(mean_kind)(const rfm_view *in, float *mean, int pixels, int kind, int gated) {
   const ptrdiff_t ld = in->ld;
   const vf slope = in->slope;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+  for (ptrdiff_t c = 0; c < ld; c += LANES) {
     vf total = 0.0f;
     // Blocks, so that rounding does not grow with the map.
     for (ptrdiff_t block = 0; block < pixels; block += 64) {
@@ -154,14 +155,14 @@ static void NAME(view_mean)(const rfm_view *in, float *mean, int pixels) {
 #undef BODY
 }
 
-AI void NAME(unload_kind)(const rfm_view *in, const uint16_t *bits, const ACT *da,
+AI void NAME(unload_kind)(const rfm_view *in, const lane_bits *bits, const ACT *da,
                           const float *uniform, const ACT *existing, int defers, ACT *out,
                           double *sums, int pixels, int kind, int masked) {
-  const ptrdiff_t ld = in->ld, bits_ld = ld / RFM_VECTOR;
+  const ptrdiff_t ld = in->ld, bits_ld = ld / LANES;
   const ACT *y = in->data;
   const vf zero = 0.0f, slope = in->slope;
   const vf below = in->activation == RFM_LEAKY_RELU ? slope : zero;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+  for (ptrdiff_t c = 0; c < ld; c += LANES) {
     const vf scale = *(const vf_any *)(in->scale + c), shift = *(const vf_any *)(in->shift + c);
     const vf each = uniform ? *(const vf_any *)(uniform + c) : zero;
     for (ptrdiff_t block = 0; block < pixels; block += NAME(sum_block)) {
@@ -173,9 +174,9 @@ AI void NAME(unload_kind)(const rfm_view *in, const uint16_t *bits, const ACT *d
         if (existing && defers) d += NAME(load)(existing + p * ld + c);
         vf value = 0.0f;
         if (masked) {
-          const uint16_t b = bits[p * bits_ld + c / RFM_VECTOR];
+          const lane_bits b = bits[p * bits_ld + c / LANES];
           const vf on = NAME(where)(b, d);
-          d = in->activation == RFM_LEAKY_RELU ? on + NAME(where)((uint16_t)~b, d * below) : on;
+          d = in->activation == RFM_LEAKY_RELU ? on + NAME(where)((lane_bits)~b, d * below) : on;
         } else if (kind != RFM_IDENTITY || sums) {
           value = NAME(load)(y + p * ld + c);
           d = NAME(act_back)(value * scale + shift, d, kind, slope);
@@ -199,7 +200,8 @@ static void NAME(view_unload)(const rfm_view *in, const uint16_t *bits, const vo
                               const float *uniform, const void *existing, int defers, void *out,
                               double *sums, int pixels) {
   if (bits) {
-    NAME(unload_kind)(in, bits, da, uniform, existing, defers, out, 0, pixels, RFM_RELU, 1);
+    NAME(unload_kind)(in, (const lane_bits *)bits, da, uniform, existing, defers, out, 0, pixels,
+                      RFM_RELU, 1);
     return;
   }
 #define BODY(K)                                                                                 \
@@ -219,7 +221,7 @@ AI void NAME(unload_gate_kind)(const rfm_view *in, const ACT *da, const ACT *exi
                                float *gate_gradient, int pixels, int kind) {
   const ptrdiff_t ld = in->ld;
   const vf slope = in->slope;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+  for (ptrdiff_t c = 0; c < ld; c += LANES) {
     const vf gate = *(const vf_any *)(in->gate + c);
     vf total = 0.0f;
     for (ptrdiff_t p = 0; p < pixels; p++) {

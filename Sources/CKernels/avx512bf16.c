@@ -7,6 +7,15 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #pragma clang attribute push(__attribute__((target("arch=x86-64-v4,avx512bf16"))), apply_to = function)
+
+// Sixteen elements, to nearest, ties to even; a NaN stays one.
+AI void store_rounded(uint16_t *p, vf v) {
+  __m512 all;
+  memcpy(&all, &v, sizeof all);
+  const __m256bh rounded = _mm512_cvtneps_pbh(all);
+  memcpy(p, &rounded, sizeof rounded);
+}
+
 #define TARGET avx512bf16
 #define HAS_BF16_ROUNDING 1
 #include "target.inc.h"

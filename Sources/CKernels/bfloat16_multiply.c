@@ -6,30 +6,13 @@
 #include "bfloat16_multiply.h"
 
 #include "CKernels.h"
-
-enum { LANES = 16, PANEL = 3, BLOCK = RFM_BF16_BLOCK };
-
-static int64_t vectors_of(int64_t n) { return (n + LANES - 1) / LANES; }
-
-// Vectors of the panel that starts at vector v of `vectors`. Four left over make two panels of two:
-// a lone vector would leave the processor waiting for its own results.
-static int64_t panel_width(int64_t v, int64_t vectors) {
-  const int64_t left = vectors - v;
-  return left == PANEL + 1 ? 2 : left < PANEL ? left : PANEL;
-}
+#include "bfloat16_panels.h"
 
 size_t rfm_bf16_packed_size(int64_t pairs, int64_t n) {
   return (size_t)(vectors_of(n) * 2 * LANES * pairs);
 }
 
 int64_t rfm_bf16_panel_count(int64_t n) { return (vectors_of(n) + PANEL - 1) / PANEL; }
-
-// First vector of a panel: only the last two of a row of panels may be narrower.
-static int64_t panel_start(int64_t panel, int64_t vectors) {
-  int64_t v = 0;
-  for (int64_t i = 0; i < panel; i++) v += panel_width(v, vectors);
-  return v;
-}
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -263,7 +246,7 @@ void rfm_bf16_multiply_blocks(int64_t m, int64_t n, int64_t pairs, const uint16_
 }
 
 #pragma clang attribute pop
-#else
+#elif !defined(__aarch64__)  // whose are in bfloat16_multiply_neon.c
 #include <stdlib.h>
 
 int rfm_bf16_multiplies(void) { return 0; }

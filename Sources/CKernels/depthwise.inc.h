@@ -1,110 +1,121 @@
 // Depthwise 3×3 convolution, stride 1, padding 1, forward beside backward; included once a target
 // and element type.
 //
-// A vector of 16 channels slides along a row. Each new column of inputs is loaded and normalised
+// A vector of channels slides along a row. Each new column of inputs is loaded and normalised
 // once and added, times its three weights, to the three outputs it reaches; the accumulators stay
 // in registers. Two output rows go together, so that four loads serve two outputs.
 
-// Rows p0..p3 of the input at one vector of channels; `top`, `bottom`: whether p0 and the last row
-// lie inside the image; two: two output rows or one. All are constants where this is inlined.
+// The sums of a row of outputs that the columns of inputs up to here reach: those of the output before
+// this column, at it and after it.
+typedef struct {
+  vf left, centre, right;
+} NAME(outputs);
+
+// Adds v, an element of this column, times a row of three weights.
+AI void NAME(add)(NAME(outputs) *sum, const vf *w, vf v) {
+  sum->left += w[2] * v;
+  sum->centre += w[1] * v;
+  sum->right += w[0] * v;
+}
+
+// The same for the first element of a column: nothing has reached the right output yet.
+AI void NAME(begin)(NAME(outputs) *sum, const vf *w, vf v) {
+  sum->left += w[2] * v;
+  sum->centre += w[1] * v;
+  sum->right = w[0] * v;
+}
+
+// To the next column.
+AI void NAME(move)(NAME(outputs) *sum) {
+  sum->left = sum->centre;
+  sum->centre = sum->right;
+}
+
+// Adds a column of inputs to the outputs of the rows of v1 and, if `two`, of v2; w (3, 3). `top`,
+// `bottom`: whether the row above, v0, and the one below lie inside the image.
+AI void NAME(add_column)(NAME(outputs) *sum, const vf *w, vf v0, vf v1, vf v2, vf v3, int top,
+                         int bottom, int two) {
+  NAME(begin)(&sum[0], w + 3, v1);
+  if (two) NAME(begin)(&sum[1], w, v1);
+  if (top) NAME(add)(&sum[0], w, v0);
+  if (two) {
+    NAME(add)(&sum[0], w + 6, v2);
+    NAME(add)(&sum[1], w + 3, v2);
+  }
+  if (bottom && two) NAME(add)(&sum[1], w + 6, v3);
+  if (bottom && !two) NAME(add)(&sum[0], w + 6, v2);
+}
+
+// SLIDE(top, bottom, two) with constants in place of the variables of these names.
+#define FOR_ROWS(SLIDE)                \
+  if (two) {                           \
+    if (top && bottom) SLIDE(1, 1, 1); \
+    else if (top) SLIDE(1, 0, 1);      \
+    else if (bottom) SLIDE(0, 1, 1);   \
+    else SLIDE(0, 0, 1);               \
+  } else {                             \
+    if (top && bottom) SLIDE(1, 1, 0); \
+    else if (top) SLIDE(1, 0, 0);      \
+    else if (bottom) SLIDE(0, 1, 0);   \
+    else SLIDE(0, 0, 0);               \
+  }
+
+#define WEIGHT(k) (*(const vf_any *)(weights + (k) * ld))
+
+// Rows p0..p3 of the input at one vector of channels; two: two output rows or one. What is int is a
+// constant where this is inlined.
 AI void NAME(slide_forward)(const ACT *p0, const ACT *p1, const ACT *p2, const ACT *p3, int top,
                             int bottom, int two, int want_bits, vf scale, vf shift, vf floor,
-                            const float *weights, ACT *out0, ACT *out1, uint16_t *bits0,
-                            uint16_t *bits1, ptrdiff_t ld, ptrdiff_t bits_ld, int W) {
-  const vf w00 = *(const vf_any *)(weights + 0 * ld), w01 = *(const vf_any *)(weights + 1 * ld),
-           w02 = *(const vf_any *)(weights + 2 * ld), w10 = *(const vf_any *)(weights + 3 * ld),
-           w11 = *(const vf_any *)(weights + 4 * ld), w12 = *(const vf_any *)(weights + 5 * ld),
-           w20 = *(const vf_any *)(weights + 6 * ld), w21 = *(const vf_any *)(weights + 7 * ld),
-           w22 = *(const vf_any *)(weights + 8 * ld);
-  // left, centre, right accumulators of output row 0 and 1.
-  vf l0 = 0.0f, c0 = 0.0f, r0, l1 = 0.0f, c1 = 0.0f, r1 = 0.0f;
+                            const float *weights, ACT *out0, ACT *out1, lane_bits *bits0,
+                            lane_bits *bits1, ptrdiff_t ld, ptrdiff_t bits_ld, ptrdiff_t W) {
+  const vf w[9] = {WEIGHT(0), WEIGHT(1), WEIGHT(2), WEIGHT(3), WEIGHT(4),
+                   WEIGHT(5), WEIGHT(6), WEIGHT(7), WEIGHT(8)};
+  NAME(outputs) sum[2] = {{0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f}};
+#define INPUT(p) (NAME(load)((p) + at) * scale + shift)
   for (ptrdiff_t x = 0; x < W; x++) {
     const ptrdiff_t at = x * ld;
     // What the next two rows of outputs will need.
     prefetch(p3 + W * ld + at);
     if (two) prefetch(p3 + 2 * W * ld + at);
-    vf z1 = NAME(load)(p1 + at) * scale + shift;
-    vf v1 = NAME(rectify)(z1, floor);
+    vf z0 = 0.0f, z1 = INPUT(p1), z2 = 0.0f, z3 = 0.0f;
+    if (top) z0 = INPUT(p0);
+    if (two || bottom) z2 = INPUT(p2);
+    if (two && bottom) z3 = INPUT(p3);
     if (want_bits) bits0[x * bits_ld] = NAME(bits)(z1 > floor);
-    l0 += w12 * v1;
-    c0 += w11 * v1;
-    r0 = w10 * v1;
-    if (two) {
-      l1 += w02 * v1;
-      c1 += w01 * v1;
-      r1 = w00 * v1;
-    }
-    if (top) {
-      vf v = NAME(rectify)(NAME(load)(p0 + at) * scale + shift, floor);
-      l0 += w02 * v;
-      c0 += w01 * v;
-      r0 += w00 * v;
-    }
-    if (two) {
-      vf z2 = NAME(load)(p2 + at) * scale + shift;
-      vf v2 = NAME(rectify)(z2, floor);
-      if (want_bits) bits1[x * bits_ld] = NAME(bits)(z2 > floor);
-      l0 += w22 * v2;
-      c0 += w21 * v2;
-      r0 += w20 * v2;
-      l1 += w12 * v2;
-      c1 += w11 * v2;
-      r1 += w10 * v2;
-    }
-    if (bottom) {
-      vf v = NAME(rectify)(NAME(load)((two ? p3 : p2) + at) * scale + shift, floor);
-      if (two) {
-        l1 += w22 * v;
-        c1 += w21 * v;
-        r1 += w20 * v;
-      } else {
-        l0 += w22 * v;
-        c0 += w21 * v;
-        r0 += w20 * v;
-      }
-    }
+    if (want_bits && two) bits1[x * bits_ld] = NAME(bits)(z2 > floor);
+    NAME(add_column)(sum, w, NAME(rectify)(z0, floor), NAME(rectify)(z1, floor),
+                     NAME(rectify)(z2, floor), NAME(rectify)(z3, floor), top, bottom, two);
     if (x > 0) {
-      NAME(store)(out0 + at - ld, l0);
-      if (two) NAME(store)(out1 + at - ld, l1);
+      NAME(store)(out0 + at - ld, sum[0].left);
+      if (two) NAME(store)(out1 + at - ld, sum[1].left);
     }
-    l0 = c0;
-    c0 = r0;
-    l1 = c1;
-    c1 = r1;
+    NAME(move)(&sum[0]);
+    NAME(move)(&sum[1]);
   }
-  NAME(store)(out0 + (W - 1) * ld, l0);
-  if (two) NAME(store)(out1 + (W - 1) * ld, l1);
+#undef INPUT
+  NAME(store)(out0 + (W - 1) * ld, sum[0].left);
+  if (two) NAME(store)(out1 + (W - 1) * ld, sum[1].left);
 }
 
 AI void NAME(depthwise_rows)(const rfm_activation *in, const float *weights, ACT *out,
-                             uint16_t *bits, int want_bits, int H, int W, int r0, int r1) {
-  const ptrdiff_t ld = in->ld, row = W * ld, bits_ld = ld / RFM_VECTOR;
+                             lane_bits *bits, int want_bits, int H, int W, int r0, int r1) {
+  const ptrdiff_t ld = in->ld, row = W * ld, bits_ld = ld / LANES;
   const ACT *data = in->data;
   const vf floor = in->floor;
   for (int r = r0; r < r1; r += 2) {
     const int two = r + 1 < r1;
     const int last = two ? r + 1 : r;
     const int top = r > 0, bottom = last + 1 < H;
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       const ACT *p = data + r * row + c;
       ACT *o = out + (r - r0) * row + c;
-      uint16_t *b = want_bits ? bits + (ptrdiff_t)r * W * bits_ld + c / RFM_VECTOR : 0;
-      uint16_t *b1 = want_bits ? b + W * bits_ld : 0;
+      lane_bits *b = want_bits ? bits + (ptrdiff_t)r * W * bits_ld + c / LANES : 0;
+      lane_bits *b1 = want_bits ? b + W * bits_ld : 0;
       const vf scale = *(const vf_any *)(in->scale + c), shift = *(const vf_any *)(in->shift + c);
 #define SLIDE(TOP, BOTTOM, TWO)                                                                  \
   NAME(slide_forward)(p - row, p, p + row, p + 2 * row, TOP, BOTTOM, TWO, want_bits, scale,      \
                       shift, floor, weights + c, o, o + row, b, b1, ld, bits_ld, W)
-      if (two) {
-        if (top && bottom) SLIDE(1, 1, 1);
-        else if (top) SLIDE(1, 0, 1);
-        else if (bottom) SLIDE(0, 1, 1);
-        else SLIDE(0, 0, 1);
-      } else {
-        if (top && bottom) SLIDE(1, 1, 0);
-        else if (top) SLIDE(1, 0, 0);
-        else if (bottom) SLIDE(0, 1, 0);
-        else SLIDE(0, 0, 0);
-      }
+      FOR_ROWS(SLIDE)
 #undef SLIDE
     }
   }
@@ -112,7 +123,7 @@ AI void NAME(depthwise_rows)(const rfm_activation *in, const float *weights, ACT
 
 static void NAME(depthwise_forward)(const rfm_activation *in, const float *weights, void *out,
                                     uint16_t *bits, int H, int W, int r0, int r1) {
-  if (bits) NAME(depthwise_rows)(in, weights, out, bits, 1, H, W, r0, r1);
+  if (bits) NAME(depthwise_rows)(in, weights, out, (lane_bits *)bits, 1, H, W, r0, r1);
   else NAME(depthwise_rows)(in, weights, out, 0, 0, H, W, r0, r1);
 }
 
@@ -127,7 +138,6 @@ AI void NAME(slide_backward)(const ACT *above, const ACT *at, const ACT *below, 
      g21 = dw[7], g22 = dw[8];
   vf s = *sum, sy = *sum_y;
   const vf zero = 0.0f;
-#define WEIGHT(k) (*(const vf_any *)(weights + (k) * ld))
   // Three columns of dd: a (above), m (at), b (below) at x-1, x, x+1.
   vf a0 = zero, m0 = zero, b0 = zero;
   vf a1 = top ? NAME(load)(above) : zero, m1 = NAME(load)(at), b1 = bottom ? NAME(load)(below) : zero;
@@ -179,7 +189,6 @@ AI void NAME(slide_backward)(const ACT *above, const ACT *at, const ACT *below, 
     b0 = b1;
     b1 = b2;
   }
-#undef WEIGHT
   dw[0] = g00, dw[1] = g01, dw[2] = g02, dw[3] = g10, dw[4] = g11, dw[5] = g12, dw[6] = g20,
   dw[7] = g21, dw[8] = g22;
   *sum = s;
@@ -193,7 +202,7 @@ AI void NAME(depthwise_backward_kind)(const rfm_activation *in, const float *wei
   const ptrdiff_t half = (ptrdiff_t)((W - 1) / 2 + 1) * ld;
   const ACT *y = in->data;
   const vf floor = in->floor;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+  for (ptrdiff_t c = 0; c < ld; c += LANES) {
     const vf scale = *(const vf_any *)(in->scale + c), shift = *(const vf_any *)(in->shift + c);
     vf g[9], sum = 0.0f, sum_y = 0.0f;
     for (int k = 0; k < 9; k++) g[k] = 0.0f;
@@ -244,7 +253,7 @@ static void NAME(depthwise_backward)(const rfm_activation *in, const float *weig
 
 // Two rows of the input gradient at a time: the forward's sliding accumulators with the kernel
 // turned round, da(r, x) = Σ w(2-ky, 2-kx)·dd(r+ky-1, x+kx-1).
-AI vf NAME(join)(vf da, uint16_t bits, vf scale, const ACT *residual, int kind, ptrdiff_t x,
+AI vf NAME(join)(vf da, lane_bits bits, vf scale, const ACT *residual, int kind, ptrdiff_t x,
                  ptrdiff_t ld) {
   if (kind == RFM_RESIDUAL_STRIDED_MASKED && !(x & 1)) da += NAME(load)(residual + (x >> 1) * ld);
   vf d = NAME(where)(bits, da);
@@ -255,85 +264,49 @@ AI vf NAME(join)(vf da, uint16_t bits, vf scale, const ACT *residual, int kind, 
 
 AI void NAME(slide_input)(const ACT *p0, const ACT *p1, const ACT *p2, const ACT *p3, int top,
                           int bottom, int two, const float *weights, int masked,
-                          const uint16_t *bits0, const uint16_t *bits1, vf scale, const ACT *res0, int kind0,
-                          const ACT *res1, int kind1, ACT *out0, ACT *out1, ptrdiff_t ld,
-                          ptrdiff_t bits_ld, int W) {
-  const vf w00 = *(const vf_any *)(weights + 8 * ld), w01 = *(const vf_any *)(weights + 7 * ld),
-           w02 = *(const vf_any *)(weights + 6 * ld), w10 = *(const vf_any *)(weights + 5 * ld),
-           w11 = *(const vf_any *)(weights + 4 * ld), w12 = *(const vf_any *)(weights + 3 * ld),
-           w20 = *(const vf_any *)(weights + 2 * ld), w21 = *(const vf_any *)(weights + 1 * ld),
-           w22 = *(const vf_any *)(weights + 0 * ld);
-  vf l0 = 0.0f, c0 = 0.0f, r0 = 0.0f, l1 = 0.0f, c1 = 0.0f, r1 = 0.0f;
+                          const lane_bits *bits0, const lane_bits *bits1, vf scale, const ACT *res0,
+                          int kind0, const ACT *res1, int kind1, ACT *out0, ACT *out1, ptrdiff_t ld,
+                          ptrdiff_t bits_ld, ptrdiff_t W) {
+  const vf w[9] = {WEIGHT(8), WEIGHT(7), WEIGHT(6), WEIGHT(5), WEIGHT(4),
+                   WEIGHT(3), WEIGHT(2), WEIGHT(1), WEIGHT(0)};
+  NAME(outputs) sum[2] = {{0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f}};
   for (ptrdiff_t x = 0; x <= W; x++) {
     const ptrdiff_t at = x * ld;
     if (x < W) {
-      vf v1 = NAME(load)(p1 + at);
-      l0 += w12 * v1;
-      c0 += w11 * v1;
-      r0 = w10 * v1;
-      if (two) {
-        l1 += w02 * v1;
-        c1 += w01 * v1;
-        r1 = w00 * v1;
-      }
-      if (top) {
-        vf v = NAME(load)(p0 + at);
-        l0 += w02 * v;
-        c0 += w01 * v;
-        r0 += w00 * v;
-      }
-      if (two) {
-        vf v2 = NAME(load)(p2 + at);
-        l0 += w22 * v2;
-        c0 += w21 * v2;
-        r0 += w20 * v2;
-        l1 += w12 * v2;
-        c1 += w11 * v2;
-        r1 += w10 * v2;
-      }
-      if (bottom) {
-        vf v = NAME(load)((two ? p3 : p2) + at);
-        if (two) {
-          l1 += w22 * v;
-          c1 += w21 * v;
-          r1 += w20 * v;
-        } else {
-          l0 += w22 * v;
-          c0 += w21 * v;
-          r0 += w20 * v;
-        }
-      }
+      vf v0 = 0.0f, v1 = NAME(load)(p1 + at), v2 = 0.0f, v3 = 0.0f;
+      if (top) v0 = NAME(load)(p0 + at);
+      if (two || bottom) v2 = NAME(load)(p2 + at);
+      if (two && bottom) v3 = NAME(load)(p3 + at);
+      NAME(add_column)(sum, w, v0, v1, v2, v3, top, bottom, two);
     }
     if (x > 0) {
-      const uint16_t b0 = masked ? bits0[(x - 1) * bits_ld] : 0xffff;
-      NAME(store)(out0 + at - ld, NAME(join)(l0, b0, scale, res0, kind0, x - 1, ld));
+      const lane_bits b0 = masked ? bits0[(x - 1) * bits_ld] : (lane_bits)~0;
+      NAME(store)(out0 + at - ld, NAME(join)(sum[0].left, b0, scale, res0, kind0, x - 1, ld));
       if (two) {
-        const uint16_t b1 = masked ? bits1[(x - 1) * bits_ld] : 0xffff;
-        NAME(store)(out1 + at - ld, NAME(join)(l1, b1, scale, res1, kind1, x - 1, ld));
+        const lane_bits b1 = masked ? bits1[(x - 1) * bits_ld] : (lane_bits)~0;
+        NAME(store)(out1 + at - ld, NAME(join)(sum[1].left, b1, scale, res1, kind1, x - 1, ld));
       }
     }
-    l0 = c0;
-    c0 = r0;
-    l1 = c1;
-    c1 = r1;
+    NAME(move)(&sum[0]);
+    NAME(move)(&sum[1]);
   }
 }
 
 AI void NAME(depthwise_backward_input_kind)(const ACT *dd, int dd_row, const float *weights,
-                                            const uint16_t *bits, int masked, const float *scale,
+                                            const lane_bits *bits, int masked, const float *scale,
                                             const ACT *residual, int kind, ACT *out, ptrdiff_t ld,
                                             int H, int W, int r0, int r1) {
-  const ptrdiff_t row = W * ld, bits_ld = ld / RFM_VECTOR;
+  const ptrdiff_t row = W * ld, bits_ld = ld / LANES;
   const ptrdiff_t half = (ptrdiff_t)((W - 1) / 2 + 1) * ld;
   for (int r = r0; r < r1; r += 2) {
     const int two = r + 1 < r1;
     const int last = two ? r + 1 : r;
     const int top = r > 0, bottom = last + 1 < H;
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       const ACT *p = dd + (r - dd_row) * row + c;
       ACT *o = out + r * row + c;
-      const uint16_t *b = masked ? bits + (ptrdiff_t)r * W * bits_ld + c / RFM_VECTOR : 0;
-      const uint16_t *b1 = masked ? b + W * bits_ld : 0;
+      const lane_bits *b = masked ? bits + (ptrdiff_t)r * W * bits_ld + c / LANES : 0;
+      const lane_bits *b1 = masked ? b + W * bits_ld : 0;
       const vf s = *(const vf_any *)(scale + c);
       // A strided residual has a row for every even row: one of the two here, or none.
       const ACT *res0 = 0, *res1 = 0;
@@ -355,17 +328,7 @@ AI void NAME(depthwise_backward_input_kind)(const ACT *dd, int dd_row, const flo
       NAME(slide_input)(p - row, p, p + row, p + 2 * row, TOP, BOTTOM, TWO, weights + c,           \
                         masked, b, b1, s, 0, 0, res1, kind, o, o + row, ld, bits_ld, W);           \
   } while (0)
-      if (two) {
-        if (top && bottom) SLIDE(1, 1, 1);
-        else if (top) SLIDE(1, 0, 1);
-        else if (bottom) SLIDE(0, 1, 1);
-        else SLIDE(0, 0, 1);
-      } else {
-        if (top && bottom) SLIDE(1, 1, 0);
-        else if (top) SLIDE(1, 0, 0);
-        else if (bottom) SLIDE(0, 1, 0);
-        else SLIDE(0, 0, 0);
-      }
+      FOR_ROWS(SLIDE)
 #undef SLIDE
     }
   }
@@ -378,8 +341,8 @@ static void NAME(depthwise_backward_input)(const void *dd, int dd_row, const flo
 #define KIND(K)                                                                                   \
   case K:                                                                                         \
     if (bits)                                                                                     \
-      NAME(depthwise_backward_input_kind)(dd, dd_row, weights, bits, 1, scale, residual, K, out,  \
-                                          ld, H, W, r0, r1);                                      \
+      NAME(depthwise_backward_input_kind)(dd, dd_row, weights, (const lane_bits *)bits, 1, scale, \
+                                          residual, K, out, ld, H, W, r0, r1);                    \
     else                                                                                          \
       NAME(depthwise_backward_input_kind)(dd, dd_row, weights, 0, 0, scale, residual, K, out, ld, \
                                           H, W, r0, r1);                                          \
@@ -392,3 +355,5 @@ static void NAME(depthwise_backward_input)(const void *dd, int dd_row, const flo
   }
 #undef KIND
 }
+#undef FOR_ROWS
+#undef WEIGHT

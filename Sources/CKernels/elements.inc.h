@@ -15,10 +15,7 @@ AI vf NAME(load)(const ACT *p) {
 // bfloat16 rounds to nearest, ties to even; a NaN stays one.
 AI void NAME(store)(ACT *p, vf v) {
 #if IS_BF16 && defined(HAS_BF16_ROUNDING)
-  __m512 all;
-  memcpy(&all, &v, sizeof all);
-  const __m256bh rounded = _mm512_cvtneps_pbh(all);
-  memcpy(p, &rounded, sizeof rounded);
+  store_rounded(p, v);
 #elif IS_BF16
   vu w;
   memcpy(&w, &v, sizeof w);
@@ -35,14 +32,14 @@ AI void NAME(store)(ACT *p, vf v) {
 // a = max(z, floor); a NaN passes, so that it reaches the loss and is seen.
 AI vf NAME(rectify)(vf z, vf floor) { return z < floor ? floor : z; }
 
-AI uint16_t NAME(bits)(vi mask) {
+AI lane_bits NAME(bits)(vi mask) {
   vm b = __builtin_convertvector(mask, vm);
-  uint16_t bits;
+  lane_bits bits;
   memcpy(&bits, &b, sizeof bits);
   return bits;
 }
 
-AI vf NAME(where)(uint16_t bits, vf v) {
+AI vf NAME(where)(lane_bits bits, vf v) {
   vm b;
   memcpy(&b, &bits, sizeof b);
   vi m = -__builtin_convertvector(b, vi);
@@ -50,9 +47,13 @@ AI vf NAME(where)(uint16_t bits, vf v) {
   return m ? v : zero;
 }
 
-// sums[0..<16] += v, in double.
+// sums[0..<LANES] += v, in double.
 AI void NAME(add_double)(double *sums, vf v) {
   vd8_any *s = (vd8_any *)sums;
+#if LANES == 8
+  *s += __builtin_convertvector(v, vd8);
+#else
   s[0] += __builtin_convertvector(v.lo, vd8);
   s[1] += __builtin_convertvector(v.hi, vd8);
+#endif
 }

@@ -1,5 +1,13 @@
-// Functions of a vector, right to some units in the last place of float32 for any argument; included
-// once a target.
+// Functions of a vector; those of numbers are right to some units in the last place of float32 for any
+// argument. Included once a target.
+
+// Where bytes are `value`: all bits of a lane, or none. The compiler gives the comparison as plain char, which
+// has no sign on Arm.
+AI vi bytes_equal(const uint8_t *bytes, int value) {
+  typedef int8_t signed_bytes __attribute__((ext_vector_type(LANES)));
+  const vb wanted = (uint8_t)value;
+  return __builtin_convertvector((signed_bytes)(*(const vb_any *)bytes == wanted), vi);
+}
 
 // eˣ = 2ⁿ·eʳ with |r| ≤ ln 2/2 and a Taylor polynomial for eʳ. What would leave the range of normal
 // numbers is held at its ends; a NaN stays one.

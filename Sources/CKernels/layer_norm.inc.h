@@ -2,7 +2,11 @@
 // element type.
 
 AI float NAME(total)(vf v) {
-  vd8 d = __builtin_convertvector(v.lo, vd8) + __builtin_convertvector(v.hi, vd8);
+#if LANES == 8
+  const vd8 d = __builtin_convertvector(v, vd8);
+#else
+  const vd8 d = __builtin_convertvector(v.lo, vd8) + __builtin_convertvector(v.hi, vd8);
+#endif
   double sum = 0;
   for (int i = 0; i < 8; i++) sum += d[i];
   return (float)sum;
@@ -12,10 +16,10 @@ AI float NAME(total)(vf v) {
 AI void NAME(moments)(const ACT *x, float epsilon, int channels, ptrdiff_t ld, float *mean,
                       float *inverse) {
   vf s = 0.0f;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) s += NAME(load)(x + c);
+  for (ptrdiff_t c = 0; c < ld; c += LANES) s += NAME(load)(x + c);
   const float mu = NAME(total)(s) / (float)channels;
   vf q = 0.0f;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+  for (ptrdiff_t c = 0; c < ld; c += LANES) {
     const vf d = NAME(load)(x + c) - mu;
     q += d * d;
   }
@@ -31,7 +35,7 @@ static void NAME(layer_norm_forward)(const void *x_, const float *weight, const 
     ACT *out = (ACT *)out_ + p * ld;
     float mean, inverse;
     NAME(moments)(x, epsilon, channels, ld, &mean, &inverse);
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR)
+    for (ptrdiff_t c = 0; c < ld; c += LANES)
       NAME(store)(out + c, (NAME(load)(x + c) - mean) * inverse * *(const vf_any *)(weight + c) +
                                *(const vf_any *)(bias + c));
   }
@@ -45,7 +49,7 @@ static void NAME(layer_norm_back)(const void *x_, const void *dy_, const float *
     float mean, inverse;
     NAME(moments)(x, epsilon, channels, ld, &mean, &inverse);
     vf s = 0.0f, sx = 0.0f;
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       const vf d = NAME(load)(dy + c), g = d * *(const vf_any *)(weight + c);
       const vf unit = (NAME(load)(x + c) - mean) * inverse;
       s += g;
@@ -56,7 +60,7 @@ static void NAME(layer_norm_back)(const void *x_, const void *dy_, const float *
       }
     }
     const float m = NAME(total)(s) / (float)channels, mx = NAME(total)(sx) / (float)channels;
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       const vf g = NAME(load)(dy + c) * *(const vf_any *)(weight + c);
       const vf unit = (NAME(load)(x + c) - mean) * inverse;
       NAME(store)(dx + c, (g - m - unit * mx) * inverse);
@@ -65,23 +69,3 @@ static void NAME(layer_norm_back)(const void *x_, const void *dy_, const float *
   // Channels beyond the last have no gradient.
   if (ld != channels) rfm_clear_padding(dx_, pixels, channels, ld, (int)sizeof(ACT));
 }
-
-static const rfm_layer_kernels NAME(layers) = {
-    .load = NAME(view_load),
-    .load_sum = NAME(view_load_sum),
-    .mask = NAME(view_mask),
-    .mean = NAME(view_mean),
-    .unload = NAME(view_unload),
-    .unload_gate = NAME(view_unload_gate),
-    .depthwise = NAME(window_depthwise),
-    .depthwise_input = NAME(window_depthwise_input),
-    .depthwise_weight = NAME(window_depthwise_weight),
-    .patch = NAME(window_patch),
-    .unpatch = NAME(window_unpatch),
-    .max_pool = NAME(window_max_pool),
-    .max_unpool = NAME(window_max_unpool),
-    .average_pool = NAME(window_average_pool),
-    .average_unpool = NAME(window_average_unpool),
-    .layer_norm = NAME(layer_norm_forward),
-    .layer_norm_backward = NAME(layer_norm_back),
-};

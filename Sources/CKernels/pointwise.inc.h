@@ -8,7 +8,7 @@ static void NAME(statistics)(const void *y_, int rows, int ld, double *sums) {
   const ACT *y = y_;
   for (int block = 0; block < rows; block += NAME(sum_block)) {
     const int end = block + NAME(sum_block) < rows ? block + NAME(sum_block) : rows;
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf s0 = 0.0f, q0 = 0.0f, s1 = 0.0f, q1 = 0.0f;
       ptrdiff_t p = block;
       for (; p + 1 < end; p += 2) {
@@ -33,7 +33,7 @@ static void NAME(gradient_sums)(const void *dz_, const void *y_, int rows, int l
   const ACT *dz = dz_, *y = y_;
   for (int block = 0; block < rows; block += NAME(sum_block)) {
     const int end = block + NAME(sum_block) < rows ? block + NAME(sum_block) : rows;
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf s = 0.0f, sy = 0.0f;
       for (ptrdiff_t p = block; p < end; p++) {
         vf d = NAME(load)(dz + p * ld + c);
@@ -53,12 +53,12 @@ static void NAME(affine_gradient)(const void *dz_, const void *y_, const float *
   const float *ca = coefficients, *cb = coefficients + ld, *cc = coefficients + 2 * ld;
   if (!y) {
     for (ptrdiff_t p = 0; p < rows; p++)
-      for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR)
+      for (ptrdiff_t c = 0; c < ld; c += LANES)
         NAME(store)(out + p * ld + c, *(const vf_any *)(ca + c) * NAME(load)(dz + p * ld + c));
     return;
   }
   for (ptrdiff_t p = 0; p < rows; p++)
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf v = *(const vf_any *)(cb + c) * NAME(load)(y + p * ld + c) + *(const vf_any *)(cc + c);
       v += *(const vf_any *)(ca + c) * NAME(load)(dz + p * ld + c);
       NAME(store)(out + p * ld + c, v);
@@ -94,7 +94,7 @@ AI void NAME(pool_row)(const rfm_activation *in, const rfm_activation *skip, ACT
     // The window's first pixel, which may lie outside; what lies outside is not read.
     const ACT *p = (const ACT *)in->data + (2 * o - 1) * row + (2 * q - 1) * ld;
     const ACT *s = (const ACT *)skip->data + at;
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf best, value;
       vi which;
       NAME(window_maximum)(p + c, row, ld, ky0, ky1, kx0, kx1, *(const vf_any *)(in->scale + c),
@@ -133,10 +133,8 @@ static void NAME(pool_forward)(const rfm_activation *in, const rfm_activation *s
 
 // What a window at `at` hands to its place k.
 AI vf NAME(handed)(const ACT *dx, const uint8_t *winner, ptrdiff_t at, uint8_t k) {
-  const vb wanted = k;
-  const vi won = __builtin_convertvector(*(const vb_any *)(winner + at) == wanted, vi);
   const vf zero = 0.0f;
-  return won ? NAME(load)(dx + at) : zero;
+  return bytes_equal(winner + at, k) ? NAME(load)(dx + at) : zero;
 }
 
 // Row r of the way back through the pooling. An even row lies in the middle of one row of windows,
@@ -151,7 +149,7 @@ AI void NAME(unpool_row)(const ACT *dx, const uint8_t *winner, const ACT *y,
     const ptrdiff_t q = (x >> 1) * ld, p = x * ld;
     const int odd = x & 1, right = odd && (x >> 1) + 1 < Wo;
 #define UNPOOL(KX, RIGHT)                                                                   \
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {                                          \
+  for (ptrdiff_t c = 0; c < ld; c += LANES) {                                          \
     vf dz = NAME(handed)(dx, winner, q + c, (uint8_t)(ky * 3 + KX));                        \
     if (RIGHT) dz += NAME(handed)(dx, winner, q + ld + c, (uint8_t)(ky * 3));               \
     if (below) dz += NAME(handed)(dx, winner, q + next + c, KX);                            \
@@ -203,7 +201,7 @@ static void NAME(gather_strided)(const rfm_activation *in, void *out_, int H, in
     for (int q = 0; q < Wo; q++) {
       const ACT *p = y + ((ptrdiff_t)(2 * o) * W + 2 * q) * ld;
       ACT *to = out + ((ptrdiff_t)o * Wo + q) * ld;
-      for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR)
+      for (ptrdiff_t c = 0; c < ld; c += LANES)
         NAME(store)(to + c, NAME(rectify)(NAME(load)(p + c) * *(const vf_any *)(in->scale + c) +
                                               *(const vf_any *)(in->shift + c),
                                           floor));
@@ -212,10 +210,10 @@ static void NAME(gather_strided)(const rfm_activation *in, void *out_, int H, in
 
 static void NAME(from_float)(const float *in, void *out_, size_t count) {
   ACT *out = out_;
-  for (size_t i = 0; i < count; i += RFM_VECTOR) NAME(store)(out + i, *(const vf_any *)(in + i));
+  for (size_t i = 0; i < count; i += LANES) NAME(store)(out + i, *(const vf_any *)(in + i));
 }
 
 static void NAME(to_float)(const void *in_, float *out, size_t count) {
   const ACT *in = in_;
-  for (size_t i = 0; i < count; i += RFM_VECTOR) *(vf_any *)(out + i) = NAME(load)(in + i);
+  for (size_t i = 0; i < count; i += LANES) *(vf_any *)(out + i) = NAME(load)(in + i);
 }

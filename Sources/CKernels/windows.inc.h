@@ -1,7 +1,7 @@
 // Depthwise convolutions, patches, maxima and averages over windows of any size, a row at a time; included once a
 // target and element type.
 //
-// Sixteen channels go along a row, four pixels at once where the window lies inside: a weight is loaded
+// A vector of channels goes along a row, four pixels at once where the window lies inside: a weight is loaded
 // once for four products. Rows are in the first cache, or soon will be.
 
 enum { NAME(widest_window) = 16 };
@@ -51,7 +51,7 @@ AI void NAME(depthwise_size)(const void *const *rows, const float *weights, ACT 
   ptrdiff_t first, end;
   NAME(inside)(w, &first, &end);
   const ptrdiff_t step = stride * ld;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+  for (ptrdiff_t c = 0; c < ld; c += LANES) {
     NAME(depthwise_edge)(rows, weights, out, w, size, dilation, ld, c, 0, first);
     ptrdiff_t x = first;
     for (; x + 4 <= end; x += 4) {
@@ -99,7 +99,7 @@ static void NAME(window_depthwise)(const void *const *rows, const float *weights
 AI void NAME(depthwise_input_size)(const void *const *rows, const float *weights, ACT *out,
                                    const rfm_window *w, ptrdiff_t ld, int size, int stride) {
   const ptrdiff_t Wo = w->Wo;
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR)
+  for (ptrdiff_t c = 0; c < ld; c += LANES)
     for (int phase = 0; phase < stride; phase++) {
       const int tap = (phase + w->pad) % stride;
       const ptrdiff_t lead = (phase + w->pad - tap) / stride;  // q of x = phase and kx = tap
@@ -161,7 +161,7 @@ static void NAME(depthwise_input_dilated)(const void *const *rows, const float *
       places[count] = q * ld;
       taps[count++] = kx * ld;
     }
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf sum = 0.0f;
       for (int ky = 0; ky < size; ky++) {
         if (!rows[ky]) continue;
@@ -187,7 +187,7 @@ AI void NAME(depthwise_weight_size)(const void *const *rows, const ACT *dy, floa
                                     int dilation) {
   ptrdiff_t first, end;
   NAME(inside)(w, &first, &end);
-  for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR)
+  for (ptrdiff_t c = 0; c < ld; c += LANES)
     for (int ky = 0; ky < size; ky++) {
       const ACT *row = rows[ky];
       if (!row) continue;
@@ -260,7 +260,7 @@ AI void NAME(unpatch_size)(const void *const *rows, ACT *out, const rfm_window *
     FOR_TAPS(x)
       places[count++] = q * K + kx * ld;
     }
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf sum = 0.0f;
       for (int ky = 0; ky < size; ky++) {
         if (!rows[ky]) continue;
@@ -287,7 +287,7 @@ static void NAME(window_max_pool)(const void *const *rows, void *out_, uint8_t *
     const ptrdiff_t i = x * w->stride - w->pad;
     const int kx0 = i < 0 ? (int)-i : 0;
     const int kx1 = w->W - i < size ? (int)(w->W - i) : size;
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf best = -INFINITY;
       vi which = 255;
       for (int ky = 0; ky < size; ky++) {
@@ -315,14 +315,12 @@ static void NAME(window_max_unpool)(const void *const *rows, const uint8_t *cons
   const vf zero = 0.0f;
   ACT *out = out_;
   for (ptrdiff_t x = 0; x < w->W; x++)
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf sum = 0.0f;
       for (int ky = 0; ky < size; ky++) {
         if (!rows[ky]) continue;
         FOR_TAPS(x)
-          const vb wanted = (uint8_t)(ky * size + kx);
-          const vi won =
-              __builtin_convertvector(*(const vb_any *)(winners[ky] + q * ld + c) == wanted, vi);
+          const vi won = bytes_equal(winners[ky] + q * ld + c, ky * size + kx);
           sum += won ? NAME(load)((const ACT *)rows[ky] + q * ld + c) : zero;
         }
       }
@@ -349,7 +347,7 @@ static void NAME(window_average_pool)(const void *const *rows, void *out_, const
     NAME(taps_inside)(w, x, &kx0, &kx1);
     const ptrdiff_t i = x * w->stride - w->pad;
     const vf share = 1.0f / (float)(counts_padding ? size * size : height * (kx1 - kx0));
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf sum = 0.0f;
       for (int ky = 0; ky < size; ky++) {
         if (!rows[ky]) continue;
@@ -375,7 +373,7 @@ static void NAME(window_average_unpool)(const void *const *rows, const int32_t *
       widths[count] = kx1 - kx0;
       places[count++] = q * ld;
     }
-    for (ptrdiff_t c = 0; c < ld; c += RFM_VECTOR) {
+    for (ptrdiff_t c = 0; c < ld; c += LANES) {
       vf sum = 0.0f;
       for (int ky = 0; ky < size; ky++) {
         if (!rows[ky]) continue;

@@ -25,9 +25,14 @@ struct KernelPath: Sendable, CustomTestStringConvertible {
   static func runs(_ name: String) -> Bool { rfm_kernels_named(name) != nil }
 
   /// Those that this processor runs.
-  static let runnable: [KernelPath] = ["avx512bf16", "avx512", "avx2", "generic"].flatMap { name in
+  static let runnable: [KernelPath] = names.flatMap { name in
     Precision.allCases.compactMap { KernelPath(name, $0) }
   }
+
+  /// All that there are, of any processor; the last is the reference.
+  static let names = [
+    "avx512bf16", "avx512", "avx2", "neonbf16", "neon", "generic", "plain",
+  ]
 
   /// What a kernel stores of an exact value: bfloat16 rounds to nearest, ties to even.
   func stored(_ value: Double) -> Float {

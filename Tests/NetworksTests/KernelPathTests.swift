@@ -4,53 +4,31 @@ import Testing
 @testable import Networks
 @testable import Tensors
 
-/// The versions of the kernels for different processors give the same results on ordinary numbers,
+/// The versions of the kernels for different processors give what the plain one gives on ordinary numbers,
 /// where fused multiply-adds round differently.
 @Suite struct KernelPathTests {
   @Test func kernelsAreNamed() throws {
-    for name in ["avx512bf16", "avx512", "avx2", "generic"] where KernelPath.runs(name) {
+    for name in KernelPath.names where KernelPath.runs(name) {
       let found = try #require(rfm_kernels_named(name))
       #expect(String(cString: found.pointee.name) == name)
     }
-    #expect(KernelPath.runs("generic"))
+    #expect(KernelPath.runs("plain"))
     #expect(rfm_kernels_named("no such kernels") == nil)
-    #expect(["avx512bf16", "avx512", "avx2", "generic"].contains(KernelSelection.instructionSet))
+    #expect(KernelPath.names.contains(KernelSelection.instructionSet))
   }
 
-  @Test(
-    .enabled(
-      if: KernelPath.runs("avx512bf16"),
-      "this processor lacks AVX512-BF16: its kernels are not tested"),
-    arguments: Precision.allCases)
-  func avx512bf16AgreesWithGeneric(precision: Precision) throws {
-    try Self.expectAgreement("avx512bf16", precision)
-  }
-
-  @Test(
-    .enabled(
-      if: KernelPath.runs("avx512"), "this processor lacks AVX-512: its kernels are not tested"),
-    arguments: Precision.allCases)
-  func avx512AgreesWithGeneric(precision: Precision) throws {
-    try Self.expectAgreement("avx512", precision)
-  }
-
-  @Test(
-    .enabled(if: KernelPath.runs("avx2"), "this processor lacks AVX2: its kernels are not tested"),
-    arguments: Precision.allCases)
-  func avx2AgreesWithGeneric(precision: Precision) throws {
-    try Self.expectAgreement("avx2", precision)
-  }
-
-  private static func expectAgreement(_ name: String, _ precision: Precision) throws {
-    let results = results(try #require(KernelPath(name, precision)))
-    let references = Self.results(try #require(KernelPath("generic", precision)))
+  /// Each that this processor runs; of others launch/test --arm tries those of 64-bit Arm.
+  @Test(arguments: KernelPath.runnable.filter { $0.name != "plain" })
+  func eachAgreesWithThePlainKernels(path: KernelPath) throws {
+    let results = Self.results(path)
+    let references = Self.results(try #require(KernelPath("plain", path.precision)))
     #expect(results.count == references.count)
     for (result, reference) in zip(results, references) {
       #expect(result.kernel == reference.kernel)
       #expect(!reference.values.contains { $0.isNaN })
       // Sums and masks round in float32; a stored bfloat16 may fall to the other neighbour now and
       // then, a relative 2⁻⁸ of a few elements.
-      let tolerance = precision == .float32 || !result.isStored ? 2e-6 : 1e-3
+      let tolerance = path.precision == .float32 || !result.isStored ? 2e-6 : 1e-3
       let distance = relativeDistance(result.values, reference.values)
       #expect(distance < tolerance, "\(result.kernel): \(distance)")
     }

@@ -6,10 +6,10 @@
 // z = scale[c]·y + shift[c] and a = max(z, floor) as it loads (floor 0 is a ReLU, -inf none), so
 // normalisation never makes a pass over memory of its own.
 //
-// One source serves every processor: it is compiled for AVX-512 with and without bfloat16, AVX2 and
-// plain C (on other
-// processors plain C only), and `rfm_kernels` picks the best that this processor runs, or the one
-// that RFM_KERNELS names. What it deliberately isn't: a general operator library.
+// One source serves every processor: it is compiled for AVX-512 and 64-bit Arm's NEON, each with and
+// without bfloat16, for AVX2 and for any other, and `rfm_kernels` picks the best that this processor runs,
+// or the one that RFM_KERNELS names. Beside it stands a plain version, element by element, that the others
+// are compared with. What it deliberately isn't: a general operator library.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -90,7 +90,7 @@ typedef struct {
 } rfm_kernel_table;
 
 typedef struct {
-  const char *name;  // "avx512bf16", "avx512", "avx2" or "generic"
+  const char *name;  // "avx512bf16", "avx512", "avx2" or "generic"; "neonbf16" or "neon"; "plain"
   const rfm_kernel_table *f32;
   const rfm_kernel_table *bf16;
   /// Those of any size, stride and padding.
@@ -108,7 +108,7 @@ const rfm_kernels_t *_Nullable rfm_kernels_named(const char *name);
 void rfm_accumulate(float *out, const float *in, size_t count);
 void rfm_accumulate_double(double *out, const float *in, size_t count);
 /// From now on denormals count as zero in this thread: they carry nothing and cost a hundred cycles
-/// each. Returns what `rfm_restore_denormals` takes.
+/// each. Nothing on processors other than x86-64 and 64-bit Arm. Returns what `rfm_restore_denormals` takes.
 uint32_t rfm_flush_denormals(void);
 void rfm_restore_denormals(uint32_t state);
 /// A hint that this thread spins.

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 // Matrix multiplies of bfloat16 operands that were packed beforehand, for processors with bfloat16
-// dot products (AVX512-BF16).
+// dot products (AVX512-BF16; BFDOT of 64-bit Arm).
 //
 // A library's multiply packs its right operand anew in every call, which a tile of some 200 rows
 // can't hide. Here weights are packed once a step and serve every tile of every image; the left

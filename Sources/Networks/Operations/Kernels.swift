@@ -10,8 +10,8 @@ struct Kernels: Sendable {
   init(_ precision: Precision) {
     guard let found = rfm_kernels() else {
       fatalError(
-        "RFM_KERNELS names kernels that this processor doesn't run; use avx512bf16, "
-          + "avx512, avx2, generic or leave it unset")
+        "RFM_KERNELS names kernels that this processor doesn't run; use avx512bf16, avx512, avx2 or "
+          + "generic, on 64-bit Arm neonbf16 or neon, plain anywhere, or leave it unset")
     }
     self.precision = precision
     table = precision == .float32 ? found.pointee.f32.pointee : found.pointee.bf16.pointee
@@ -19,7 +19,7 @@ struct Kernels: Sendable {
       precision == .float32 ? found.pointee.f32_layers.pointee : found.pointee.bf16_layers.pointee
   }
 
-  /// "avx512bf16", "avx512", "avx2" or "generic".
+  /// "avx512bf16", "avx512", "avx2" or "generic"; "neonbf16" or "neon"; "plain".
   static var instructionSet: String {
     guard let found = rfm_kernels() else { return "none" }
     return String(cString: found.pointee.name)
