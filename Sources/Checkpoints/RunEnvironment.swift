@@ -58,7 +58,10 @@ public struct RunEnvironment: Sendable {
           set = level.name
         }
       }
-      name = field("model name")
+      let model = field("model name")
+      name =
+        model.isEmpty
+        ? armProcessorName(implementer: field("CPU implementer"), part: field("CPU part")) : model
       self.architecture = architecture
       instructionSet = set
       hasBFloat16 =

@@ -190,5 +190,15 @@ import Testing
     let arm = RunEnvironment.Processor(
       information: "Features\t: fp asimd bf16\n", architecture: "aarch64", cores: 4)
     #expect(arm.instructionSet == "aarch64" && arm.hasBFloat16)
+    #expect(arm.name.isEmpty)
+    func name(_ implementer: String, _ part: String) -> String {
+      RunEnvironment.Processor(
+        information: "CPU implementer\t: \(implementer)\nCPU part\t: \(part)\n",
+        architecture: "aarch64", cores: 1
+      ).name
+    }
+    #expect(name("0x41", "0xd40") == "Neoverse-V1")
+    #expect(name("0x41", "0xfff") == "Arm 0xfff")
+    #expect(name("0x99", "0x001") == "Arm processor of 0x99 0x001")
   }
 }
