@@ -70,8 +70,8 @@ public struct FileKind: Sendable, Equatable {
       else { return nil }
       var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
       let length = readlink(path, &target, Int(PATH_MAX))
-      let name = String(
-        decoding: target.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      let bytes = target.prefix(max(0, length)).map { UInt8(truncatingIfNeeded: $0) }
+      let name = String(decoding: bytes, as: UTF8.self)
       return "a link to \(printable(name, limit: 400)), which is not there"
     }
     switch status.st_mode & S_IFMT {

@@ -194,7 +194,7 @@ func sortedNames(
       }
     }
     if length == 0 { return names }
-    let bytes = buffer.prefix(min(Int(length), capacity - 1)).map { UInt8(bitPattern: $0) }
+    let bytes = buffer.prefix(min(Int(length), capacity - 1)).map { UInt8(truncatingIfNeeded: $0) }
     names.append(String(decoding: bytes, as: UTF8.self))
   }
 }

@@ -145,7 +145,7 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     switch rfm_h5_link(UInt32(kind)) {
     case RFM_H5_HARD_LINK: return .hard
     case RFM_H5_SOFT_LINK:
-      let bytes = target.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+      let bytes = target.prefix { $0 != 0 }.map { UInt8(truncatingIfNeeded: $0) }
       return .soft(target: String(decoding: bytes, as: UTF8.self))
     case RFM_H5_EXTERNAL_LINK: return .external
     default: return .other
