@@ -124,6 +124,7 @@ public struct CheckpointState: Sendable, Equatable {
 /// | | |
 /// | --- | --- |
 /// | `model.safetensors` | weights and running statistics |
+/// | `average.safetensors` | their moving average, where the training has one |
 /// | `optimizer.safetensors` | what the optimizer remembers |
 /// | `prototypes.h5` | the prototypes, where they were computed |
 /// | `state.json` | ``CheckpointState``, and the SHA-256 of every other file and of itself |
@@ -135,12 +136,17 @@ public struct Checkpoint: Sendable, Equatable {
 
   public var modelPath: String { "\(path)/\(Self.modelName)" }
   public var optimizerPath: String { "\(path)/\(Self.optimizerName)" }
+  /// nil where the training has no moving average of its weights.
+  public var averagePath: String? {
+    files[Self.averageName] == nil ? nil : "\(path)/\(Self.averageName)"
+  }
   /// nil where no prototypes were computed.
   public var prototypesPath: String? {
     files[Self.prototypesName] == nil ? nil : "\(path)/\(Self.prototypesName)"
   }
 
   package static let modelName = "model.safetensors"
+  static let averageName = "average.safetensors"
   static let optimizerName = "optimizer.safetensors"
   static let prototypesName = "prototypes.h5"
   package static let stateName = "state.json"

@@ -54,12 +54,15 @@ public struct CheckpointStore: Sendable {
   /// Writes a checkpoint and points `latest` to it, and `best` if told so. A checkpoint of the same
   /// step is replaced.
   ///
-  /// - Parameter prototypes: writes `prototypes.h5` to the path it is given; nil: there is none.
+  /// - Parameters:
+  ///   - average: the moving average of the weights and running statistics; nil: there is none.
+  ///   - prototypes: writes `prototypes.h5` to the path it is given; nil: there is none.
   /// - Returns: the finished checkpoint.
   /// - Throws: `FileError`, or what the closure throws; then nothing has changed.
   @discardableResult
   public func write(
-    _ state: CheckpointState, model: [NamedTensor], optimizer: [NamedTensor], isBest: Bool,
+    _ state: CheckpointState, model: [NamedTensor], average: [NamedTensor]? = nil,
+    optimizer: [NamedTensor], isBest: Bool,
     prototypes: ((String) throws -> Void)? = nil
   ) throws -> Checkpoint {
     let name = Self.name(step: state.step)
@@ -73,10 +76,14 @@ public struct CheckpointStore: Sendable {
         files[file] = try SHA256.hexadecimal(ofFile: "\(beside)/\(file)")
         RankStatus.progress()
       }
-      try Safetensors.write(
-        model, metadata: WeightsUse(state.detector).metadata,
-        to: "\(beside)/\(Checkpoint.modelName)")
-      try note(Checkpoint.modelName)
+      let weightsFiles: [(String, [NamedTensor]?)] = [
+        (Checkpoint.modelName, model), (Checkpoint.averageName, average),
+      ]
+      for case (let name, let weights?) in weightsFiles {
+        try Safetensors.write(
+          weights, metadata: WeightsUse(state.detector).metadata, to: "\(beside)/\(name)")
+        try note(name)
+      }
       try Safetensors.write(optimizer, to: "\(beside)/\(Checkpoint.optimizerName)")
       try note(Checkpoint.optimizerName)
       if let prototypes {

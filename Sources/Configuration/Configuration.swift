@@ -105,6 +105,12 @@ public struct Configuration: Sendable, Equatable {
     public var flooding = 0.04
     /// Share of the target that both classes have in equal parts.
     public var labelSmoothing = 0.0
+    /// Largest norm of all gradients together; 0: they are not clipped.
+    public var clipNorm = 0.0
+    /// Decay of the moving average of the weights; 0: there is none.
+    public var average = 0.0
+    /// The stage whose weights, and all before, stay as they are; nil: all are trained.
+    public var freeze: String?
     public var batchNorm = BatchNorm.local
     /// What becomes of a step whose loss or gradients are not finite.
     public var nonFinite = NonFinite.stop
@@ -121,6 +127,8 @@ public struct Configuration: Sendable, Equatable {
       public var name = Name.adam
       public var learningRate = 0.0002
       public var weightDecay = 0.0
+      /// Multiples of the learning rate, `STAGE=NUMBER`; see ``Configuration/stageRates``.
+      public var stageRates: [String] = []
       /// For SGD.
       public var momentum = 0.9
       public var nesterov = false
@@ -166,6 +174,18 @@ public struct Configuration: Sendable, Equatable {
     public var everySteps = 3000
     /// Images of a rank that are run at a time.
     public var batch = 32
+    /// Validations without improvement after which a training ends; 0: it goes on to its last step.
+    public var patience = 0
+    /// What has to improve.
+    public var metric = Metric.auc
+
+    /// Names as in `metrics.jsonl`.
+    public enum Metric: String, Sendable, CaseIterable {
+      case auc, ap, accuracy, eer, loss
+
+      /// Whether less of it is better.
+      public var isBetterLower: Bool { self == .eer || self == .loss }
+    }
   }
 
   public struct Checkpoint: Sendable, Equatable {

@@ -158,14 +158,15 @@ extension Configuration {
   ]
 
   /// Of every augmentation its probability, then the ranges of its parameters.
-  private static let augmentationKeys: [ConfigurationKey] = Augmentations.all.flatMap { kind in
+  private static let augmentationKeys: [ConfigurationKey] = Augmentations.all.flatMap {
+    kind -> [ConfigurationKey] in
     let section = "augmentation.\(kind.name)"
     let probability = ConfigurationKey.number(
       "\(section).probability", \.imageAugmentation[kind.name].probability, 0...1,
       "Probability that an image is \(kind.summary).")
     return [probability]
       + kind.parameters.map { parameter in
-        .range(
+        ConfigurationKey.range(
           "\(section).\(parameter.name)", \.imageAugmentation[kind.name][range: parameter.name],
           parameter.bounds, isWhole: parameter.isWhole,
           "Drawn evenly between: \(parameter.documentation).")
@@ -194,6 +195,18 @@ extension Configuration {
       "training.label_smoothing", \.training.labelSmoothing, 0...1.0.nextDown,
       "Share of the target that both classes have in equal parts, as PyTorch's label_smoothing; the loss "
         + "that is told and flooded has it."),
+    .number(
+      "training.clip_norm", \.training.clipNorm, 0...unbounded,
+      "Largest norm of the mean gradients of all weights that are trained, which are scaled down to it, as "
+        + "PyTorch's clip_grad_norm_; 0: none."),
+    .number(
+      "training.average", \.training.average, 0...1.0.nextDown,
+      "Decay of an exponential moving average of weights and running statistics, such as 0.999, which is "
+        + "validated and saved (average.safetensors) beside them; 0: none."),
+    .optionalText(
+      "training.freeze", \.training.freeze,
+      "A stage, as in model.truncate, whose weights and those of all before it stay as they are; running "
+        + "statistics of norms follow all the same; null: all weights are trained."),
     .choice(
       "training.batch_norm", \.training.batchNorm,
       "local: each rank normalises by its own batch; or synchronized: by the batches of all."),
@@ -212,6 +225,10 @@ extension Configuration {
       "training.optimizer.weight_decay", \.training.optimizer.weightDecay, 0...unbounded,
       "Added to the gradient times the weight (adam, sgd), or taken off the weight directly "
         + "(adamw)."),
+    .texts(
+      "training.optimizer.stage_rates", \.training.optimizer.stageRates,
+      "Multiples of the learning rate, a list such as [block3=0.1, block7=0.5] in forward order: for the "
+        + "weights of a stage and of all before it down to the one named before."),
     .number(
       "training.optimizer.momentum", \.training.optimizer.momentum, 0...1.0.nextDown, "For sgd."),
     .boolean(
@@ -255,6 +272,15 @@ extension Configuration {
     .integer(
       "evaluation.batch", \.evaluation.batch, 1...65_536, effect: .harmless,
       "Images that a rank evaluates at a time."),
+
+    .integer(
+      "evaluation.patience", \.evaluation.patience, 0...1_000_000, effect: .harmless,
+      "Evaluations in a row none of which improves evaluation.metric, after which the training ends and "
+        + "saves; 0: it goes on to its last step."),
+    .choice(
+      "evaluation.metric", \.evaluation.metric, effect: .harmless,
+      "What evaluation.patience waits for: larger auc, ap or accuracy, or smaller eer or loss, of the "
+        + "weights themselves."),
 
     .integer(
       "checkpoint.every_steps", \.checkpoint.everySteps, 1...1_000_000_000, effect: .harmless,

@@ -217,6 +217,7 @@ extension Configuration {
         "is \(data.crop), and \(model.name.rawValue) takes \(model.name.cropsText)")
     }
     if let problem = model.problem { throw refuse(problem.key, problem.text) }
+    if let problem = stageRateProblem { throw refuse(problem.key, problem.text) }
     if let problem = problem(with: augmentation.method) {
       throw refuse("augmentation.method", problem)
     }

@@ -535,6 +535,35 @@ import Testing
       "augmentation.method=ae")
   }
 
+  @Test func ratesOfStagesAreThoseOfTheNetworkInItsOrder() throws {
+    let read = try parse(
+      "data: {train: a}\ntraining: {freeze: block1, optimizer: {stage_rates: [block3=0.1, block7=0.5]}}"
+    )
+    #expect(read.stageRates.map(\.stage) == ["block1", "block3", "block7"])
+    #expect(read.stageRates.map(\.rate) == [0, 0.1, 0.5])
+    #expect(try parse(read.yaml) == read && Configuration().stageRates.isEmpty)
+    #expect(
+      try parse("data: {train: a}", "training.optimizer.stage_rates=[block3=0.1,block7=0.5]")
+        .training.optimizer.stageRates == ["block3=0.1", "block7=0.5"])
+    let (freeze, rates) = ("training.freeze", "training.optimizer.stage_rates")
+    for (settings, key, words) in [
+      ("freeze: blck3", freeze, "did you mean 'block3'?"),
+      ("freeze: layer1", freeze, "no stage of xception: it has block1"),
+      ("optimizer: {stage_rates: block3}", rates, "write STAGE=NUMBER, such as block1=0.1"),
+      ("optimizer: {stage_rates: block3=0}", rates, "STAGE=NUMBER"),
+      ("optimizer: {stage_rates: block3=nan}", rates, "STAGE=NUMBER"),
+      ("optimizer: {stage_rates: [block3=1, block2=1]}", rates, "block2 behind block3"),
+      ("optimizer: {stage_rates: [block3=1, block3=2]}", rates, "each once"),
+      ("freeze: block4, optimizer: {stage_rates: block2=0.5}", rates, "behind training.freeze"),
+    ] {
+      let error = try refusal("data: {train: a}\ntraining: {\(settings)}")
+      #expect(error.key == key && error.description.contains(words), "\(error)")
+    }
+    let short = try refusal(
+      "data: {train: a}", "model.truncate=block2", "training.freeze=block3")
+    #expect(short.description.contains("it has block1, block2"), "\(short)")
+  }
+
   @Test func theClassOrderIsATextOrAListOrNull() throws {
     for text in ["\"fake,real\"", "[fake, real]"] {
       #expect(try parse("data: {train: a}\nmodel: {classes: \(text)}").model.classes == .fakeReal)

@@ -61,9 +61,11 @@ extension Jobs {
         return try #require([value / 2, 1e-4].first { $0 != value && range.contains($0) }).plain
       case (.text, _) where key.path == "model.weights":
         return try TinyRuns.checkpoint.get().path + "/model.safetensors"
-      case (.text, _) where key.path == "model.truncate": return "block2"
+      case (.text, _) where ["model.truncate", "training.freeze"].contains(key.path):
+        return "block2"
       case (.text, .text(let value)): return value + "-other"
       case (.texts, _) where key.path == "data.exclude_methods": return "face-swap"
+      case (.texts, _) where key.path == "training.optimizer.stage_rates": return "block2=0.5"
       case (.texts, _):
         return try key.path == "data.train" ? SharedData.validation : SharedData.train
       default:

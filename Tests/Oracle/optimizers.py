@@ -4,6 +4,8 @@
 
 `optimizers.safetensors` holds the initial weights, twelve gradients, and the weights after the
 first and the last step of every rule. From the seventh step on the learning rate is halved.
+`clipped.last` are the weights of SGD with momentum where the gradients' norm is clipped to 240 (norms
+before that: `clipped.norms`), and `average.last` is the moving average of Adam's weights, of decay 0.9.
 """
 
 import pathlib
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "TrainingTests" / "Golden"
 COUNT, STEPS, RATE = 257, 12, 0.01
+LARGEST_NORM, DECAY = 240, 0.9
 
 RULES = {
     "adam": lambda p: torch.optim.Adam(p, lr=RATE),
@@ -45,6 +48,29 @@ def main() -> None:
             if step == 0:
                 tensors[f"{name}.first"] = weights.detach().clone()
         tensors[f"{name}.last"] = weights.detach().clone()
+
+    weights = torch.nn.Parameter(initial.clone())
+    optimizer = RULES["sgd_momentum"]([weights])
+    norms = []
+    for step in range(STEPS):
+        weights.grad = gradients[step].clone()
+        norms.append(torch.nn.utils.clip_grad_norm_([weights], LARGEST_NORM))
+        optimizer.step()
+    tensors["clipped.norms"] = torch.stack(norms)
+    tensors["clipped.last"] = weights.detach().clone()
+
+    model = torch.nn.Linear(1, COUNT, bias=False)
+    model.weight.data = initial.clone()[:, None]
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(DECAY))
+    # The first update of AveragedModel is a copy.
+    average.update_parameters(model)
+    optimizer = RULES["adam"](model.parameters())
+    for step in range(STEPS):
+        model.weight.grad = gradients[step].clone()[:, None]
+        optimizer.step()
+        average.update_parameters(model)
+    tensors["average.last"] = average.module.weight.detach()[:, 0].clone()
     save_file(tensors, GOLDEN / "optimizers.safetensors")
 
 

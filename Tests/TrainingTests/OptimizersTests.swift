@@ -2,7 +2,9 @@ import Foundation
 import Testing
 
 @testable import Configuration
+@testable import Foundations
 @testable import Networks
+@testable import Tensors
 @testable import Training
 
 /// Golden file: Tests/Oracle/optimizers.py.
@@ -131,6 +133,196 @@ import Testing
       }
       #expect(weights == [0, 0, 0])
     }
+  }
+}
+
+/// What may be done about an update besides its rule. Golden file: Tests/Oracle/optimizers.py.
+@Suite struct TrainingHabitsTests {
+  private let golden: [String: NamedTensor]
+
+  init() throws { golden = try OptimizersTests().golden }
+
+  private func tensor(_ name: String) throws -> [Float] { try #require(golden[name]).values }
+
+  /// As `torch.nn.utils.clip_grad_norm_` before each step of SGD; the gradients of two ranks, summed.
+  @Test func clippingFollowsPyTorch() throws {
+    let (norms, expected) = (try tensor("clipped.norms"), try tensor("clipped.last"))
+    var weights = try tensor("initial")
+    let gradients = try tensor("gradients").map { $0 * 2 }
+    let count = weights.count
+    let now = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    defer { now.deallocate() }
+    let workers = WorkerPool(threads: 2)
+    let measured = GradientNorm(
+      of: now, [WeightGroup(range: 0..<count, rate: 1)], workers: workers)
+    let settings = try #require(
+      OptimizersTests.rules.first { $0.name == "sgd_momentum" }
+    ).settings
+    let optimizer = Optimizer(settings, count: count)
+    var clipped = 0
+    for step in 0..<12 {
+      _ = now.initialize(from: gradients[step * count..<(step + 1) * count])
+      let norm = measured.measure() * 0.5
+      #expect(abs(norm - Double(norms[step])) < 1e-6 * norm)
+      let factor = GradientNorm.factor(norm: norm, limit: 240)
+      clipped += factor < 1 ? 1 : 0
+      let update = optimizer.nextUpdate(
+        learningRate: 0.01, gradientScale: 0.5 * Float(factor))
+      weights.withUnsafeMutableBufferPointer {
+        update.apply(to: $0, gradients: UnsafeBufferPointer(now), range: 0..<count)
+      }
+    }
+    #expect(clipped > 2 && clipped < 10)
+    for (weight, wanted) in zip(weights, expected) {
+      #expect(abs(weight - wanted) <= 1e-6 + 2e-6 * abs(wanted))
+    }
+  }
+
+  /// Over parts of 65,536 on any number of threads, without what is not trained.
+  @Test func theNormIsThatOfTheWeightsThatAreTrained() {
+    let count = 200_003
+    let gradients = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    defer { gradients.deallocate() }
+    for i in 0..<count { gradients.initializeElement(at: i, to: Float(i % 97) - 40) }
+    let groups = [
+      WeightGroup(range: 0..<70_001, rate: 0.1), WeightGroup(range: 70_001..<150_000, rate: 0),
+      WeightGroup(range: 150_000..<count, rate: 1),
+    ]
+    let norms = [1, 2, 5].map {
+      GradientNorm(of: gradients, groups, workers: WorkerPool(threads: $0)).measure()
+    }
+    // Whole numbers: nothing is rounded.
+    let sum = (0..<count).filter { !(70_001..<150_000).contains($0) }.map {
+      Double(($0 % 97 - 40) * ($0 % 97 - 40))
+    }.reduce(0, +)
+    #expect(norms == [sum.squareRoot(), sum.squareRoot(), sum.squareRoot()])
+    #expect(GradientNorm.factor(norm: 0, limit: 1) == 1)
+    #expect(GradientNorm.factor(norm: 0.5, limit: 1) == 1)
+    #expect(abs(GradientNorm.factor(norm: 4, limit: 1) - 0.25) < 1e-6)
+  }
+
+  /// As `torch.optim.swa_utils`, along the weights of Adam.
+  @Test func theAverageFollowsPyTorch() throws {
+    let detector = Detector(.xceptionTiny)
+    let initial = try tensor("initial")
+    let count = initial.count
+    func store(_ values: [Float]) {
+      for i in 0..<count { detector.values[i] = values[i] }
+    }
+    store(initial)
+    detector.runningStatistics[3] = 2
+    let average = WeightAverage(detector, decay: 0.9)
+    let workers = WorkerPool(threads: 2)
+    var weights = initial
+    let gradients = try tensor("gradients")
+    let optimizer = Optimizer(OptimizersTests.rules[0].settings, count: count)
+    for step in 0..<12 {
+      let update = optimizer.nextUpdate(learningRate: 0.01, gradientScale: 1)
+      weights.withUnsafeMutableBufferPointer { weights in
+        gradients[step * count..<(step + 1) * count].withUnsafeBufferPointer {
+          update.apply(to: weights, gradients: $0, range: 0..<count)
+        }
+      }
+      store(weights)
+      if step == 0 { detector.runningStatistics[3] = 3 }
+      average.follow(workers)
+    }
+    for (found, wanted) in zip(average.values, try tensor("average.last")) {
+      #expect(abs(found - wanted) <= 1e-6 + 2e-6 * abs(wanted))
+    }
+    // 3 − 0.9¹².
+    #expect(abs(average.runningStatistics[3] - 2.7175704) < 1e-5)
+
+    // They change places, and back also where something fails.
+    struct Failure: Error {}
+    #expect(throws: Failure.self) {
+      try average.withAverage {
+        #expect(abs(detector.runningStatistics[3] - 2.7175704) < 1e-5)
+        #expect(detector.values[0] != weights[0] || weights[0] == initial[0])
+        throw Failure()
+      }
+    }
+    #expect(Array(detector.values[..<count]) == weights && detector.runningStatistics[3] == 3)
+  }
+
+  @Test(arguments: [
+    (DetectorName.xceptionTiny, "block2", "block2.", "block3"),
+    (.resnet18, "layer2", "layer2.", "layer3"),
+    (.mobilenetV2, "blocks.1", "blocks.1.", "blocks.2"),
+  ])
+  func groupsAreTheStagesOfTheNetwork(
+    name: DetectorName, frozen: String, last: String, slow: String
+  ) throws {
+    var configuration = Configuration()
+    configuration.model.name = name
+    configuration.training.freeze = frozen
+    configuration.training.optimizer.stageRates = ["\(slow)=0.25"]
+    let detector = Detector(name)
+    let groups = WeightGroup.all(of: detector, configuration.stageRates)
+    #expect(groups.map(\.rate) == [1, 0.25, 0])
+    #expect(groups[0].range.lowerBound == 0)
+    #expect(groups[2].range.upperBound == detector.values.count)
+    #expect(
+      zip(groups, groups.dropFirst()).allSatisfy { $0.range.upperBound == $1.range.lowerBound })
+    let rates = detector.parameters.map { parameter in
+      groups.first { $0.range.contains(parameter.offset) }!.rate
+    }
+    // In forward order: those up to the stage, those up to the next, the rest.
+    let order: [Double: Int] = [0: 0, 0.25: 1, 1: 2]
+    #expect(zip(rates, rates.dropFirst()).allSatisfy { order[$0]! <= order[$1]! })
+    let names = detector.parameters.map(\.name)
+    let end = try #require(names.lastIndex { $0.hasPrefix(last) })
+    #expect(rates[end] == 0 && rates[end + 1] == 0.25)
+    let slowEnd = try #require(names.lastIndex { $0.hasPrefix("\(slow).") })
+    #expect(rates[slowEnd] == 0.25 && rates[slowEnd + 1] == 1)
+    #expect(
+      WeightGroup.all(of: detector, []) == [
+        WeightGroup(range: 0..<detector.values.count, rate: 1)
+      ])
+  }
+
+  // MARK: Early stopping
+
+  private func figures(_ name: String, _ value: Double?) -> [JSON.Member] {
+    [.init("other", .number(1)), .init(name, .optional(value))]
+  }
+
+  @Test func aTrainingEndsOnceNothingGetsBetter() {
+    var settings = Configuration.Evaluation()
+    settings.patience = 2
+    for (metric, values) in [
+      (Configuration.Evaluation.Metric.auc, [0.5, 0.7, 0.7, 0.8, 0.75, 0.8]),
+      (.loss, [0.9, 0.4, 0.4, 0.3, 0.35, 0.3]),
+    ] {
+      settings.metric = metric
+      var stopping = EarlyStopping(settings)
+      #expect(!stopping.isOver)
+      for (i, value) in values.enumerated() {
+        stopping.take(figures(metric.rawValue, value))
+        #expect(stopping.isOver == (i == 5), "\(metric) \(i)")
+        // Nothing is known where a figure is not defined.
+        stopping.take(figures(metric.rawValue, nil))
+        // As a training that goes on in the midst.
+        var resumed = EarlyStopping(settings)
+        resumed.resume(.object(stopping.details))
+        #expect(resumed == stopping)
+      }
+      settings.metric = .eer
+      var other = EarlyStopping(settings)
+      other.resume(.object(stopping.details))
+      #expect(other == EarlyStopping(settings))
+      // A run goes on with more patience.
+      settings.metric = metric
+      settings.patience = 3
+      var patient = EarlyStopping(settings)
+      patient.resume(.object(stopping.details))
+      #expect(!patient.isOver && patient.since == 2)
+      settings.patience = 2
+    }
+    settings.patience = 0
+    var never = EarlyStopping(settings)
+    for _ in 0..<9 { never.take(figures("auc", 0.5)) }
+    #expect(!never.isOver)
   }
 }
 

@@ -1,5 +1,6 @@
 import Dispatch
 import Images
+import Synchronization
 
 /// Augments the images of a batch, several at a time.
 struct BatchAugmentation: Sendable {
@@ -9,37 +10,36 @@ struct BatchAugmentation: Sendable {
   /// Images that are worked on at once.
   let threads: Int
 
-  /// Changes each image by its own draws, wherever it stands and on whichever thread.
+  /// What the draws of an image are keyed by.
+  struct Key: Sendable {
+    let visit: Int
+    let sample: Int
+  }
+
+  /// Images after their changes, each by its own draws, on whichever thread.
   ///
   /// - Parameters:
   ///   - images: whole.
-  ///   - places: which images of the batch they are.
-  ///   - batch: says which samples are at its places.
+  ///   - keys: one for each.
   ///   - isStopped: when this is so, images are left as they are.
   /// - Throws: the first image's error.
-  func apply(
-    to images: inout [AugmentedImage], at places: [Int], of batch: Batch, isStopped: () -> Bool
-  ) throws {
+  func applied(
+    to images: [AugmentedImage], keys: [Key], isStopped: @Sendable () -> Bool
+  ) throws -> [AugmentedImage] {
     let workers = min(threads, images.count)
-    let failures = images.withUnsafeMutableBufferPointer { images in
-      // Every worker has places of its own.
-      withUnsafeTemporaryAllocation(of: (any Error)?.self, capacity: images.count) { failures in
-        failures.initialize(repeating: nil)
-        defer { failures.deinitialize() }
-        DispatchQueue.concurrentPerform(iterations: workers) { worker in
-          for i in stride(from: worker, to: images.count, by: workers) where !isStopped() {
-            do {
-              try augmentations.apply(
-                to: &images[i], seed: seed, visit: batch.visits[places[i]],
-                sample: batch.identifiers[places[i]])
-            } catch {
-              failures[i] = error
-            }
-          }
+    let changed = Mutex([Result<AugmentedImage, any Error>?](repeating: nil, count: images.count))
+    DispatchQueue.concurrentPerform(iterations: workers) { worker in
+      for i in stride(from: worker, to: images.count, by: workers) where !isStopped() {
+        let result = Result {
+          var image = images[i]
+          try augmentations.apply(
+            to: &image, seed: seed, visit: keys[i].visit, sample: keys[i].sample)
+          return image
         }
-        return failures.compactMap(\.self)
+        changed.withLock { $0[i] = result }
       }
     }
-    if let failure = failures.first { throw failure }
+    let results = changed.withLock { $0 }
+    return try zip(images, results).map { try $1?.get() ?? $0 }
   }
 }

@@ -339,7 +339,7 @@ private struct BatchFiller: Sendable {
   }
 
   /// Fills `batch`; false at the end, or when stopped in between.
-  mutating func fill(_ batch: Batch, isStopped: () -> Bool) throws -> Bool {
+  mutating func fill(_ batch: Batch, isStopped: @Sendable () -> Bool) throws -> Bool {
     draws.removeAll(keepingCapacity: true)
     switch plan {
     case .training(let order, let rank, let ranks, let position, let epochLength, _, _):
@@ -394,7 +394,7 @@ private struct BatchFiller: Sendable {
 
   /// Reads the images of a batch, then changes them, then cuts them.
   private mutating func fill(
-    _ batch: Batch, augmentedBy augmentation: BatchAugmentation, isStopped: () -> Bool
+    _ batch: Batch, augmentedBy augmentation: BatchAugmentation, isStopped: @Sendable () -> Bool
   ) throws {
     augmented.removeAll(keepingCapacity: true)
     for i in readingOrder {
@@ -403,8 +403,10 @@ private struct BatchFiller: Sendable {
       augmented.append(
         AugmentedImage(RGBImage(width: set.width, height: set.height, pixels: image)))
     }
-    try augmentation.apply(
-      to: &augmented, at: readingOrder, of: batch, isStopped: isStopped)
+    let keys = readingOrder.map {
+      BatchAugmentation.Key(visit: batch.visits[$0], sample: batch.identifiers[$0])
+    }
+    augmented = try augmentation.applied(to: augmented, keys: keys, isStopped: isStopped)
     for (i, image) in zip(readingOrder, augmented) {
       cut(image.picture.pixels, to: batch, i, isWarped: image.isWarped)
     }

@@ -23,13 +23,14 @@ struct Sharpening: Augmentation {
     let share = amount / 13
     let before = image.picture.pixels
     before.withUnsafeBufferPointer { source in
+      /// The sum of a value and those beside it.
+      func three(_ place: Int) -> Int {
+        Int(source[place - 3]) + Int(source[place]) + Int(source[place + 3])
+      }
       image.picture.pixels.withUnsafeMutableBufferPointer { out in
         for y in 1..<height - 1 {
           for place in y * row + 3..<(y + 1) * row - 3 {
-            var around = 0
-            for other in [place - row, place, place + row] {
-              around += Int(source[other - 3]) + Int(source[other]) + Int(source[other + 3])
-            }
+            let around = three(place - row) + three(place) + three(place + row)
             let value = Int(source[place])
             out[place] = UInt8(level: Double(value) + share * Double(9 * value - around))
           }

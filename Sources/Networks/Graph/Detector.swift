@@ -74,6 +74,15 @@ public final class Detector: @unchecked Sendable {
     gradientMemory = owner
   }
 
+  /// Where in the arenas the weights of a stage and of all before it begin: they go on to the end.
+  ///
+  /// - Parameter stage: one of ``DetectorForm/stages`` that the network has.
+  public func firstElement(upTo stage: String) -> Int {
+    let stage = name.graph.stages.first { $0.name == stage }!
+    precondition(stage.parameters <= parameters.count, "\(form) has the stage \(stage.name)")
+    return stage.parameters == 0 ? values.count : parameters[stage.parameters - 1].offset
+  }
+
   /// Trainable elements as published.
   public var parameterCount: Int { parameters.reduce(0) { $0 + $1.publishedCount } }
 

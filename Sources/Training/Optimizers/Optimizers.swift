@@ -63,6 +63,11 @@ public final class Optimizer {
   ///     accumulated batches turns their sum into the mean.
   public func nextUpdate(learningRate: Double, gradientScale: Float) -> OptimizerUpdate {
     steps += 1
+    return update(learningRate: learningRate, gradientScale: gradientScale)
+  }
+
+  /// The same of the step that was counted last, for weights with another learning rate.
+  public func update(learningRate: Double, gradientScale: Float) -> OptimizerUpdate {
     let t = Double(steps)
     let rule: OptimizerUpdate.Rule
     switch settings.name {

@@ -16,22 +16,28 @@ final class CheckpointWriter {
   /// Where values come from, and where their copies are.
   private let copies: [(source: UnsafeMutableBufferPointer<Float>, copy: AlignedMemory)]
   private let slotNames: [String]
+  /// Whether the last two copies are of a ``WeightAverage``.
+  private let hasAverage: Bool
   private var underWay: Writing?
 
-  init(store: CheckpointStore, keep: Int, _ detector: Detector, _ optimizer: Optimizer) {
+  init(
+    store: CheckpointStore, keep: Int, _ detector: Detector, _ optimizer: Optimizer,
+    _ average: WeightAverage? = nil
+  ) {
     self.store = store
     self.keep = keep
     self.detector = detector
     slotNames = optimizer.slots.map(\.name)
-    copies =
-      ([detector.values, detector.runningStatistics] + optimizer.slots.map(\.values)).map {
-        ($0, AlignedMemory(size: $0.count * MemoryLayout<Float>.stride))
-      }
+    hasAverage = average != nil
+    let sources =
+      [detector.values, detector.runningStatistics] + optimizer.slots.map(\.values)
+      + (average.map { [$0.values, $0.runningStatistics] } ?? [])
+    copies = sources.map { ($0, AlignedMemory(size: $0.count * MemoryLayout<Float>.stride)) }
   }
 
   deinit { underWay?.join() }
 
-  /// Copies the weights, the running statistics and what the optimizer remembers, and returns;
+  /// Copies the weights, the running statistics, their average and what the optimizer remembers;
   /// the thread then writes. Waits first where the checkpoint before is still being written.
   ///
   /// - Parameters:
@@ -50,6 +56,7 @@ final class CheckpointWriter {
     }
     let arenas = copies.map { UnsafePointer($0.copy.floats()) }
     let (store, keep, detector, slotNames) = (store, keep, detector, slotNames)
+    let hasAverage = hasAverage
     underWay = Writing {
       try synchronise()
       // What the optimizer remembers, as `SLOT.PARAMETER` in published shapes.
@@ -62,6 +69,9 @@ final class CheckpointWriter {
       }
       let checkpoint = try store.write(
         state, model: detector.weights(values: arenas[0], runningStatistics: arenas[1]),
+        average: hasAverage
+          ? detector.weights(
+            values: arenas[arenas.count - 2], runningStatistics: arenas[arenas.count - 1]) : nil,
         optimizer: optimizer, isBest: isBest,
         prototypes: prototypes.map { file in { try file.write(to: $0) } })
       try store.prune(keep: keep)

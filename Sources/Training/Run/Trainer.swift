@@ -55,6 +55,9 @@ public final class Trainer {
   /// Samples taken, as the order counts them.
   var position = 0
   var best = BestCheckpoint()
+  /// Rank 0 alone sees figures; the others learn what follows from them.
+  var patience: EarlyStopping
+  var isOver = false
   var savedStep: Int?
   /// The checkpoint of the present step was saved on a request to stop: what was due besides is still
   /// to be done.
@@ -90,6 +93,7 @@ public final class Trainer {
     let configuration = try Self.withSupportedPrecision(
       configuration.resolved(threads: share.threads), communicator, say: self.say)
     self.configuration = configuration
+    patience = EarlyStopping(configuration.evaluation)
     self.communicator = communicator
     failures = try communicator.duplicate()
     data = try TrainingData(configuration, communicator)
@@ -119,7 +123,8 @@ public final class Trainer {
     self.step = step
     writer = folder.map {
       CheckpointWriter(
-        store: $0.checkpoints, keep: configuration.checkpoint.keep, detector, step.optimizer)
+        store: $0.checkpoints, keep: configuration.checkpoint.keep, detector, step.optimizer,
+        step.average)
     }
     gatherer =
       step.erasing.method.guide == .forgeryAttention
@@ -161,6 +166,7 @@ public final class Trainer {
       }
       // Fresh ones too: machines may draw them with other libraries.
       try broadcastDetector()
+      step.average?.begin()
     }
     step.refresh()
     step.erasing.update = steps
@@ -247,7 +253,7 @@ public final class Trainer {
     if steps < totalSteps, try communicator.any(StopRequest.isMade) {
       return try stopped(progress)
     }
-    while steps < totalSteps {
+    while steps < totalSteps, !isOver {
       try writer?.check()
       let watch = Stopwatch()
       let rate = schedule.learningRate(step: steps)
@@ -268,6 +274,7 @@ public final class Trainer {
         .init("images_per_second", .number(Double(data.globalBatch) / seconds)),
         .init("data_seconds", .number(result.phases.load)),
       ]
+      if let norm = result.gradientNorm { line.append(.init("gradient_norm", .number(norm))) }
       if !result.isFinite { line.append(.init("skipped_steps", .integer(skipped.inAll))) }
       try record(.object(line))
       progress?.update(steps, "loss \(fixed(result.loss, 4))")
@@ -329,20 +336,33 @@ public final class Trainer {
     let due = dueWork
     let validation: Validation?
     let prototypes: PrototypesFile?
+    var patience = patience
+    let isOver: Bool
+    var saves = due.saves
     do {
       validation = due.evaluates ? try validate(progress) : nil
-      if due.saves {
+      if let validation { patience.take(validation.summary) }
+      // Rank 0 alone has figures.
+      isOver = try communicator.any(patience.isOver)
+      saves = saves || isOver
+      if saves {
         RankStatus.enter(.saving)
         report(.saving)
       }
-      prototypes = due.saves ? try prototypesFile() : nil
+      prototypes = saves ? try prototypesFile() : nil
     } catch is StopRequest.Interruption {
       return false
     }
     if let validation { try record(validation.line(step: steps)) }
     hasWorkPending = false
-    if due.saves { try save(prototypes, validation?.metrics, progress) }
+    (self.patience, self.isOver) = (patience, isOver)
+    if saves { try save(prototypes, validation?.metrics, progress) }
     report(.training)
+    if isOver {
+      progress?.message(
+        "step \(steps): no better \(patience.metric.rawValue) in \(patience.since) validations: the "
+          + "training ends")
+    }
     return true
   }
 

@@ -34,7 +34,7 @@ extension Trainer {
         .init("skipped_steps", .integer(skipped.inAll)),
         .init("skipped_in_a_row", .integer(skipped.inARow)),
         .init(CheckpointState.workPendingName, .boolean(hasWorkPending)),
-      ])
+      ] + (patience.patience > 0 ? patience.details : []))
     try writer.start(
       state, isBest: isBest, prototypes: prototypes,
       synchronise: { try metrics?.synchronise() },
@@ -67,15 +67,30 @@ extension Trainer {
   func restore(_ checkpoint: Checkpoint?) throws {
     try communicator.agreed { if let checkpoint { try read(checkpoint) } }
     let counts = try communicator.broadcast([
-      position, skipped.inAll, skipped.inARow, hasWorkPending ? 1 : 0,
+      position, skipped.inAll, skipped.inARow, hasWorkPending ? 1 : 0, patience.isOver ? 1 : 0,
     ])
     (position, skipped, hasWorkPending) = (counts[0], (counts[1], counts[2]), counts[3] == 1)
+    isOver = counts[4] == 1
     try broadcastDetector()
+    if let average = step.average {
+      // A run that had none so far begins with its weights.
+      let begins = checkpoint.map { $0.averagePath == nil } ?? false
+      if try communicator.any(begins) {
+        average.begin()
+      } else {
+        try communicator.broadcast(average.values)
+        try communicator.broadcast(average.runningStatistics)
+      }
+    }
     for slot in step.optimizer.slots { try communicator.broadcast(slot.values) }
     step.optimizer.resume(steps: steps - skipped.inAll)
   }
 
   private func read(_ checkpoint: Checkpoint) throws {
+    if let average = step.average, let path = checkpoint.averagePath {
+      _ = try detector.load(Safetensors.read(path), from: path, seed: 0)
+      average.begin()
+    }
     _ = try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
     let tensors = try checkpoint.optimizer()
     for slot in step.optimizer.slots {
@@ -99,6 +114,7 @@ extension Trainer {
     skipped.inAll = details["skipped_steps"]?.integerValue ?? 0
     skipped.inARow = details["skipped_in_a_row"]?.integerValue ?? 0
     best.step = details["best_step"]?.integerValue
+    patience.resume(details)
     hasWorkPending = state.hasWorkPending
     if let step = best.step { try checkpoints?.pointBest(to: step) }
     guard !isTooLarge, max(earlier, state.position) < 1 << 60, (0...steps).contains(skipped.inAll)

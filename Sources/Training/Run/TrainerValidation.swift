@@ -8,12 +8,15 @@ extension Trainer {
   struct Validation {
     var metrics: EvaluationMetrics
     var summary: [JSON.Member]
+    /// Of the average of the weights; empty where there is none.
+    var averageSummary: [JSON.Member]
     var seconds: Double
 
     func line(step: Int) -> JSON {
       .object(
         [.init("step", .integer(step))]
           + summary.map { .init("validation_\($0.name)", $0.value) }
+          + averageSummary.map { .init("validation_average_\($0.name)", $0.value) }
           + [.init("validation_seconds", .number(seconds))])
     }
   }
@@ -24,17 +27,20 @@ extension Trainer {
     RankStatus.enter(.validating)
     report(.validating)
     let watch = Stopwatch()
-    guard
-      let logits = try validationPass.logits(
-        set, data.validationSamples, afterBatch: { try StopRequest.check(communicator) })
-    else { return nil }
-    let scored = try ScoredSet(
-      logits: logits, set: set, samples: data.validationSamples, sources: nil)
+    func scores() throws -> ScoredSet? {
+      try validationPass.logits(
+        set, data.validationSamples, afterBatch: { try StopRequest.check(communicator) }
+      ).map { try ScoredSet(logits: $0, set: set, samples: data.validationSamples, sources: nil) }
+    }
+    let own = try scores()
+    let averaged = try step.average?.withAverage(scores)
+    guard let scored = own else { return nil }
     let overall = scored.metrics.overall
     let text = [("AUC", overall.auc), ("AP", overall.averagePrecision), ("EER", overall.eer)]
       .map { "\($0.0) \($0.1.map { fixed($0, 4) } ?? "-")" }.joined(separator: "  ")
     progress?.message("step \(steps): validation \(text)")
     return Validation(
-      metrics: scored.metrics, summary: scored.summary, seconds: watch.seconds)
+      metrics: scored.metrics, summary: scored.summary, averageSummary: averaged??.summary ?? [],
+      seconds: watch.seconds)
   }
 }

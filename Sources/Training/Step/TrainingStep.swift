@@ -23,6 +23,9 @@ public final class TrainingStep {
     /// Loss, summed gradients and running statistics are numbers, and neither infinite. All ranks
     /// see the same of them. Where this is false nothing was updated.
     public var isFinite = true
+    /// Norm of the mean gradients of the weights that are trained, before clipping; nil where they are
+    /// not clipped.
+    public var gradientNorm: Double?
     /// Some rank was asked to stop.
     public var stops = false
     /// Some rank wants the ranks to compare their phases.
@@ -50,6 +53,8 @@ public final class TrainingStep {
   public let optimizer: Optimizer
   public let erasing: BatchErasing
   public let program: TrainingProgram
+  /// The moving average of the weights; nil where there is none.
+  public let average: WeightAverage?
 
   let communicator: Communicator
   private let workers: WorkerPool
@@ -59,7 +64,11 @@ public final class TrainingStep {
   private let accumulate: Int
   private let averagesStatistics: Bool
   private let exchange: UnsafeMutableBufferPointer<Double>
-  private var update: OptimizerUpdate?
+  /// Weights with the same learning rate, and the step under way of each.
+  private let groups: [WeightGroup]
+  private var updates: [OptimizerUpdate] = []
+  /// What the gradients' norm is clipped to, and what measures it; nil: nothing is clipped.
+  private let clipping: (limit: Double, norm: GradientNorm)?
   /// The running statistics before the step: what is put back if it comes to nothing.
   private let earlierStatistics: UnsafeMutableBufferPointer<Float>
   private let isPoisoned = Atomic<Bool>(false)
@@ -112,6 +121,12 @@ public final class TrainingStep {
     erasing = BatchErasing(
       configuration, detector, batch: training.batchPerRank, workers: workers, sharing: program)
     optimizer = Optimizer(training.optimizer, count: detector.values.count)
+    average = training.average > 0 ? WeightAverage(detector, decay: training.average) : nil
+    groups = WeightGroup.all(of: detector, configuration.stageRates)
+    updates.reserveCapacity(groups.count)
+    clipping =
+      training.clipNorm > 0
+      ? (training.clipNorm, GradientNorm(of: detector.gradients, groups, workers: workers)) : nil
     let bucketBytes = Int(communication.bucketMegabytes * 1024 * 1024)
     reducer =
       if let memory {
@@ -129,10 +144,12 @@ public final class TrainingStep {
     earlierStatistics.initialize(repeating: 0)
     reportFinished = { [reducer] in reducer.markReady(upTo: $0) }
     updateChunk = { [unowned self] task, _ in
-      let count = detector.values.count
-      update!.apply(
-        to: detector.values, gradients: UnsafeBufferPointer(detector.gradients),
-        range: task * Self.chunk..<min(count, (task + 1) * Self.chunk))
+      let chunk = task * Self.chunk..<min(detector.values.count, (task + 1) * Self.chunk)
+      for (group, update) in zip(groups, updates) where group.rate > 0 {
+        update.apply(
+          to: detector.values, gradients: UnsafeBufferPointer(detector.gradients),
+          range: group.range.clamped(to: chunk))
+      }
     }
     examineChunk = { [unowned self] task, _ in
       let start = task * Self.chunk
@@ -222,14 +239,30 @@ public final class TrainingStep {
       return result
     }
     let sign: Float = result.loss < flooding ? -1 : 1
-    let update = optimizer.nextUpdate(
-      learningRate: learningRate,
-      gradientScale: sign / Float(communicator.size * accumulate))
-    self.update = update
+    var scale = sign / Float(communicator.size * accumulate)
+    if let clipping {
+      let norm = clipping.norm.measure() * Double(abs(scale))
+      result.gradientNorm = norm
+      scale *= Float(GradientNorm.factor(norm: norm, limit: clipping.limit))
+    }
+    makeUpdates(learningRate: learningRate, gradientScale: scale)
     workers.run((detector.values.count + Self.chunk - 1) / Self.chunk, updateChunk)
+    average?.follow(workers)
     refresh()
     result.phases.update = watch.seconds
     return result
+  }
+
+  /// One step of the optimizer, with each group's learning rate.
+  private func makeUpdates(learningRate: Double, gradientScale: Float) {
+    updates.removeAll(keepingCapacity: true)
+    for group in groups {
+      let rate = learningRate * group.rate
+      updates.append(
+        updates.isEmpty
+          ? optimizer.nextUpdate(learningRate: rate, gradientScale: gradientScale)
+          : optimizer.update(learningRate: rate, gradientScale: gradientScale))
+    }
   }
 
   /// What keys the draws of a batch, as it does those of erasing.

@@ -55,7 +55,7 @@ import Testing
   }
 
   private func draw(
-    _ name: String, probability: Double, sample: Int, visit: Int = visit, height: Int = 29,
+    _ name: String, probability: Double, sample: Int, visit: Int = Self.visit, height: Int = 29,
     width: Int = 37
   ) throws -> (any Augmentation)? {
     let kind = try #require(Augmentations.all.first { $0.name == name })
