@@ -46,6 +46,8 @@ public struct DetectionMetrics: Equatable, Sendable {
   public var falseAlarmRate: Double?
   /// The threshold that `accuracy`, `recall` and `falseAlarmRate` are told for.
   public var threshold: Double
+  /// Where these values lie with 95 % confidence; nil unless ``SourceBootstrap`` was asked.
+  public var intervals: DetectionIntervals?
 
   /// Metrics of scores with their labels.
   ///
@@ -175,7 +177,7 @@ public struct RankedScores: Sendable {
 
 extension DetectionMetrics: Codable {
   enum CodingKeys: String, CodingKey {
-    case real, fake, auc, accuracy, eer, recall, threshold
+    case real, fake, auc, accuracy, eer, recall, threshold, intervals
     case averagePrecision = "ap"
     case truePositiveRates = "tpr_at_fpr"
     case falseAlarmRate = "false_alarm_rate"
@@ -200,6 +202,7 @@ extension DetectionMetrics: Codable {
     try container.encode(recall, forKey: .recall)
     try container.encode(falseAlarmRate, forKey: .falseAlarmRate)
     try container.encode(threshold, forKey: .threshold)
+    try container.encodeIfPresent(intervals, forKey: .intervals)
   }
 
   public init(from decoder: any Decoder) throws {
@@ -215,5 +218,6 @@ extension DetectionMetrics: Codable {
     recall = try container.decodeIfPresent(Double.self, forKey: .recall)
     falseAlarmRate = try container.decodeIfPresent(Double.self, forKey: .falseAlarmRate)
     threshold = try container.decode(Double.self, forKey: .threshold)
+    intervals = try container.decodeIfPresent(DetectionIntervals.self, forKey: .intervals)
   }
 }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// Everything that `metrics.json` tells about the scores of a set of images.
 ///
 /// In JSON the overall metrics stand at the top (`auc`, `ap`, `accuracy`, `eer`, `tpr_at_fpr`, …),
@@ -35,58 +37,71 @@ public struct EvaluationMetrics: Equatable, Sendable {
     scores: [Double], labels: [UInt8], methods: [Int], methodNames: [String],
     sources: [String]? = nil, threshold: Double = 0.5
   ) throws {
-    (overall, self.methods) = try Self.byMethod(
-      scores: scores, labels: labels, methods: methods, methodNames: methodNames,
-      threshold: threshold)
-    guard let sources, sources.contains(where: { !$0.isEmpty }) else { return }
-    precondition(
-      sources.count == scores.count,
-      "EvaluationMetrics: expected \(scores.count) sources, got \(sources.count)")
-
-    struct Sample: Hashable {
-      var source: String
-      var method: Int
-    }
-    var numbers: [Sample: Int] = [:]
-    var sums: [(score: Double, images: Int, label: UInt8, method: Int)] = []
-    for image in scores.indices {
-      let method = labels[image] == 0 ? -1 : methods[image]
-      var number = sums.count
-      if !sources[image].isEmpty {
-        let sample = Sample(source: sources[image], method: method)
-        number = numbers[sample] ?? sums.count
-        numbers[sample] = number
-      }
-      if number == sums.count { sums.append((0, 0, labels[image], method)) }
-      sums[number].score += scores[image]
-      sums[number].images += 1
-    }
-    let (whole, parts) = try Self.byMethod(
-      scores: sums.map { $0.score / Double($0.images) }, labels: sums.map(\.label),
-      methods: sums.map(\.method), methodNames: methodNames, threshold: threshold)
-    self.sources = SourceMetrics(overall: whole, methods: parts)
+    try self.init(
+      ScoredSamples(
+        scores: scores, labels: labels, methods: methods, methodNames: methodNames,
+        sources: sources), threshold: threshold)
   }
 
-  private static func byMethod(
-    scores: [Double], labels: [UInt8], methods: [Int], methodNames: [String], threshold: Double
-  ) throws -> (DetectionMetrics, [String: DetectionMetrics]) {
-    precondition(
-      methods.count == scores.count,
-      "EvaluationMetrics: expected \(scores.count) methods, got \(methods.count)")
-    let ranked = try RankedScores(scores: scores, labels: labels)
-    var fakes: [Int: [Double]] = [:]
-    for image in scores.indices where labels[image] == 1 {
-      fakes[methods[image], default: []].append(scores[image])
+  /// Metrics of images.
+  ///
+  /// - Parameter bootstrap: gives all figures intervals too.
+  /// - Throws: `MetricsError` if a score is not finite.
+  public init(
+    _ images: ScoredSamples, threshold: Double = 0.5, bootstrap: Bootstrap? = nil
+  ) throws {
+    let whole = try SourceMetrics(images, threshold: threshold, bootstrap: bootstrap)
+    (overall, methods) = (whole.overall, whole.methods)
+    guard images.withoutSource < images.scores.count else { return }
+    sources = try SourceMetrics(images.bySource, threshold: threshold, bootstrap: bootstrap)
+  }
+
+  /// How sources are drawn, and who draws them.
+  public struct Bootstrap {
+    public let settings: SourceBootstrap
+    public let workers: WorkerPool
+    /// Another number for every data set.
+    public var stream: UInt64 = 0
+
+    public init(_ settings: SourceBootstrap, workers: WorkerPool) {
+      self.settings = settings
+      self.workers = workers
     }
-    var result: [String: DetectionMetrics] = [:]
-    for (method, scores) in fakes {
+
+    /// For one of several data sets, which are drawn independently of one another.
+    func of(set: Int) -> Bootstrap {
+      var own = self
+      own.stream = UInt64(set)
+      return own
+    }
+
+    package func draw(_ samples: ScoredSamples, threshold: Double = 0.5) -> FigureDraws {
+      settings.draw(samples, threshold: threshold, stream: stream, workers: workers)
+    }
+  }
+}
+
+extension EvaluationMetrics.SourceMetrics {
+  /// - Throws: `MetricsError` if a score is not finite.
+  init(
+    _ samples: ScoredSamples, threshold: Double = 0.5,
+    bootstrap: EvaluationMetrics.Bootstrap? = nil
+  ) throws {
+    let ranked = try RankedScores(scores: samples.scores, labels: samples.labels)
+    overall = DetectionMetrics(ranked, threshold: threshold)
+    overall.intervals = bootstrap?.draw(samples, threshold: threshold).intervals
+    methods = [:]
+    for method in samples.presentMethods {
       precondition(
-        methodNames.indices.contains(method),
-        "EvaluationMetrics: expected methods below \(methodNames.count), got \(method)")
-      result[methodNames[method]] = DetectionMetrics(
+        samples.methodNames.indices.contains(method),
+        "expected methods below \(samples.methodNames.count), got \(method)")
+      let own = samples.against(method)
+      let scores = own.scores.indices.filter { own.labels[$0] == 1 }.map { own.scores[$0] }
+      var metrics = DetectionMetrics(
         RankedScores(fake: scores.sorted(by: >), real: ranked.real), threshold: threshold)
+      metrics.intervals = bootstrap?.draw(own, threshold: threshold).intervals
+      methods[samples.methodNames[method]] = metrics
     }
-    return (DetectionMetrics(ranked, threshold: threshold), result)
   }
 }
 

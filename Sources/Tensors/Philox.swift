@@ -44,6 +44,8 @@ public enum RandomPurpose: UInt32, Sendable {
   case order = 1
   case crop, flip, erase, fill, dropout, initialisation, synthesis, split, degradation
   case dropPath, augmentation
+  /// Apart from those of training, which are appended before it.
+  case bootstrap = 200
 }
 
 /// A stream of draws for (seed, epoch, sample, purpose), the same on every machine and every rank.
