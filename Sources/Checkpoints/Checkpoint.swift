@@ -73,12 +73,15 @@ public struct CheckpointState: Sendable, Equatable {
     /// How the faces that it was trained on were found and cut out, as their shards say it (JSON); nil
     /// where they don't.
     public var preprocessing: String?
+    /// Nil where no validation images said it.
+    public var calibration: Calibration?
 
     public init(
       name: String, crop: Int, mean: ChannelValues, std: ChannelValues, truncate: String? = nil,
-      head: HeadKind = .linear, preprocessing: String? = nil
+      head: HeadKind = .linear, preprocessing: String? = nil, calibration: Calibration? = nil
     ) {
       self.preprocessing = preprocessing
+      self.calibration = calibration
       self.name = name
       self.truncate = truncate
       self.head = head
@@ -87,12 +90,14 @@ public struct CheckpointState: Sendable, Equatable {
       self.std = std
     }
 
-    public init(_ configuration: Configuration, preprocessing: String? = nil) {
+    public init(
+      _ configuration: Configuration, preprocessing: String? = nil, calibration: Calibration? = nil
+    ) {
       self.init(
         name: configuration.model.name.rawValue, crop: configuration.data.crop,
         mean: configuration.data.mean, std: configuration.data.std,
         truncate: configuration.model.truncate, head: configuration.model.form.head,
-        preprocessing: preprocessing)
+        preprocessing: preprocessing, calibration: calibration)
     }
 
     /// nil where this version knows no such network.
@@ -226,6 +231,8 @@ public struct Checkpoint: Sendable, Equatable {
       let std = detector["std"].flatMap(ChannelValues.init), std.all.allSatisfy({ $0 > 0 }),
       let head = HeadKind(rawValue: detector["head"]?.textValue ?? HeadKind.linear.rawValue)
     else { throw failure("has no valid 'detector'") }
+    let calibration = detector["calibration"].map { Calibration($0) }
+    if case .some(.none) = calibration { throw failure("has no valid 'calibration'") }
     guard let configurationDigest = json["config_digest"]?.textValue else {
       throw failure("has no 'config_digest'")
     }
@@ -252,11 +259,13 @@ public struct Checkpoint: Sendable, Equatable {
       ranks: try integer("ranks", from: 1),
       detector: .init(
         name: name, crop: crop, mean: mean, std: std, truncate: detector["truncate"]?.textValue,
-        head: head, preprocessing: detector["preprocessing"]?.textValue), metrics: metrics,
+        head: head, preprocessing: detector["preprocessing"]?.textValue,
+        calibration: calibration ?? nil), metrics: metrics,
       details: details)
   }
 
-  /// Of a network that is not whole, what is not, too; and what its shards said of their faces.
+  /// Of a network that is not whole, what is not, too; what its shards said of their faces; and its
+  /// calibration.
   private static func detectorMembers(_ detector: CheckpointState.Detector) -> [JSON.Member] {
     var members: [JSON.Member] = [
       .init("name", .text(detector.name)), .init("crop", .integer(detector.crop)),
@@ -266,6 +275,9 @@ public struct Checkpoint: Sendable, Equatable {
     if detector.head == .patch { members.append(.init("head", .text(detector.head.rawValue))) }
     if let preprocessing = detector.preprocessing {
       members.append(.init("preprocessing", .text(preprocessing)))
+    }
+    if let calibration = detector.calibration {
+      members.append(.init("calibration", calibration.json))
     }
     return members
   }

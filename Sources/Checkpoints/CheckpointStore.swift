@@ -108,7 +108,7 @@ public struct CheckpointStore: Sendable {
   }
 
   /// Gives the folder `new` the name `final`; a folder of that name gets the name of `new`.
-  private func exchange(_ new: String, _ final: String) throws {
+  func exchange(_ new: String, _ final: String) throws {
     if rename(new, final) == 0 { return }
     guard errno == ENOTEMPTY || errno == EEXIST else {
       throw FileError(operation: "rename to", path: final)
@@ -186,7 +186,7 @@ public struct CheckpointStore: Sendable {
   }
 
   /// Removes a folder and what is in it, if it is there.
-  private func removeFolder(_ folder: String) throws {
+  func removeFolder(_ folder: String) throws {
     do {
       try FileManager.default.removeItem(atPath: folder)
     } catch {

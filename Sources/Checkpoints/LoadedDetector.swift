@@ -18,6 +18,8 @@ public final class LoadedDetector {
   public let checkpoint: Checkpoint?
   /// How the faces that it was trained on were cut out; nil where nothing says it.
   public let preprocessing: ShardPreprocessing?
+  /// What makes probabilities of its logits; nil where it is not calibrated.
+  public let calibration: Calibration?
   /// Whether it is applied to faces that were cut out otherwise, too.
   public var takesAnyPreprocessing = false
 
@@ -25,8 +27,9 @@ public final class LoadedDetector {
 
   public init(
     _ detector: Detector, crop: Int, mean: ChannelValues, std: ChannelValues, source: String,
-    checkpoint: Checkpoint? = nil, preprocessing: String? = nil
+    checkpoint: Checkpoint? = nil, preprocessing: String? = nil, calibration: Calibration? = nil
   ) {
+    self.calibration = calibration
     self.preprocessing = preprocessing.map { ShardPreprocessing($0) }
     self.detector = detector
     self.crop = crop
@@ -121,7 +124,8 @@ public final class LoadedDetector {
     try detector.load(checkpoint.model(), from: checkpoint.modelPath, seed: 0)
     self.init(
       detector, crop: state.crop, mean: state.mean, std: state.std, source: path,
-      checkpoint: checkpoint, preprocessing: state.preprocessing)
+      checkpoint: checkpoint, preprocessing: state.preprocessing,
+      calibration: state.calibration)
   }
 
   private convenience init(
@@ -138,7 +142,7 @@ public final class LoadedDetector {
         description: "\(source): its metadata say \(error.key) '\(printable(error.text))', not "
           + "\(error.wanted): say it with \(error.option)")
     }
-    Self.tellOverruled(file.metadata, asked, source: source, tell)
+    let isOverruled = Self.tellOverruled(file.metadata, asked, source: source, tell)
     let shapes = Dictionary(
       file.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { $1 })
     let (truncate, headForm) = (asked.truncate ?? said.truncate, asked.head ?? said.head)
@@ -207,16 +211,20 @@ public final class LoadedDetector {
           "\(source) does not say how it is used, assumed: \(assumed.joined(separator: " "))"))
     }
     self.init(
-      detector, crop: crop, mean: mean, std: std, source: path, preprocessing: said.preprocessing)
+      detector, crop: crop, mean: mean, std: std, source: path, preprocessing: said.preprocessing,
+      // Used otherwise, its logits are others.
+      calibration: isOverruled ? nil : said.temperature.map { Calibration(temperature: $0) })
   }
 
   /// Says where options win over what the file says.
+  /// - Returns: whether any does.
   private static func tellOverruled(
     _ metadata: [String: String], _ asked: WeightsUse, source: String,
     _ tell: (WeightsRemark) -> Void
-  ) {
+  ) -> Bool {
     func text(_ value: some Any) -> String { "\(value)" }
-    guard let said = try? WeightsUse(metadata: metadata, unless: WeightsUse()) else { return }
+    guard let said = try? WeightsUse(metadata: metadata, unless: WeightsUse()) else { return false }
+    var isOverruled = false
     let pairs: [(String, String?, String?)] = [
       ("--model", asked.model?.rawValue, said.model?.rawValue),
       ("--crop", asked.crop.map(text), said.crop.map(text)),
@@ -228,7 +236,18 @@ public final class LoadedDetector {
     ]
     for case (let option, let asked?, let said?) in pairs where asked != said {
       tell(.note("\(source): \(option) \(asked) wins over its metadata, which say \(said)"))
+      isOverruled = true
     }
+    return isOverruled
+  }
+
+  /// How its weights are used, as their metadata have it.
+  public var use: WeightsUse {
+    let form = detector.form
+    return WeightsUse(
+      model: form.name, crop: crop, mean: mean, std: std, classes: .realFake,
+      head: form.head == .patch ? .patch : nil, truncate: form.truncate,
+      preprocessing: preprocessing?.text, temperature: calibration?.temperature)
   }
 
   /// Shards to apply it to. Collective.

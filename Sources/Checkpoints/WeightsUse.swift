@@ -17,12 +17,15 @@ public struct WeightsUse: Sendable, Equatable {
   public var truncate: String?
   /// How the faces that it was trained on were cut out (`ShardPreprocessing`).
   public var preprocessing: String?
+  /// What logits are divided by for probabilities, see ``Calibration``.
+  public var temperature: Double?
 
   public init(
     model: DetectorName? = nil, crop: Int? = nil, mean: ChannelValues? = nil,
     std: ChannelValues? = nil, classes: ClassOrder? = nil, head: HeadForm? = nil,
-    truncate: String? = nil, preprocessing: String? = nil
+    truncate: String? = nil, preprocessing: String? = nil, temperature: Double? = nil
   ) {
+    self.temperature = temperature
     self.preprocessing = preprocessing
     self.model = model
     self.crop = crop
@@ -38,14 +41,15 @@ public struct WeightsUse: Sendable, Equatable {
     self.init(
       model: DetectorName(rawValue: detector.name), crop: detector.crop, mean: detector.mean,
       std: detector.std, classes: .realFake, head: detector.head == .patch ? .patch : nil,
-      truncate: detector.truncate, preprocessing: detector.preprocessing)
+      truncate: detector.truncate, preprocessing: detector.preprocessing,
+      temperature: detector.calibration?.temperature)
   }
 
   // MARK: Metadata
 
   /// The texts that safetensors files keep beside their tensors: `model`, `crop`, `mean` and `std`
-  /// (lists of three numbers), `classes`; `preprocessing` of the faces; `truncate` and `head` (patch) of a
-  /// network that is not whole;
+  /// (lists of three numbers), `classes`; `preprocessing` of the faces; `temperature` where calibrated;
+  /// `truncate` and `head` (patch) of a network that is not whole;
   /// and `format`, which other programs look for.
   package var metadata: [String: String] {
     var texts = ["format": "pt"]
@@ -56,6 +60,7 @@ public struct WeightsUse: Sendable, Equatable {
     texts["classes"] = classes?.rawValue
     texts["truncate"] = truncate
     texts["preprocessing"] = preprocessing
+    texts["temperature"] = temperature.map { "\($0)" }
     if head == .patch { texts["head"] = HeadForm.patch.rawValue }
     return texts
   }
@@ -100,6 +105,10 @@ public struct WeightsUse: Sendable, Equatable {
     }
     if asked.truncate == nil { truncate = metadata["truncate"] }
     if asked.preprocessing == nil { preprocessing = metadata["preprocessing"] }
+    // What can't be one calibrates nothing.
+    temperature = metadata["temperature"].flatMap { Double($0) }.flatMap {
+      Calibration.isPossible($0) ? $0 : nil
+    }
     if asked.head == nil, metadata["head"] == HeadForm.patch.rawValue { head = .patch }
     if asked.crop == nil {
       if let text = metadata["crop"] {

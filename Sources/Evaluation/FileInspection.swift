@@ -286,6 +286,9 @@ public struct FileInspection: Sendable {
         + "\(state.detector.mean), std \(state.detector.std)",
       "  seed: \(state.seed), ranks: \(state.ranks)",
       "  configuration: \(state.configurationDigest)",
+      state.detector.calibration.map {
+        "  calibrated: temperature \(fixed($0.temperature, 4)), by \($0.real) real and \($0.fake) fake images"
+      } ?? "  not calibrated",
     ]
     for metric in state.metrics {
       lines.append("  \(metric.name): \((try? metric.value.line()) ?? "")")

@@ -69,6 +69,57 @@ import Testing
     #expect(try Checkpoint(opening: written.path) == written)
   }
 
+  // MARK: Calibration
+
+  private let calibration = Calibration(
+    temperature: 1.625, real: 3, fake: 4, lossBefore: 0.5, lossAfter: 0.25, data: ["v-*.h5"],
+    points: [
+      .init(threshold: 2.5, falseAlarmRate: 0, missRate: 0.75),
+      .init(threshold: -1.25, falseAlarmRate: 0.5, missRate: 0),
+    ])
+
+  @Test func aCalibrationComesBackAndTheWeightsTellItsTemperature() throws {
+    var calibrated = state(step: 3)
+    calibrated.detector.calibration = calibration
+    let written = try store.write(
+      calibrated, model: tensors(1), optimizer: [], isBest: false)
+    #expect(try Checkpoint(opening: written.path).state == calibrated)
+    let metadata = try WeightsFile.read(written.modelPath).metadata
+    #expect(metadata["temperature"] == "1.625")
+    #expect(WeightsUse(state(step: 3).detector).metadata["temperature"] == nil)
+    for text in ["0", "-1", "nan", "warm"] {
+      #expect(
+        try WeightsUse(metadata: ["temperature": text], unless: WeightsUse()).temperature == nil)
+    }
+  }
+
+  @Test func aCheckpointIsCalibratedInItsPlace() throws {
+    try write(30, isBest: true)
+    try write(40)
+    let before = try Checkpoint(opening: folder("best"))
+    let after = try before.calibrated(with: calibration)
+    #expect(after.state.step == 30 && after.state.detector.calibration == calibration)
+    let found = try Checkpoint(opening: folder("best"))
+    #expect(found.state == after.state && found.files == after.files)
+    #expect(try found.model() == before.model() && found.optimizer() == before.optimizer())
+    for (name, digest) in before.files where name != Checkpoint.modelName {
+      #expect(found.files[name] == digest)
+    }
+    #expect(store.latestStep == 40 && store.bestStep == 30)
+    #expect(
+      try folder.contents() == ["best", "latest", "step-00000030", "step-00000040"])
+    #expect(try resume().checkpoint?.state.step == 40)
+  }
+
+  @Test func aCheckpointOfATrainingAtWorkIsLeftAlone() throws {
+    let run = try RunFolder(opening: folder("run"), resume: false)
+    let checkpoint = try run.checkpoints.write(
+      state(step: 1), model: tensors(1), optimizer: [], isBest: true)
+    #expect(throws: CheckpointError.self) { try checkpoint.calibrated(with: calibration) }
+    #expect(try Checkpoint(opening: checkpoint.path).state.detector.calibration == nil)
+    withExtendedLifetime(run) {}
+  }
+
   @Test func aFlippedBitAnywhereIsNoticed() throws {
     let path = try write(1).path
     for name in try folder.contents("step-00000001") {

@@ -240,6 +240,19 @@ import Testing
       "\(said)")
   }
 
+  /// What its logits are divided by belongs to the input that it was fitted with.
+  @Test func aTemperatureIsReadFromMetadataUnlessTheyAreOverruled() throws {
+    let state = CheckpointState.Detector(
+      name: "xception-tiny", crop: 72, mean: 0.5, std: 0.25,
+      calibration: Calibration(temperature: 1.75))
+    let path = try write(Self.detector().weights(), WeightsUse(state).metadata, "warm.safetensors")
+    let (loaded, _) = try load(path)
+    #expect(loaded.calibration?.temperature == 1.75)
+    #expect(loaded.use.metadata["temperature"] == "1.75")
+    #expect(try load(path, WeightsUse(std: 0.5)).loaded.calibration == nil)
+    #expect(try load(path, WeightsUse(std: 0.25)).loaded.calibration != nil)
+  }
+
   /// What a training writes says where the network ends; else options do, and nothing is guessed.
   @Test func aPatchDetectorIsReadAsItsMetadataOrOptionsSay() throws {
     let form = DetectorForm(.xceptionTiny, truncate: "block2", head: .patch)

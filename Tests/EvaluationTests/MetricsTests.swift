@@ -224,7 +224,7 @@ private func expectAgreement(
 
   @Test func fieldsOfATableAreQuotedWhereTheyNeedIt() {
     for plain in ["", "faces/a b.png", "Ä\u{301}"] {
-      #expect(EvaluationJob.field(plain) == plain)
+      #expect(ScoresTable.field(plain) == plain)
     }
     for (text, quoted) in [
       ("a,b", "\"a,b\""), ("say \"x\"", "\"say \"\"x\"\"\""), ("a\nb", "\"a\nb\""),
@@ -232,7 +232,7 @@ private func expectAgreement(
       // One character to the eye: a quotation mark with an accent.
       ("a\"\u{301}b", "\"a\"\"\u{301}b\""), (",\u{301}", "\",\u{301}\""),
     ] {
-      #expect(Array(EvaluationJob.field(text).unicodeScalars) == Array(quoted.unicodeScalars))
+      #expect(Array(ScoresTable.field(text).unicodeScalars) == Array(quoted.unicodeScalars))
     }
   }
 

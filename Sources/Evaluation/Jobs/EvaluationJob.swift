@@ -1,14 +1,44 @@
 import Checkpoints
 import FaceShards
 import ForgeryMining
-import Foundation
 import Foundations
 import Images
 import MessagePassing
 import Tensors
 
-/// Scores the images of shards and measures: `metrics.json` and `scores.csv`.
+/// Scores the images of shards and measures: `metrics.json` and `scores.csv`; of several data sets in a
+/// folder each, and `data-sets.json`.
 public struct EvaluationJob {
+  public struct Settings: Sendable {
+    /// One data set without a name, or several with theirs (`EvaluationData.sets`).
+    public var data: [EvaluationData]
+    /// Folder, made if it isn't there.
+    public var output: String
+    /// What is done to the images first, one after another.
+    public var degradations: [Degradation] = []
+    /// Also measure where the detector looks, if all shards have masks.
+    public var localises = true
+    /// Images of a rank that are run at a time.
+    public var batch = 32
+    /// Gives figures intervals.
+    public var bootstrap: SourceBootstrap?
+    /// Images that name no source are independent of one another.
+    public var imagesAreIndependent = false
+    /// A `scores.csv` of another detector on the same images, of the one data set, to compare AUCs with.
+    public var against: String?
+
+    public init(data: [EvaluationData], output: String) {
+      self.data = data
+      self.output = output
+    }
+  }
+
+  /// What was found, on rank 0.
+  public enum Outcome {
+    case single(Report)
+    case several(DataSetsReport)
+  }
+
   /// Localisation of one kind of map, over the fake images that have a mask.
   public struct Localisation: Encodable, Sendable {
     public var overall: LocalisationSummary
@@ -29,10 +59,28 @@ public struct EvaluationJob {
     public let degradations: [Degradation]
     /// By kind of map; empty where shards have no masks.
     public let localisation: [String: Localisation]
-    /// What should be known of the masks, a line each; not written.
-    public let maskNotes: [String]
+    /// Figures of whole videos; nil where images are not known to be frames of videos.
+    public let videos: VideoMetrics?
+    /// How intervals were made; nil where there are none.
+    public let bootstrap: SourceBootstrap?
+    /// How far probabilities can be believed.
+    public let reliability: Reliability
+    /// Against another detector on the same images.
+    public let against: AUCComparison?
+    /// What should be known, a line each; not written.
+    public let notes: [String]
+    /// The images; not written.
+    let samples: ScoredSamples
+    let videoPlaces: VideoPlaces?
 
-    private enum Keys: String, CodingKey { case loss, images, degradations, localisation }
+    private enum Keys: String, CodingKey {
+      case loss, images, degradations, localisation, videos, bootstrap, against
+      case reliability = "calibration"
+    }
+
+    func videoSamples(median: Bool) -> ScoredSamples? {
+      videoPlaces.map { samples.byVideo($0, median: median) }
+    }
 
     public func encode(to encoder: any Encoder) throws {
       try metrics.encode(to: encoder)
@@ -43,184 +91,145 @@ public struct EvaluationJob {
         try container.encode(degradations.map(\.description), forKey: .degradations)
       }
       if !localisation.isEmpty { try container.encode(localisation, forKey: .localisation) }
+      try container.encode(reliability, forKey: .reliability)
+      try container.encodeIfPresent(videos, forKey: .videos)
+      try container.encodeIfPresent(bootstrap, forKey: .bootstrap)
+      try container.encodeIfPresent(against, forKey: .against)
     }
   }
 
-  /// Collective. Rank 0 writes and gets the report, the others nil.
+  /// Collective. Rank 0 writes and gets what was found, the others nil.
   ///
-  /// - Parameters:
-  ///   - output: folder, made if it isn't there.
-  ///   - degradations: what is done to the images first, one after another.
-  ///   - warn: told of what the user should know, a line at a time.
-  ///   - localises: also measure where the detector looks, if all shards have masks.
-  /// - Throws: what reading shards throws, `MetricsError`, `FileError`, `MPIError`.
+  /// - Parameter warn: told of what the user should know, a line at a time.
+  /// - Throws: what reading shards throws, `EvaluationData.Refusal`, ``UnknownSources``, what comparing
+  ///   with another detector throws, `MetricsError`, `FileError`, `MPIError`.
   public static func run(
-    _ loaded: LoadedDetector, data: [String], output: String, degradations: [Degradation] = [],
-    localises: Bool, batch: Int, communicator: Communicator, workers: WorkerPool,
-    warn: (String) -> Void = { _ in }
+    _ loaded: LoadedDetector, _ settings: Settings, communicator: Communicator,
+    workers: WorkerPool, warn: (String) -> Void = { _ in }
+  ) throws -> Outcome? {
+    // All is opened, and refused, before hours of work.
+    let inputs = try settings.data.enumerated().map { place, data in
+      try Input(place, data, loaded, settings, communicator: communicator, warn: warn)
+    }
+    for input in inputs { try JobOutput.makeFolder(input.output, communicator) }
+    let pass = DatasetPass(
+      loaded, batch: settings.batch, communicator: communicator, workers: workers)
+    pass.degradations = settings.degradations
+    let bootstrap = settings.bootstrap.map { EvaluationMetrics.Bootstrap($0, workers: workers) }
+    var reports: [DataSetsReport.Set] = []
+    for input in inputs {
+      guard
+        let report = try measure(
+          input, pass, settings, temperature: loaded.calibration?.temperature,
+          bootstrap: bootstrap?.of(set: input.place),
+          communicator: communicator)
+      else { continue }
+      reports.append(DataSetsReport.Set(name: input.data.name ?? "", report: report))
+    }
+    guard communicator.isRoot else { return nil }
+    guard inputs[0].data.name != nil else { return .single(reports[0].report) }
+    let found = DataSetsReport(reports, bootstrap: bootstrap)
+    try JobOutput.write(found, to: "\(settings.output)/data-sets.json")
+    return .several(found)
+  }
+
+  /// A data set that is open. Texts are rank 0's.
+  private struct Input {
+    let place: Int
+    let data: EvaluationData
+    let set: ShardSet
+    let output: String
+    let sources: [String]
+    let other: ScoresTable?
+
+    /// Collective.
+    init(
+      _ place: Int, _ data: EvaluationData, _ loaded: LoadedDetector, _ settings: Settings,
+      communicator: Communicator, warn: (String) -> Void
+    ) throws {
+      let set = try loaded.open(data.patterns, communicator: communicator, tell: warn)
+      try data.check(set)
+      (sources, other) = try communicator.agreed { () throws -> ([String], ScoresTable?) in
+        guard communicator.isRoot else { return ([], nil) }
+        let sources = try set.readSources()
+        let other = try settings.against.map { try ScoresTable(reading: $0) }
+        if settings.bootstrap != nil || other != nil, !settings.imagesAreIndependent {
+          try UnknownSources.check(sources, data: data.title)
+        }
+        return (sources, other)
+      }
+      self.place = place
+      self.data = data
+      self.set = set
+      output = data.name.map { "\(settings.output)/\($0)" } ?? settings.output
+    }
+  }
+
+  /// Scores one data set and writes what was found. Collective; rank 0 gets it.
+  private static func measure(
+    _ input: Input, _ pass: DatasetPass, _ settings: Settings, temperature: Double?,
+    bootstrap: EvaluationMetrics.Bootstrap?, communicator: Communicator
   ) throws -> Report? {
-    let set = try loaded.open(data, communicator: communicator, tell: warn)
-    try JobOutput.makeFolder(output, communicator)
-    let pass = DatasetPass(loaded, batch: batch, communicator: communicator, workers: workers)
-    pass.degradations = degradations
+    let set = input.set
+    let prefix = input.data.name.map { "\($0), " } ?? ""
     let mine = pass.part(Array(0..<set.count)).count
     RankStatus.enter(.scoring)
-    var progress = communicator.isRoot ? ProgressLine("image", total: mine) : nil
+    var progress = communicator.isRoot ? ProgressLine("\(prefix)image", total: mine) : nil
     let logits = try pass.logits(set, Array(0..<set.count)) { progress?.update($0) }
     progress?.finish()
 
     var localisation: [String: Localisation] = [:]
-    if localises, set.hasMasks, set.labels.contains(1) {
+    if settings.localises, set.hasMasks, set.labels.contains(1) {
       for kind in pass.kinds {
         let fakes = (0..<set.count).filter { set.labels[$0] != 0 }
         progress =
-          communicator.isRoot ? ProgressLine(kind.rawValue, total: pass.part(fakes).count) : nil
+          communicator.isRoot
+          ? ProgressLine("\(prefix)\(kind.rawValue)", total: pass.part(fakes).count) : nil
         localisation[kind.rawValue] = try localise(
           kind, pass, set, fakes, communicator: communicator
         ) { progress?.update($0) }
         progress?.finish()
       }
     }
-
-    var maskNotes: [String] = []
-    if localises, set.labels.contains(1) {
-      maskNotes = try Self.maskNotes(
+    var notes: [String] = []
+    if settings.localises, set.labels.contains(1) {
+      notes = try maskNotes(
         set, scored: localisation.values.map(\.overall.images).max(), communicator: communicator)
     }
 
     guard let logits else { return nil }
-    let scored = try ScoredSet(logits: logits, set: set, sources: set.readSources())
+    let scored = try ScoredSet(
+      logits: logits, set: set, sources: input.sources, temperature: temperature,
+      bootstrap: bootstrap)
+    let paths = try set.readPaths()
+    let table = ScoresTable(scored, paths: paths, sources: input.sources)
+    let frames = try set.readFrames()
+    let places = try? VideoPlaces(paths: paths, frames: frames, sources: input.sources)
+    if places == nil, input.data.name != nil {
+      notes.append(
+        "\(input.data.title): its images are not all known to be frames of videos, so it has no figures "
+          + "of videos: pack the videos themselves, or frames named VIDEO/0001.png")
+    }
+    let videos = try places.map { places in
+      try VideoMetrics(
+        mean: .init(scored.samples.byVideo(places, median: false), bootstrap: bootstrap),
+        median: .init(scored.samples.byVideo(places, median: true), bootstrap: bootstrap))
+    }
+    if bootstrap != nil { notes += SourceBootstrap.notes(scored.samples, of: input.data.title) }
+    let against = try input.other.map {
+      try AUCComparison(table, $0, path: settings.against ?? "", samples: scored.samples)
+    }
     let report = Report(
       metrics: scored.metrics, loss: scored.loss, images: set.count,
-      degradations: degradations, localisation: localisation, maskNotes: maskNotes)
-    try JobOutput.write(report, to: "\(output)/metrics.json")
+      degradations: settings.degradations, localisation: localisation, videos: videos,
+      bootstrap: settings.bootstrap,
+      reliability: Reliability(
+        probabilities: scored.scores, labels: scored.labels, temperature: temperature),
+      against: against, notes: notes, samples: scored.samples,
+      videoPlaces: places)
+    try JobOutput.write(report, to: "\(input.output)/metrics.json")
     try DurableFile.write(
-      scoresTable(scored, paths: set.readPaths(), sources: set.readSources()),
-      to: "\(output)/scores.csv")
+      table.text(probabilities: scored.scores), to: "\(input.output)/scores.csv")
     return report
-  }
-
-  /// Localisation of one kind of map on fake images. Collective; every rank gets it.
-  ///
-  /// - Parameters:
-  ///   - progress: told how many images this rank has done.
-  ///   - afterBatch: called after every batch, on all ranks equally often, so that it may be
-  ///     collective. What it throws ends the work.
-  package static func localise(
-    _ kind: AttentionKind, _ pass: DatasetPass, _ set: ShardSet, _ samples: [Int],
-    communicator: Communicator, progress: (Int) -> Void = { _ in },
-    afterBatch: () throws -> Void = {}
-  ) throws -> Localisation {
-    RankStatus.enter(.mapping)
-    var summaries = [LocalisationSummary](
-      repeating: LocalisationSummary(), count: set.methodNames.count)
-    let crop = pass.crop
-    let mask = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: set.height * set.width)
-    defer { mask.deallocate() }
-    let (top, left) = ((set.height - crop) / 2, (set.width - crop) / 2)
-    var cropped = [UInt8](repeating: 0, count: crop * crop)
-    try pass.maps(kind, set, pass.part(samples), afterBatch: afterBatch) { image in
-      try set.readMask(image.sample, into: mask)
-      for row in 0..<crop {
-        for column in 0..<crop {
-          cropped[row * crop + column] = mask[(top + row) * set.width + left + column]
-        }
-      }
-      let scores = cropped.withUnsafeBufferPointer {
-        LocalisationScores(attention: image.map, mask: $0, width: crop)
-      }
-      // Nil where nothing, or everything, is forged: there is no inside and outside then.
-      if let scores { summaries[Int(set.methods[image.sample])].add(scores) }
-      progress(image.place + 1)
-    }
-    try pass.completeBatches(of: samples, afterBatch)
-    var overall = LocalisationSummary()
-    var methods: [String: LocalisationSummary] = [:]
-    for method in summaries.indices {
-      try communicator.allReduce(&summaries[method].sums, .sum)
-      if summaries[method].images > 0 {
-        methods[set.methodNames[method]] = summaries[method]
-        overall.merge(summaries[method])
-      }
-    }
-    return Localisation(overall: overall, methods: methods)
-  }
-
-  /// What should be known of masks that localisation was to be measured with: that some shards have
-  /// none, that the values of some mean nothing, or that no image was scored. Collective; every rank
-  /// gets the same.
-  ///
-  /// - Parameter scored: images that localisation was measured over; nil where it was not measured.
-  package static func maskNotes(
-    _ set: ShardSet, scored: Int?, communicator: Communicator
-  ) throws -> [String] {
-    guard let scored else {
-      guard !set.hasMasks, set.shards.contains(where: \.hasMasks),
-        let without = set.shards.first(where: { !$0.hasMasks })
-      else { return [] }
-      return [
-        "\(without.path): it has no masks as others have, so where the detector looks is not measured"
-      ]
-    }
-    // Every rank knows the shards whose masks it has read.
-    let lines = try communicator.gather(
-      set.shards.compactMap(\.maskProblem).joined(separator: "\n"))
-    var notes = Set((lines ?? []).flatMap { $0.split(separator: "\n").map(String.init) }).sorted()
-    let limit = 3
-    if notes.count > limit {
-      notes = notes.prefix(limit) + ["and \(notes.count - limit) more shards like these"]
-    }
-    if scored == 0 {
-      let fakes = set.labels.count { $0 != 0 }
-      notes.append(
-        "where the detector looks is measured over none of \(fakes) fake images: none has a mask "
-          + "that marks a part of it and a map that is not 0 everywhere")
-    }
-    return notes
-  }
-
-  /// `scores.csv`, with fields quoted as RFC 4180 says where they need it.
-  static func scoresTable(_ scored: ScoredSet, paths: [String], sources: [String]) -> String {
-    var text = "index,path,source,label,method,logit_real,logit_fake,probability_fake\n"
-    for i in scored.scores.indices {
-      let fields = [
-        String(i), field(paths[i]), field(sources[i]), String(scored.labels[i]),
-        field(scored.methodNames[Int(scored.methods[i])]), "\(scored.logits[2 * i])",
-        "\(scored.logits[2 * i + 1])", "\(scored.scores[i])",
-      ]
-      text += fields.joined(separator: ",") + "\n"
-    }
-    return text
-  }
-
-  static func field(_ text: String) -> String {
-    // Not by characters: one may begin with a quotation mark, or be two line ends.
-    guard text.unicodeScalars.contains(where: { [",", "\"", "\n", "\r"].contains($0) }) else {
-      return text
-    }
-    var quoted = String.UnicodeScalarView("\"".unicodeScalars)
-    for scalar in text.unicodeScalars {
-      quoted.append(scalar)
-      if scalar == "\"" { quoted.append(scalar) }
-    }
-    quoted.append("\"")
-    return String(quoted)
-  }
-}
-
-/// Files that jobs leave.
-package enum JobOutput {
-  /// Makes the folder of the results, on rank 0 and before the work: that it can't be made should
-  /// not be found out after hours.
-  static func makeFolder(_ path: String, _ communicator: Communicator) throws {
-    if communicator.isRoot { try DurableFile.makeFolder(path) }
-  }
-
-  /// JSON with sorted keys.
-  package static func write(_ value: some Encodable, to path: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let text = String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
-    try DurableFile.write(text, to: path)
   }
 }

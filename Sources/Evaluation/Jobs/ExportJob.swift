@@ -57,12 +57,9 @@ public struct ExportJob {
   private static func metadata(
     _ loaded: LoadedDetector, version: String
   ) -> [(key: String, value: String)] {
-    let form = loaded.detector.form
-    let use = WeightsUse(
-      model: form.name, crop: loaded.crop, mean: loaded.mean, std: loaded.std, classes: .realFake,
-      head: form.head == .patch ? .patch : nil, truncate: form.truncate)
-    let keys = ["model", "truncate", "head", "crop", "mean", "std", "classes"]
-    return keys.compactMap { key in use.metadata[key].map { (key, $0) } }
+    let texts = loaded.use.metadata
+    let keys = ["model", "truncate", "head", "crop", "mean", "std", "classes", "temperature"]
+    return keys.compactMap { key in texts[key].map { (key, $0) } }
       + [("rfm_version", version)]
   }
 }

@@ -190,6 +190,16 @@ public final class ShardSet: Sendable {
     }
   }
 
+  /// The frame of its video that every sample is, `FaceOrigin.noFrame` where it is none or its shard does
+  /// not say.
+  package func readFrames() throws -> [Int32] {
+    try shards.indices.flatMap { i in
+      use(i)
+      return try shards[i].readFrames()
+        ?? [Int32](repeating: FaceOrigin.noFrame, count: shards[i].count)
+    }
+  }
+
   /// Closes the shard that was not used for the longest time, if too many are open.
   private func use(_ shard: Int) {
     recent.withLock { recent in

@@ -2,7 +2,7 @@ import Foundations
 
 /// Frames of videos that lie together in one folder, told from their names: `VIDEO_0001.png`,
 /// `VIDEO-f0001.png`.
-struct FrameNames {
+package struct FrameNames {
   typealias File = (folder: [UInt8], stem: [UInt8], path: BytePath)
 
   /// Names of the videos.
@@ -70,7 +70,7 @@ struct FrameNames {
 
   /// The video that a stem names if it is a frame's: what comes before the last number and what
   /// separates the two.
-  static func video(of stem: [UInt8]) -> [UInt8]? {
+  package static func video(of stem: [UInt8]) -> [UInt8]? {
     func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
     func isSeparator(_ byte: UInt8) -> Bool { "_-. ".utf8.contains(byte) }
     var rest = stem[...]

@@ -63,9 +63,11 @@ public enum CrossEntropy {
 
   /// softmax(z)_fake = 1 / (1 + e^(z_real − z_fake)), in Double: float32 rounds every probability above
   /// 0.99999997 to 1, and low false positive rates are decided among exactly those images.
-  public static func probabilityOfFake<Logit: BinaryFloatingPoint>(real: Logit, fake: Logit)
-    -> Double
-  {
-    1 / (1 + exp(Double(real) - Double(fake)))
+  ///
+  /// - Parameter temperature: what logits are divided by first, see `Calibration`.
+  public static func probabilityOfFake<Logit: BinaryFloatingPoint>(
+    real: Logit, fake: Logit, temperature: Double = 1
+  ) -> Double {
+    1 / (1 + exp((Double(real) - Double(fake)) / temperature))
   }
 }

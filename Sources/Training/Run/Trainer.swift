@@ -356,7 +356,7 @@ public final class Trainer {
     if let validation { try record(validation.line(step: steps)) }
     hasWorkPending = false
     (self.patience, self.isOver) = (patience, isOver)
-    if saves { try save(prototypes, validation?.metrics, progress) }
+    if saves { try save(prototypes, validation, progress) }
     report(.training)
     if isOver {
       progress?.message(

@@ -9,14 +9,14 @@ extension Trainer {
   /// Begins to write a checkpoint of the present step, and tells the observers of it unless there is
   /// work pending.
   ///
-  /// - Parameter validation: what was found on the validation images at this step, on rank 0.
+  /// - Parameter validation: what was found, and its calibration, on the validation images at this step, on rank 0.
   func save(
-    _ prototypes: PrototypesFile?, _ validation: EvaluationMetrics?, _ progress: ProgressLine?
+    _ prototypes: PrototypesFile?, _ validation: Validation?, _ progress: ProgressLine?
   ) throws {
     savedStep = steps
     guard let writer else { return }
     var figures: [JSON.Member] = []
-    let auc = validation?.overall.auc
+    let auc = validation?.metrics.overall.auc
     if validation != nil { figures = [.init("validation_auc", .optional(auc))] }
     let isBest = best.takes(step: steps, auc: auc, isValidated: data.validation != nil)
     let epoch = data.epoch(at: position)
@@ -25,7 +25,9 @@ extension Trainer {
       step: steps, epoch: epoch, position: position - epoch * data.epochLength,
       seed: configuration.run.seed, configurationDigest: configuration.digest,
       ranks: communicator.size,
-      detector: .init(configuration, preprocessing: data.training.preprocessing?.text),
+      detector: .init(
+        configuration, preprocessing: data.training.preprocessing?.text,
+        calibration: validation?.calibration),
       metrics: figures,
       details: [
         .init("best_validation_auc", .optional(best.auc)),

@@ -1,3 +1,4 @@
+import Checkpoints
 import Evaluation
 import Foundations
 import MessagePassing
@@ -7,6 +8,8 @@ extension Trainer {
   /// What was found on the validation images, on rank 0.
   struct Validation {
     var metrics: EvaluationMetrics
+    /// Nil where these images allow none.
+    var calibration: Calibration?
     var summary: [JSON.Member]
     /// Of the average of the weights; empty where there is none.
     var averageSummary: [JSON.Member]
@@ -27,20 +30,25 @@ extension Trainer {
     RankStatus.enter(.validating)
     report(.validating)
     let watch = Stopwatch()
-    func scores() throws -> ScoredSet? {
+    func logits() throws -> [Float]? {
       try validationPass.logits(
-        set, data.validationSamples, afterBatch: { try StopRequest.check(communicator) }
-      ).map { try ScoredSet(logits: $0, set: set, samples: data.validationSamples, sources: nil) }
+        set, data.validationSamples, afterBatch: { try StopRequest.check(communicator) })
     }
-    let own = try scores()
-    let averaged = try step.average?.withAverage(scores)
-    guard let scored = own else { return nil }
+    func score(_ logits: [Float]) throws -> ScoredSet {
+      try ScoredSet(logits: logits, set: set, samples: data.validationSamples, sources: nil)
+    }
+    let own = try logits()
+    let averaged = try step.average?.withAverage { try logits().map(score) }
+    guard let own else { return nil }
+    let scored = try score(own)
     let overall = scored.metrics.overall
     let text = [("AUC", overall.auc), ("AP", overall.averagePrecision), ("EER", overall.eer)]
       .map { "\($0.0) \($0.1.map { fixed($0, 4) } ?? "-")" }.joined(separator: "  ")
     progress?.message("step \(steps): validation \(text)")
     return Validation(
-      metrics: scored.metrics, summary: scored.summary, averageSummary: averaged??.summary ?? [],
-      seconds: watch.seconds)
+      metrics: scored.metrics,
+      calibration: try? Calibration(
+        fitting: own, labels: scored.labels, data: configuration.data.validation),
+      summary: scored.summary, averageSummary: averaged??.summary ?? [], seconds: watch.seconds)
   }
 }
