@@ -52,10 +52,13 @@ public struct Comparison: Codable, Equatable, Sendable {
   /// Patterns of the test shards.
   public var data: [String]
   public var rows: [ComparisonRow]
+  /// Of the detectors of each seed, SFE against each other method; nil where sources of the test images are
+  /// not known.
+  public var tests: [DetectorTest]?
   public var variants: [VariantResult]
 
   enum CodingKeys: String, CodingKey {
-    case format, version, methods, models, seeds, setting, data, rows, variants
+    case format, version, methods, models, seeds, setting, data, rows, tests, variants
     case leftOut = "left_out"
   }
 
@@ -113,6 +116,16 @@ public struct ComparisonRow: Codable, Equatable, Sendable {
   public var spreads: [String: MeanAndDeviation]
   /// SFE less each other augmentation method, paired by seed.
   public var differences: [String: PairedDifference]
+  /// Where the mean over the seeds lies with 95 % confidence on other test sources, by augmentation method;
+  /// nil where it was not measured. See `SourceBootstrap`.
+  public var intervals: [String: Interval]?
+  /// Of SFE less each other augmentation method, likewise.
+  public var testIntervals: [String: Interval]?
+
+  enum CodingKeys: String, CodingKey {
+    case table, row, method, model, figure, spreads, differences, intervals
+    case testIntervals = "test_intervals"
+  }
 
   /// Figures of detection, in the order of the tables.
   static var detectionFigures: [(name: String, value: (DetectionMetrics) -> Double?)] {

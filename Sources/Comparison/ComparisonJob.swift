@@ -210,9 +210,29 @@ public final class ComparisonJob {
       results.append(result)
     }
     guard communicator.isRoot else { return .finished(nil) }
-    let comparison = Comparison(results, setting: setting(results), data: patterns)
+    var comparison = Comparison(results, setting: setting(results), data: patterns)
+    try testUncertainty()?.add(to: &comparison)
     try JobOutput.write(comparison, to: "\(output)/comparison.json")
     return .finished(comparison)
+  }
+
+  /// What the scores of all variants tell of other test sources; nil where the test images don't name their
+  /// sources. Rank 0's.
+  private func testUncertainty() throws -> TestUncertainty? {
+    let sources = try test.readSources()
+    guard !sources.contains("") else {
+      say(
+        "warning: not every test image names its source, so there are no intervals over test sources, and "
+          + "no tests")
+      return nil
+    }
+    var scores: [ComparisonPlan.Variant: ScoredSamples] = [:]
+    for variant in plan.variants where variant.leftOut == nil {
+      scores[variant] = ScoredSamples(
+        scores: try ScoresTable(reading: scoresPath(variant)).scores, labels: test.labels,
+        methods: test.methods.map { Int($0) }, methodNames: test.methodNames, sources: sources)
+    }
+    return TestUncertainty(scores: scores, workers: workers)
   }
 
   private func setting(_ results: [VariantResult]) -> Comparison.Setting {
@@ -253,6 +273,10 @@ public final class ComparisonJob {
     "\(folder(variant))/evaluation.json"
   }
 
+  private func scoresPath(_ variant: ComparisonPlan.Variant) -> String {
+    "\(folder(variant))/scores.csv"
+  }
+
   private func latest(_ variant: ComparisonPlan.Variant) -> String {
     "\(folder(variant))/checkpoints/latest"
   }
@@ -287,12 +311,19 @@ public final class ComparisonJob {
   private func earlierResult(_ variant: ComparisonPlan.Variant) throws -> VariantResult? {
     guard let bytes = FileManager.default.contents(atPath: evaluationPath(variant)),
       let result = try? JSONDecoder().decode(VariantResult.self, from: bytes),
-      let checkpoint = try? Checkpoint(readingStateOf: latest(variant))
+      let checkpoint = try? Checkpoint(readingStateOf: latest(variant)),
+      variant.leftOut != nil || FileManager.default.fileExists(atPath: scoresPath(variant))
     else { return nil }
     let isSame =
       result.variant == variant && result.data == testDigest
       && result.weights == checkpoint.files[Checkpoint.modelName]
     return isSame ? result : nil
+  }
+
+  /// Scores of the test images as they are, as `rfm evaluate` writes them.
+  private func writeScores(_ scored: ScoredSet, of variant: ComparisonPlan.Variant) throws {
+    let table = try ScoresTable(scored, paths: test.readPaths(), sources: test.readSources())
+    try DurableFile.write(table.text(probabilities: scored.scores), to: scoresPath(variant))
   }
 
   /// Measures a trained variant and writes what was found into its run folder. Collective.
@@ -324,8 +355,13 @@ public final class ComparisonJob {
     for (place, degradation) in conditions.enumerated() {
       pass.degradations = degradation.map { [$0] } ?? []
       if let logits = try pass.logits(test, samples, afterBatch: checkForStop) {
-        let scored = try ScoredSet(logits: logits, set: test, sources: nil).metrics
-        if let degradation { degraded[degradation.description] = scored } else { metrics = scored }
+        let scored = try ScoredSet(logits: logits, set: test, sources: nil)
+        if let degradation {
+          degraded[degradation.description] = scored.metrics
+        } else {
+          metrics = scored.metrics
+          if isWhole { try writeScores(scored, of: variant) }
+        }
         progress?.update((place + 1) * test.count)
       }
     }

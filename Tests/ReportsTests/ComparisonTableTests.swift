@@ -69,7 +69,7 @@ import Testing
   }
 
   @Test func aBarWithAMarkAboveItEndsNoCell() {
-    let lines = ComparisonTable.grid(["a"], [["x|\u{301}y"]]).split(separator: "\n")
+    let lines = MarkdownTable.grid(["a"], [["x|\u{301}y"]]).split(separator: "\n")
     #expect(lines[2].unicodeScalars.elementsEqual("| x\\|\u{301}y |".unicodeScalars))
   }
 

@@ -1,4 +1,5 @@
 import Comparison
+import Evaluation
 import ForgeryMining
 import Foundations
 
@@ -28,6 +29,7 @@ public enum ComparisonTable {
     }
     if !comparison.leftOut.isEmpty { sections.append(leftOut(comparison)) }
     if let section = differences(comparison) { sections.append(section) }
+    if let section = tests(comparison) { sections.append(section) }
     return sections.joined(separator: "\n\n") + "\n"
   }
 
@@ -89,12 +91,16 @@ public enum ComparisonTable {
       On all test images; all networks have the same budget of updates, not of arithmetic.
 
 
-      """ + grid(["figure", "network"] + comparison.methods, cells)
+      """ + MarkdownTable.grid(["figure", "network"] + comparison.methods, cells)
   }
 
   private static func detection(_ comparison: Comparison) -> String {
     let rows = comparison.rows.filter { $0.table == .detection }
-    return "## Detection\n\nEER: lower is better; all others: higher.\n\n"
+    let intervals =
+      comparison.rows.contains { $0.intervals?.isEmpty == false }
+      ? " In brackets where the mean lies with 95 % confidence on other test sources (bootstrap over "
+        + "sources)." : ""
+    return "## Detection\n\nEER: lower is better; all others: higher.\(intervals)\n\n"
       + table(rows, comparison, heading: "images") { $0 == "all" ? "all" : $0 }
   }
 
@@ -158,7 +164,7 @@ public enum ComparisonTable {
 
 
       """
-        + grid(
+        + MarkdownTable.grid(
           networkHeading(comparison) + ["method", "figure", "in training"] + comparison.methods,
           lines.map { line in
             line.cells + comparison.methods.map { spread(line.row.spreads[$0]) }
@@ -199,10 +205,42 @@ public enum ComparisonTable {
 
         """
     }
-    text += grid(
+    text += MarkdownTable.grid(
       networkHeading(comparison) + ["condition", "figure"] + others.map { "sfe − \($0)" }, cells)
     let verdicts = verdicts(comparison, others)
     return verdicts.isEmpty ? text : text + "\n\n" + verdicts.joined(separator: "\n")
+  }
+
+  /// Seed by seed, whether the detectors differ on these test images.
+  private static func tests(_ comparison: Comparison) -> String? {
+    guard let tests = comparison.tests, !tests.isEmpty else { return nil }
+    let cells = models(comparison).flatMap { model in
+      comparison.seeds.map { seed in
+        (hasNetworks(comparison) ? [model ?? ""] : []) + ["\(seed)"]
+          + comparison.methods.filter { $0 != Comparison.reference }.map { method in
+            let test = tests.first { $0.model == model && $0.seed == seed && $0.method == method }
+            return test.map(Self.test) ?? "-"
+          }
+      }
+    }
+    return """
+      ## Detector against detector
+
+      AUC of SFE less that of each other method, on all test images, for the detectors of each seed: \
+      difference, 95 % interval over test sources and p (DeLong's test, with sources as Obuchowski 1997 \
+      has them). It speaks of these trained detectors; of the methods, the seeds above do.
+
+
+      """
+        + MarkdownTable.grid(
+          networkHeading(comparison) + ["seed"]
+            + comparison.methods.filter { $0 != Comparison.reference }.map { "sfe − \($0)" }, cells)
+  }
+
+  private static func test(_ test: DetectorTest) -> String {
+    guard let interval = test.interval, let p = test.pValue else { return signed(test.difference) }
+    return "\(signed(test.difference)) [\(signed(interval.low)), \(signed(interval.high))], "
+      + (p < 0.0001 ? "p < 0.0001" : "p = \(fixed(p, 4))")
   }
 
   /// In words, what the AUC on all test images and the attention say.
@@ -281,9 +319,10 @@ public enum ComparisonTable {
       let network = isOfNetwork && last != nil ? networkHeading(comparison).map { _ in "" } : nil
       return (network ?? Self.network(row, comparison))
         + [isRepeated ? "" : printable(name(row.row)), title(row.figure)]
-        + comparison.methods.map { spread(row.spreads[$0]) }
+        + comparison.methods.map { spread(row.spreads[$0], row.intervals?[$0]) }
     }
-    return grid(networkHeading(comparison) + [heading, "figure"] + comparison.methods, cells)
+    return MarkdownTable.grid(
+      networkHeading(comparison) + [heading, "figure"] + comparison.methods, cells)
   }
 
   private static func name(_ row: ComparisonRow) -> String {
@@ -305,10 +344,12 @@ public enum ComparisonTable {
     }
   }
 
-  static func spread(_ spread: MeanAndDeviation?) -> String {
+  /// - Parameter interval: of the mean, over test sources.
+  static func spread(_ spread: MeanAndDeviation?, _ interval: Interval? = nil) -> String {
     guard let spread else { return "-" }
     let mean = fixed(spread.mean, 4)
-    return spread.standardDeviation.map { "\(mean) ± \(fixed($0, 4))" } ?? mean
+    return (spread.standardDeviation.map { "\(mean) ± \(fixed($0, 4))" } ?? mean)
+      + (interval.map { " [\(fixed($0.low, 4)), \(fixed($0.high, 4))]" } ?? "")
   }
 
   static func difference(_ difference: PairedDifference?) -> String {
@@ -322,24 +363,5 @@ public enum ComparisonTable {
   private static func signed(_ value: Double) -> String {
     let text = fixed(value.magnitude, 4)
     return (value < 0 ? "−" : "+") + text
-  }
-
-  /// A table in Markdown, its columns padded to equal width.
-  static func grid(_ heading: [String], _ rows: [[String]]) -> String {
-    let all = ([heading] + rows).map { row in
-      // Not by characters: a mark above a bar makes another character of both.
-      row.map { String($0.unicodeScalars.flatMap { $0 == "|" ? "\\|" : "\($0)" }) }
-    }
-    let widths = heading.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-    func line(_ cells: [String]) -> String {
-      "| "
-        + zip(cells, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
-        .joined(separator: " | ") + " |"
-    }
-    let rule =
-      "| "
-      + widths.map { String(repeating: "-", count: max(3, $0)) }
-      .joined(separator: " | ") + " |"
-    return ([line(all[0]), rule] + all.dropFirst().map(line)).joined(separator: "\n")
   }
 }
