@@ -23,6 +23,10 @@ public struct ReportContents: Sendable {
   public var environment: JSON?
   public var checkpoint: CheckpointChoice?
   public var evaluation: DetectorEvaluation?
+  /// The run's splits, as their shards tell; for the model's card.
+  public var splits: [DataSplit] = []
+  /// How the faces of the training were cut out; nil where nothing says it.
+  public var preprocessing: String?
   /// Why a part is not there, or not whole: a sentence.
   public var missing: [Part: String] = [:]
 
@@ -65,6 +69,14 @@ public struct DetectorEvaluation: Sendable {
   /// Share of the real and of the fake images whose probability of fake lies in each of so many equal
   /// parts of 0…1; empty for a class without images.
   public var scores: (real: [Double], fake: [Double]) = ([], [])
+  /// Sources that the scored images come from.
+  public var sources = 0
+  /// How intervals were made; nil where there are none, since images name no sources.
+  public var bootstrap: SourceBootstrap?
+  /// How far probabilities can be believed.
+  public var reliability: Reliability?
+  /// The detector was calibrated with these very images.
+  public var isCalibrationData = false
   /// Methods among these that the run's training and validation did without
   /// (`data.exclude_methods`).
   public var leftOutMethods: [String] = []

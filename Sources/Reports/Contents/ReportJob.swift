@@ -81,11 +81,23 @@ public struct ReportJob {
     let output = settings.output ?? "\(settings.run)/report.html"
     let contents = contents
     try communicator.agreed {
-      guard let contents else { return }
+      guard var contents else { return }
       try DurableFile.makeFolder(DurableFile.folder(of: output))
       try DurableFile.write(try ReportPage(contents).html(), to: output)
+      contents.splits = DataSplit.all(of: contents.configuration)
+      contents.preprocessing = reading?.loaded?.preprocessing?.text
+      try DurableFile.write(try ModelCard(contents).text(), to: Self.card(beside: output))
     }
     return output
+  }
+
+  /// Where the model's card of a page is: `model-card.md` beside `report.html`, `NAME-card.md` beside
+  /// another `NAME.html`.
+  static func card(beside page: String) -> String {
+    let folder = DurableFile.folder(of: page)
+    let name = page.split(separator: "/").last.map(String.init) ?? ""
+    let stem = name.hasSuffix(".html") ? String(name.dropLast(5)) : name
+    return "\(folder)/" + (stem == "report" ? "model-card.md" : "\(stem)-card.md")
   }
 
   // MARK: The detector on images
@@ -123,13 +135,14 @@ public struct ReportJob {
     }
     progress?.finish()
     let scores = try communicator.gather(part).map {
-      SampleScores(samples, logits: $0.flatMap { $0 })
+      SampleScores(
+        samples, logits: $0.flatMap { $0 }, calibration: subject.loaded.calibration)
     }
     try communicator.agreed {
       guard let scores else { return }
       do {
         contents?.evaluation = try scores.evaluation(
-          set, data: subject.data.joined(separator: ", "))
+          set, patterns: subject.data, workers: workers)
         let excluded = reading?.contents.configuration?.data.excludeMethods ?? []
         let methods = contents?.evaluation?.methods ?? []
         contents?.evaluation?.leftOutMethods = methods.filter(excluded.contains)

@@ -30,6 +30,7 @@ extension ReportPage {
           """
       }
       body += methodTable(evaluation)
+      body += calibration(evaluation)
     } else {
       body += absence(.detection, otherwise: "No images were evaluated.")
     }
@@ -118,10 +119,13 @@ extension ReportPage {
 
   private func methodTable(_ evaluation: DetectorEvaluation) -> HTML {
     let metrics = evaluation.metrics
+    let hasIntervals = metrics.overall.intervals?.auc != nil
     func row(_ name: HTML, _ figures: DetectionMetrics) -> [HTML] {
-      [name, "\(FigureText.count(figures.fake))"]
-        + ([figures.auc, figures.averagePrecision, figures.eer] + figures.truePositiveRates
-        + [figures.recall]).map { "\(FigureText.rate($0))" }
+      var cells: [HTML] = [name, "\(FigureText.count(figures.fake))"]
+      cells.append("\(FigureText.rate(figures.auc))")
+      if hasIntervals { cells.append("\(FigureText.interval(figures.intervals?.auc))") }
+      let rest = [figures.averagePrecision, figures.eer] + figures.truePositiveRates
+      return cells + (rest + [figures.recall]).map { "\(FigureText.rate($0))" }
     }
     var rows = [row("all methods", metrics.overall)]
     for name in evaluation.methods {
@@ -135,11 +139,24 @@ extension ReportPage {
         Each method's fakes against all \(FigureText.count(metrics.overall.real)) real images. \
         Mean cross-entropy \(FigureText.rate(evaluation.loss)), accuracy \
         \(FigureText.rate(metrics.overall.accuracy)), false alarms at probability one half \
-        \(FigureText.rate(metrics.overall.falseAlarmRate)).
+        \(FigureText.rate(metrics.overall.falseAlarmRate)).\(intervalNote(evaluation))
         """,
-      columns: [
-        "method", "fakes", "AUC", "AP", "EER", "TPR at FPR 1e-2", "1e-3", "1e-4", "recall at ½",
-      ], rows: rows, leading: 1)
+      columns: ["method", "fakes", "AUC"] + (hasIntervals ? ["95 % interval"] : [])
+        + ["AP", "EER", "TPR at FPR 1e-2", "1e-3", "1e-4", "recall at ½"], rows: rows, leading: 1)
     return table.html()
+  }
+  /// How intervals were made, or why there are none.
+  private func intervalNote(_ evaluation: DetectorEvaluation) -> String {
+    guard let bootstrap = evaluation.bootstrap else {
+      return
+        " No intervals: not every image names its source, and frames of one video resemble one "
+        + "another."
+    }
+    guard evaluation.metrics.overall.intervals?.auc != nil else {
+      return
+        " No intervals: the \(FigureText.count(evaluation.sources, "source")) here say too little."
+    }
+    return " Intervals are over the \(FigureText.count(evaluation.sources, "source")) here "
+      + "(\(FigureText.count(bootstrap.draws)) draws, BCa)."
   }
 }

@@ -1,3 +1,4 @@
+import Evaluation
 import Foundation
 import Foundations
 
@@ -5,6 +6,11 @@ import Foundations
 enum FigureText {
   /// Four digits after the point, or a dash where the data don't define it.
   static func rate(_ value: Double?) -> String { value.map { fixed($0, 4) } ?? "–" }
+
+  /// `0.9701–0.9898`, or a dash.
+  static func interval(_ value: Interval?) -> String {
+    value.map { "\(fixed($0.low, 4))–\(fixed($0.high, 4))" } ?? "–"
+  }
 
   /// Three digits after the point, or a dash.
   static func ratio(_ value: Double?) -> String {

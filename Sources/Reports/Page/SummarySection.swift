@@ -48,7 +48,8 @@ extension ReportPage {
     }
     if let evaluation = contents.evaluation {
       let overall = evaluation.metrics.overall
-      card("AUC", FigureText.rate(overall.auc), "that a fake scores above a real image")
+      let auc: HTML = overall.intervals?.auc.map { "; 95 %: \(FigureText.interval($0))" } ?? ""
+      card("AUC", FigureText.rate(overall.auc), "that a fake scores above a real image\(auc)")
       card("EER", FigureText.rate(overall.eer), "where false alarms equal misses")
       card(
         "TPR at FPR 1e-2", FigureText.rate(overall.truePositiveRates[0]),

@@ -1,0 +1,228 @@
+import Configuration
+import Evaluation
+import ForgeryMining
+import Foundations
+
+/// The card of a model: `model-card.md`, for people and, by the YAML at its top, for model hubs
+/// (`model-index` as Hugging Face reads it). What nobody measured, it says.
+public struct ModelCard: Sendable {
+  private let contents: ReportContents
+
+  public init(_ contents: ReportContents) { self.contents = contents }
+
+  /// - Throws: `JSON.NotFinite` for a figure that is no number.
+  public func text() throws -> String {
+    var sections = ["---\n\(try frontMatter())---", introduction, figures]
+    sections += [data, preprocessing, training, untested]
+    return sections.joined(separator: "\n\n") + "\n"
+  }
+
+  // MARK: For hubs
+
+  /// Texts are written as JSON has them, which is YAML too, whatever is in them.
+  private func frontMatter() throws -> String {
+    func quoted(_ text: String) throws -> String { try JSON.text(text).line() }
+    var lines = [
+      "library_name: rfm", "pipeline_tag: image-classification", "tags:",
+      "  - deepfake-detection", "  - face-forgery-detection", "  - representative-forgery-mining",
+    ]
+    if let model = contents.configuration?.model.form.description {
+      lines.append("  - \(try quoted(model))")
+    }
+    guard let evaluation = contents.evaluation else { return lines.joined(separator: "\n") + "\n" }
+    lines += ["metrics:", "  - roc_auc", "  - accuracy", "model-index:"]
+    lines += ["  - name: \(try quoted(contents.name))", "    results:"]
+    let overall = evaluation.metrics.overall
+    lines += [
+      "      - task:", "          type: image-classification",
+      "          name: Fake-face detection",
+      "        dataset:", "          type: rfm-shard",
+      "          name: \(try quoted(evaluation.data))", "        metrics:",
+    ]
+    for (figure, type) in [
+      (DetectionFigure.auc, "roc_auc"), (.averagePrecision, "average_precision"),
+      (.accuracy, "accuracy"), (.eer, "equal_error_rate"),
+      (.tprAt1e2, "true_positive_rate_at_false_positive_rate_0.01"),
+    ] {
+      guard let value = overall[figure] else { continue }
+      lines += [
+        "          - type: \(type)", "            name: \(try quoted(figure.title))",
+        "            value: \(try JSON.number(value).line())",
+      ]
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  // MARK: For people
+
+  /// Text of data's as Markdown shows it, and no more.
+  private func plain(_ text: String) -> String {
+    var shown = ""
+    for scalar in printable(text, limit: .max).unicodeScalars {
+      switch scalar {
+      case "<": shown += "&lt;"
+      case "&": shown += "&amp;"
+      case "\\", "`", "*", "_", "[", "]", "#": shown += "\\\(scalar)"
+      default: shown.unicodeScalars.append(scalar)
+      }
+    }
+    return shown
+  }
+
+  private func list(_ patterns: [String]) -> String {
+    patterns.map(plain).joined(separator: ", ")
+  }
+
+  private var introduction: String {
+    var text = "# \(plain(contents.name))\n\nA detector of fake faces"
+    if let configuration = contents.configuration {
+      text +=
+        ": \(configuration.model.form.description), which takes crops of "
+        + "\(configuration.data.crop) × \(configuration.data.crop) pixels, trained "
+        + configuration.augmentation.method.method.manner
+    }
+    text += " by rfm (Representative Forgery Mining; Wang and Deng, CVPR 2021)."
+    if let checkpoint = contents.checkpoint {
+      text += " These are the weights after step \(FigureText.count(checkpoint.step))."
+    }
+    text += " It gives two logits, real and fake, for a face that was cut out as below.\n\n"
+    if let reliability = contents.evaluation?.reliability {
+      text +=
+        reliability.temperature.map {
+          "Its probabilities are calibrated: logits are divided by \(FigureText.short($0)). "
+        }
+        ?? "Its probabilities are not calibrated: they order images, but 0.9 need not mean nine in ten. "
+      text +=
+        "On the images below the expected calibration error is \(FigureText.rate(reliability.error))"
+      text +=
+        contents.evaluation?.isCalibrationData == true
+        ? ", and they are those that the temperature was fitted to. " : ". "
+    }
+    return text + "They hold for a share of fakes as in these data, not for the world's."
+  }
+
+  private var figures: String {
+    guard let evaluation = contents.evaluation else {
+      return "## Figures\n\n" + (contents.missing[.detection].map(plain) ?? "Nothing was measured.")
+    }
+    let metrics = evaluation.metrics
+    let shown = DetectionFigure.allCases
+    func row(_ name: String, _ figures: DetectionMetrics) -> [String] {
+      [name, "\(figures.real) / \(figures.fake)"]
+        + shown.map { MarkdownTable.figure(figures[$0], figures.intervals?[$0]) }
+    }
+    var rows = [row("all methods", metrics.overall)]
+    if let sources = metrics.sources { rows.append(row("all, by source", sources.overall)) }
+    for name in evaluation.methods {
+      if let figures = metrics.methods[name] { rows.append(row(plain(name), figures)) }
+    }
+    var text =
+      "## Figures\n\nOn \(plain(evaluation.data)): \(FigureText.count(evaluation.scored)) images of "
+      + "\(FigureText.count(evaluation.sources, "source")). "
+    text +=
+      evaluation.bootstrap.map {
+        "In brackets 95 % intervals, by \(FigureText.count($0.draws)) draws of sources (BCa); a figure "
+          + "without one rests on too few."
+      } ?? "There are no intervals, since not every image names its source."
+    if isChosenByTheseImages {
+      text +=
+        " The weights were chosen among checkpoints by their AUC on these very images, so figures on others "
+        + "are somewhat lower."
+    }
+    return text + "\n\n" + MarkdownTable.grid(["fakes", "real / fake"] + shown.map(\.title), rows)
+  }
+
+  private var isChosenByTheseImages: Bool {
+    guard let validation = contents.configuration?.data.validation else { return false }
+    return contents.checkpoint?.role == "best"
+      && contents.evaluation?.data == validation.joined(separator: ", ")
+  }
+
+  private var data: String {
+    guard !contents.splits.isEmpty else { return "## Data\n\nThe run does not tell its data." }
+    let rows = contents.splits.map { split -> [String] in
+      guard let found = split.contents else {
+        return [split.name, "-", "-", "-", list(split.patterns) + " (can't be read from here)"]
+      }
+      let fakes = found.fakes.sorted { $0.key < $1.key }.map { "\(plain($0.key)) \($0.value)" }
+      return [
+        split.name, "\(found.real)", fakes.joined(separator: ", "),
+        found.sources.map { "\($0)" } ?? "unknown", list(split.patterns),
+      ]
+    }
+    return "## Data\n\n"
+      + MarkdownTable.grid(["split", "real", "fake, by method", "sources", "shards"], rows)
+  }
+
+  private var preprocessing: String {
+    var lines = ["## Preprocessing", ""]
+    if let training = contents.splits.first(where: { $0.name == "training" })?.contents {
+      lines.append("Faces of \(training.width) × \(training.height) pixels, RGB.")
+    }
+    if let data = contents.configuration?.data {
+      lines.append(
+        "A crop of \(data.crop) × \(data.crop) pixels, random in training and central otherwise"
+          + (data.flip ? ", flipped at random in training" : "")
+          + "; pixels of 0 to 1 less \(data.mean), divided by \(data.std).")
+    }
+    lines.append(
+      contents.preprocessing.map { "How faces were found and cut out: \(plain($0))." }
+        ?? "Nothing says how faces were found and cut out.")
+    return lines.joined(separator: "\n")
+  }
+
+  private var training: String {
+    guard let configuration = contents.configuration else {
+      return "## Training\n\nThe run has no readable config.yaml."
+    }
+    let training = configuration.training
+    let ranks = contents.environment?["ranks"]?.integerValue
+    var lines = [
+      "- erased: \(configuration.augmentation.method.method.summary), with probability "
+        + "\(configuration.augmentation.probability)",
+      "- batch: \(training.batchPerRank) images a rank"
+        + (ranks.map { ", \($0) ranks" } ?? "")
+        + (training.accumulate > 1 ? ", accumulated \(training.accumulate) times" : ""),
+      "- optimizer: \(training.optimizer.name.rawValue), learning rate "
+        + "\(training.optimizer.learningRate), schedule \(training.schedule.name.rawValue)",
+      "- initial weights: \(configuration.model.weights.map(plain) ?? "drawn")",
+      "- seed: \(configuration.run.seed)",
+    ]
+    if let steps = contents.record.steps.last {
+      lines.insert("- updates: \(FigureText.count(Int(steps)))", at: 0)
+    }
+    if !configuration.data.excludeMethods.isEmpty {
+      lines.append("- methods left out: \(list(configuration.data.excludeMethods))")
+    }
+    return "## Training\n\n" + lines.joined(separator: "\n")
+      + "\n\nAll settings are in the run's config.yaml."
+  }
+
+  private var untested: String {
+    var lines: [String] = []
+    if let evaluation = contents.evaluation {
+      lines.append(
+        "- Manipulations other than \(list(evaluation.methods)): nothing is known of them.")
+      if !evaluation.leftOutMethods.isEmpty {
+        lines.append(
+          "- \(list(evaluation.leftOutMethods)) was never seen in training; it is measured above.")
+      }
+      if let test = contents.splits.first(where: { $0.name == "test" }),
+        test.patterns.joined(separator: ", ") != evaluation.data
+      {
+        lines.append("- The test split (\(list(test.patterns))) was not looked at for this card.")
+      }
+    } else {
+      lines.append("- Everything: nothing was measured.")
+    }
+    lines += [
+      "- Other data sets and cameras than those above (rfm evaluate --data NAME=GLOB).",
+      "- Compressed, blurred, noisy or resized images (rfm evaluate --degrade).",
+      "- Whole videos, and photos with several faces.",
+      "- Groups of people: the data do not say who is in them, so nothing is known of differences by age, "
+        + "sex or skin.",
+      "- Somebody who knows the detector and works against it.",
+    ]
+    return "## Not tested\n\n" + lines.joined(separator: "\n")
+  }
+}
