@@ -50,6 +50,10 @@ struct Explanation: Sendable, Equatable {
   var logitFake: Float
   /// Images at least this likely to be fake are called fake.
   var threshold: Double
+  /// Images less likely than this are called real, and those between unsure; nil: there is no between.
+  var realThreshold: Double?
+  /// Of the detector's calibration; nil where it has none.
+  var temperature: Double?
   /// Nil without prototypes.
   var attributed: Attributed?
   /// What is drawn of the image, and the files; empty without a folder for them.
@@ -73,8 +77,17 @@ struct Explanation: Sendable, Equatable {
   /// Every file that is drawn for it.
   var files: [String] { pictures.map(\.path) + (face?.scene.map { [$0] } ?? []) }
 
-  var probability: Double { CrossEntropy.probabilityOfFake(real: logitReal, fake: logitFake) }
-  var isFake: Bool { probability >= threshold }
+  var probability: Double {
+    CrossEntropy.probabilityOfFake(
+      real: logitReal, fake: logitFake, temperature: temperature ?? 1)
+  }
+  var verdict: Verdict {
+    if probability >= threshold { return .fake }
+    return realThreshold.map { probability >= $0 } ?? false ? .unsure : .real
+  }
+  var isFake: Bool { verdict == .fake }
+
+  enum Verdict: String, Sendable { case real, unsure, fake }
 
   /// As a line of output.
   var json: JSON {
@@ -82,11 +95,14 @@ struct Explanation: Sendable, Equatable {
     if let face { members += face.members }
     members += [
       .init("probability_fake", .number(probability)),
-      .init("label", .text(isFake ? "fake" : "real")),
+      .init("calibrated", .boolean(temperature != nil)),
+      .init("label", .text(verdict.rawValue)),
       .init("threshold", .number(threshold)),
       .init("logit_real", .number(logitReal)),
       .init("logit_fake", .number(logitFake)),
     ]
+    if let realThreshold { members.append(.init("real_threshold", .number(realThreshold))) }
+    if let temperature { members.append(.init("temperature", .number(temperature))) }
     if let attributed {
       let best = attributed.similarities[attributed.best]
       members += [
@@ -113,6 +129,8 @@ struct Explanation: Sendable, Equatable {
     else { return nil }
     self.init(
       path: path, logitReal: Float(real), logitFake: Float(fake), threshold: threshold)
+    realThreshold = json["real_threshold"]?.doubleValue
+    temperature = json["temperature"]?.doubleValue
     if json["face"] != nil {
       guard let face = Face(json) else { return nil }
       self.face = face

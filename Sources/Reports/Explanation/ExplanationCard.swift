@@ -32,7 +32,7 @@ struct ExplanationCard {
   private func image(_ said: Explanation) -> HTML {
     """
     <figure class="explained" id="image-\(number)"><figcaption>\
-    <h3>\(HTML.name(said.path))\(tag(said.isFake))</h3>\(verdict(said))</figcaption>
+    <h3>\(HTML.name(said.path))\(tag(said.verdict))</h3>\(verdict(said))</figcaption>
     \(pictures(said))</figure>
 
     """
@@ -81,7 +81,7 @@ struct ExplanationCard {
       : "<h3>Most likely fake of its frames</h3>\n<div class=\"frames\">\(frames)</div>\n"
     return """
       <article class="media" id="image-\(number)">\
-      <h3>\(HTML.name(explanation.path))\(tag(video.isFake))</h3>
+      <h3>\(HTML.name(explanation.path))\(tag(video.isFake ? .fake : .real))</h3>
       \(text)\(VideoTimeline(video, number: number).figure)\(likeliest)</article>
 
       """
@@ -102,7 +102,7 @@ struct ExplanationCard {
         side: PictureReader.frameSide, text: "\(title) of \(said.path) with the face in a box")
     }
     return """
-      <figure class="explained"><figcaption><h4>\(title)\(tag(said.isFake))</h4>\(verdict(said))\
+      <figure class="explained"><figcaption><h4>\(title)\(tag(said.verdict))</h4>\(verdict(said))\
       </figcaption>
       \(picture)\(pictures(said, of: "\(title.lowercased()) of "))</figure>
 
@@ -111,8 +111,9 @@ struct ExplanationCard {
 
   // MARK: Parts
 
-  private func tag(_ isFake: Bool) -> HTML {
-    isFake ? "<span class=\"tag\">fake</span>" : "<span class=\"tag calm\">real</span>"
+  private func tag(_ verdict: Explanation.Verdict) -> HTML {
+    let kind: HTML = verdict == .fake ? "tag" : "tag calm"
+    return "<span class=\"\(kind)\">\(verdict.rawValue)</span>"
   }
 
   /// A picture with boxes around its faces. They are drawn by the page, over a picture without.

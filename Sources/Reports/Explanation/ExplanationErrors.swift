@@ -1,3 +1,4 @@
+import Checkpoints
 import Foundations
 
 extension ExplanationJob {
@@ -44,5 +45,31 @@ extension ExplanationJob {
         + "damaged or too large; rfm inspect --verify looks at them"
     }
     public var exitStatus: ExitStatus { .badData }
+  }
+}
+
+extension ExplanationJob {
+  /// Error rates were asked for of videos, and they are known of single images.
+  struct RatesOfVideos: ReportableError {
+    let path: String
+
+    var description: String {
+      "\(path): error rates are known of single images, not of videos: leave videos out, or give "
+        + "--threshold in place of --false-alarm-rate and --miss-rate"
+    }
+    var exitStatus: ExitStatus { .usage }
+  }
+}
+
+extension ExplanationJob.Settings {
+  /// Calls images fake and real where the detector's calibration says that these error rates are kept.
+  ///
+  /// - Throws: `Calibration.UnknownRate`.
+  public mutating func keep(
+    falseAlarmRate: Double, missRate: Double, by loaded: LoadedDetector
+  ) throws {
+    let calibration = loaded.calibration ?? Calibration(temperature: 1)
+    let thresholds = try calibration.thresholds(falseAlarmRate: falseAlarmRate, missRate: missRate)
+    (realThreshold, threshold) = (thresholds.real, thresholds.fake)
   }
 }

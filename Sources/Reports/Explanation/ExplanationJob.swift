@@ -17,6 +17,8 @@ public struct ExplanationJob {
     public var prototypes: String?
     /// Images at least this likely to be fake are called fake.
     public var threshold = 0.5
+    /// Images less likely than this are called real, and those between unsure; nil: there is no between.
+    public var realThreshold: Double?
     /// Whether and how faces are looked for. Its size is the height and width that images are brought to
     /// before the centre crop; nil for that of the detector's faces, or 8/7 of the crop, which is 256 for
     /// 224.
@@ -92,6 +94,9 @@ public struct ExplanationJob {
         detail: settings.inputs.joined(separator: ", ") + " holds no files")
     }
     let isVideo = stream.paths.map(ImageStream.isVideo(byName:))
+    if settings.realThreshold != nil, let place = isVideo.firstIndex(of: true) {
+      throw RatesOfVideos(path: "\(stream.paths[place])")
+    }
     let extraction = try FaceExtraction(
       settings.faces,
       for: FaceExtraction.Subject(
@@ -104,7 +109,8 @@ public struct ExplanationJob {
         subject: ExplanationPage.Subject(
           detector: loaded.detector.form.description, source: loaded.source, crop: loaded.crop,
           hasActivationMaps: loaded.detector.hasActivationMaps,
-          threshold: settings.threshold,
+          threshold: settings.threshold, realThreshold: settings.realThreshold,
+          temperature: loaded.calibration?.temperature,
           attribution: prototypes.map { ($0.kind, $0.threshold, $0.path) },
           findsFaces: extraction.images == .detect || isVideo.contains(true)),
         prototypes: prototypes, communicator: communicator)
@@ -129,7 +135,10 @@ public struct ExplanationJob {
           summary.skippedKinds[kind, default: 0] += 1
         case .explained(let explanation):
           // Not beside an error that there is nothing.
-          if summary.explained == 0 { extraction.notes.forEach(tell) }
+          if summary.explained == 0 {
+            extraction.notes.forEach(tell)
+            if loaded.calibration == nil { tell(Self.uncalibrated) }
+          }
           summary.add(explanation)
           guard communicator.isRoot else { continue }
           for line in explanation.lines { try emit(line) }
@@ -163,6 +172,11 @@ public struct ExplanationJob {
     if let folder { try folder.finish(&summary, communicator) }
     return summary
   }
+
+  /// What is said where a probability is the detector's own confidence and no more.
+  static let uncalibrated =
+    "the detector is not calibrated: its probabilities order images, but 0.9 need not mean nine in ten "
+    + "(rfm calibrate)"
 
   /// As how many images a photo counts in which faces are looked for.
   private static let detectionWeight = 4

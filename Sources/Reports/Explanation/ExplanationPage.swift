@@ -16,6 +16,10 @@ struct ExplanationPage: Sendable {
     var hasActivationMaps = true
     /// Images at least this likely to be fake are called fake.
     var threshold: Double
+    /// Images less likely than this are called real; nil: all others are.
+    var realThreshold: Double?
+    /// Of its calibration; nil where it has none.
+    var temperature: Double?
     /// How methods are named, with what; nil without prototypes.
     var attribution: (kind: AttributionKind, threshold: Double?, source: String)?
     /// Whether faces are looked for in pictures.
@@ -69,8 +73,14 @@ struct ExplanationPage: Sendable {
     var text: HTML = """
       Detector <code>\(subject.detector)</code> from <code>\(subject.source)</code>, input \
       \(subject.crop) × \(subject.crop) pixels. An image is called fake from a probability of \
-      \(FigureText.short(subject.threshold)) on.
+      \(FigureText.short(subject.threshold)) on\(between).
       """
+    let calibrated: HTML? = subject.temperature.map {
+      " Probabilities are calibrated (temperature \(FigureText.short($0)))."
+    }
+    text +=
+      calibrated
+      ?? " Probabilities are not calibrated: they order images, but 0.9 need not mean nine in ten."
     if let attribution = subject.attribution {
       text += """
          Methods are named by the \(attribution.kind.rawValue) cosine of the image's attention map \
@@ -82,6 +92,10 @@ struct ExplanationPage: Sendable {
       text += "."
     }
     return "<p class=\"lead\">\(text)</p>\n"
+  }
+
+  private var between: String {
+    subject.realThreshold.map { ", real below \(FigureText.short($0)), and unsure between" } ?? ""
   }
 
   private func sections(_ overview: Overview) -> HTML {

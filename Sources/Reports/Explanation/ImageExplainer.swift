@@ -117,6 +117,8 @@ struct ImageExplainer {
     }
     var explanation = Explanation(
       path: subject.path, logitReal: real, logitFake: fake, threshold: settings.threshold)
+    explanation.realThreshold = settings.realThreshold
+    explanation.temperature = loaded.calibration?.temperature
     explanation.face = subject.face
     guard prototypes != nil || subject.base != nil else { return explanation }
     let normalised = normalisedAttention(map, height: crop, width: crop)

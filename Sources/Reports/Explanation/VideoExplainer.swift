@@ -58,8 +58,9 @@ struct VideoExplainer {
         throw Unusable(
           detail: "no face found in any of \(pass.seen.count) frames", kind: "no face")
       }
-      let verdict = VideoExplanation(
+      var verdict = VideoExplanation(
         path: path, frames: pass.seen, threshold: threshold, notes: reading.notes)
+      verdict.framesAreCalibrated = pass.faces.contains { $0.temperature != nil }
       return Finding(
         explanation: FileExplanation(faces: pass.faces, video: verdict), drawn: pass.best)
     } catch let error as VideoError {

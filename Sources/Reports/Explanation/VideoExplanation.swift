@@ -18,6 +18,8 @@ struct VideoExplanation: Sendable, Equatable {
   var frames: [Frame]
   /// Videos at least this likely to be fake are called fake.
   var threshold: Double
+  /// Whether its frames' probabilities are calibrated; their mean is not, for frames resemble one another.
+  var framesAreCalibrated = false
   /// What the user should know of the video, without its name.
   var notes: [String] = []
 
@@ -38,6 +40,7 @@ struct VideoExplanation: Sendable, Equatable {
       .init("probability_fake", .number(probability)),
       .init("label", .text(isFake ? "fake" : "real")),
       .init("threshold", .number(threshold)),
+      .init("frames_calibrated", .boolean(framesAreCalibrated)),
       .init("frames", .integer(frames.count)),
       .init("frames_with_face", .integer(framesWithFace)),
       .init("frame_indices", .array(frames.map { .integer($0.index) })),
@@ -66,6 +69,7 @@ struct VideoExplanation: Sendable, Equatable {
     self.init(
       path: path, frames: frames, threshold: threshold,
       notes: (json["notes"]?.arrayValue ?? []).compactMap(\.textValue))
+    framesAreCalibrated = json["frames_calibrated"]?.booleanValue ?? false
   }
 
   init(path: String, frames: [Frame], threshold: Double, notes: [String] = []) {
