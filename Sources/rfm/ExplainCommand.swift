@@ -29,6 +29,10 @@ struct ExplainCommand: RankCommand {
       images if they were for training. An option that contradicts the detector is refused without \
       --any-preprocessing.
 
+      Probabilities are calibrated if the detector is (calibrated in the output), as a training \
+      with validation images does by itself, and rfm calibrate. --false-alarm-rate and --miss-rate \
+      then give a third verdict, unsure, where neither rate could be kept.
+
       Images are JPEG, PNG, WebP, TIFF, BMP, GIF (the first frame), AVIF, HEIF (HEIC) or PNM, videos \
       whatever FFmpeg reads; folders are searched with everything below them, and - is standard input: \
       an image, or a list of files and folders, one a line (or separated by zero bytes). What is \
@@ -60,8 +64,23 @@ struct ExplainCommand: RankCommand {
     help: "A prototypes file. Default: the checkpoint's own, if it has one.", transform: pathToRead)
   var prototypes: String?
 
-  @Option(help: "Images, faces and videos at least this likely to be fake are called fake.")
-  var threshold = 0.5
+  @Option(
+    help: "Images, faces and videos at least this likely to be fake are called fake. (default: 0.5)"
+  )
+  var threshold: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --miss-rate, in place of --threshold: images are called fake from where on at most this "
+        + "share of the real images was, among those that the detector was calibrated with.",
+      valueName: "share"))
+  var falseAlarmRate: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "And real below where at most this share of the fakes was; between the two they are unsure.",
+      valueName: "share"))
+  var missRate: Double?
 
   @Option(
     help: ArgumentHelp(
@@ -109,8 +128,20 @@ struct ExplainCommand: RankCommand {
   var anyPreprocessing = false
 
   func validate() throws {
-    guard (0...1).contains(threshold) else {
-      throw ValidationError("--threshold takes 0 to 1, not \(threshold)")
+    guard (0...1).contains(threshold ?? 0.5) else {
+      throw ValidationError("--threshold takes 0 to 1, not \(threshold ?? 0)")
+    }
+    guard (falseAlarmRate == nil) == (missRate == nil) else {
+      throw ValidationError("--false-alarm-rate and --miss-rate go together: give both")
+    }
+    for (option, rate) in [("false-alarm", falseAlarmRate), ("miss", missRate)] {
+      if let rate, !(rate > 0 && rate < 1) {
+        throw ValidationError("--\(option)-rate takes a share above 0 and below 1, not \(rate)")
+      }
+    }
+    guard threshold == nil || missRate == nil else {
+      throw ValidationError(
+        "--threshold says where fake begins, and so do the rates: give one of them")
     }
     guard (1...16384).contains(size ?? 1) else {
       throw ValidationError("--size takes 1 to 16384 pixels, not \(size ?? 0)")
@@ -146,7 +177,10 @@ struct ExplainCommand: RankCommand {
     var settings = ExplanationJob.Settings(inputs: images)
     settings.output = output
     settings.prototypes = prototypes
-    settings.threshold = threshold
+    settings.threshold = threshold ?? 0.5
+    if let falseAlarmRate, let missRate {
+      try settings.keep(falseAlarmRate: falseAlarmRate, missRate: missRate, by: loaded)
+    }
     settings.frames = frames
     settings.faces.faces = faces
     settings.faces.margin = margin

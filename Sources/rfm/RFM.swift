@@ -24,8 +24,8 @@ struct RFM: ParsableCommand {
     subcommands: [
       SynthesizeCommand.self, PackCommand.self, InspectCommand.self, TrainCommand.self,
       EvaluateCommand.self, AttentionCommand.self, PrototypesCommand.self, AttributeCommand.self,
-      ExplainCommand.self, ExportCommand.self, CompareCommand.self, ReportCommand.self,
-      StatusCommand.self, BenchmarkCommand.self,
+      ExplainCommand.self, CalibrateCommand.self, ExportCommand.self, CompareCommand.self,
+      ReportCommand.self, StatusCommand.self, BenchmarkCommand.self,
     ]
   )
 

@@ -125,8 +125,14 @@ struct DetectorOptions: ParsableArguments {
 
   /// The same, to apply it to `data`.
   func load(for data: DataOptions, _ communicator: Communicator) throws -> LoadedDetector {
+    try load(takingAnyPreprocessing: data.anyPreprocessing, communicator)
+  }
+
+  func load(
+    takingAnyPreprocessing: Bool, _ communicator: Communicator
+  ) throws -> LoadedDetector {
     let loaded = try load(communicator)
-    loaded.takesAnyPreprocessing = data.anyPreprocessing
+    loaded.takesAnyPreprocessing = takingAnyPreprocessing
     return loaded
   }
 }
@@ -144,6 +150,45 @@ struct DataOptions: ParsableArguments {
       "Take images whose faces were cut out otherwise than those that the detector was trained on.")
   )
   var anyPreprocessing = false
+}
+
+/// Which images a command reads, of one data set or of several.
+struct NamedDataOptions: ParsableArguments {
+  @Option(
+    name: .customLong("data"),
+    help: ArgumentHelp(
+      "Shards: paths or patterns, quoted so that the shell leaves them alone ('d/test-*.h5'). May "
+        + "be given several times: all of them are one data set, or each its own as NAME=GLOB.",
+      valueName: "[name=]glob"),
+    transform: { argument in
+      let (name, pattern) = EvaluationData.split(argument)
+      return NamedPattern(name: name, pattern: try pathToRead(pattern))
+    })
+  var patterns: [NamedPattern]
+
+  @Flag(
+    help: ArgumentHelp(
+      "Take images whose faces were cut out otherwise than those that the detector was trained on.")
+  )
+  var anyPreprocessing = false
+
+  /// A pattern of shards, with the name of its data set.
+  struct NamedPattern: Sendable {
+    var name: String?
+    var pattern: String
+  }
+
+  var sets: [EvaluationData] {
+    get throws { try EvaluationData.sets(of: patterns.map { ($0.name, $0.pattern) }) }
+  }
+
+  func validate() throws {
+    do {
+      _ = try sets
+    } catch let refusal as EvaluationData.Refusal {
+      throw ValidationError(refusal.description)
+    }
+  }
 }
 
 /// How a rank works.
