@@ -49,6 +49,6 @@ extension Trainer {
       metrics: scored.metrics,
       calibration: try? Calibration(
         fitting: own, labels: scored.labels, data: configuration.data.validation),
-      summary: scored.summary, averageSummary: averaged??.summary ?? [], seconds: watch.seconds)
+      summary: scored.summary, averageSummary: averaged?.summary ?? [], seconds: watch.seconds)
   }
 }
