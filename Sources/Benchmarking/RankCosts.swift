@@ -6,7 +6,8 @@ import Networks
 /// files that it opens and memory that it takes for there being other ranks, at the start and in a step.
 ///
 /// Told of the rank that has most to do of each. Nothing in it may grow with ranks times images or ranks times
-/// shards; `RankCostJobs` counts at 2 to 8 ranks what is computed here.
+/// shards. Bytes and messages of a step follow from the algorithms; of what ranks tell one another at the start the
+/// amount is an estimate, beside which weights count for most.
 public struct RankCosts: Sendable, Equatable, Encodable {
   /// The training.
   public struct Job: Sendable {
@@ -82,8 +83,7 @@ public struct RankCosts: Sendable, Equatable, Encodable {
       job.weightBytes + job.statisticsBytes + others * Self.bytesTold
       + rounds * Self.smallReductions * MemoryLayout<Int>.stride
     startMessages =
-      Self.broadcastMessages(job.weightBytes) + Self.broadcastMessages(job.statisticsBytes)
-      + rounds * Self.smallCollectives
+      Self.broadcasts + rounds * Self.smallCollectives
 
     // Gradients, running statistics, and the loss with what ranks wish.
     let gradients = Self.gradients(job)
@@ -128,8 +128,8 @@ public struct RankCosts: Sendable, Equatable, Encodable {
     ranks <= 1 ? 0 : Int.bitWidth - (ranks - 1).leadingZeroBitCount
   }
 
-  private static func broadcastMessages(_ bytes: Int) -> Int { 1 }
-
+  /// Weights and running statistics come whole, whatever pieces MPI makes of them.
+  private static let broadcasts = 2
   /// What every rank tells all others at the start: digests of what it does and sees, its host's name, its
   /// processors.
   static let bytesTold = 400

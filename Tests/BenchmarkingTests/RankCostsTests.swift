@@ -2,7 +2,7 @@ import Testing
 
 @testable import Benchmarking
 
-/// What is computed of a rank's part; `RankCostJobs` counts it on running trainings.
+/// What is computed of a rank's part.
 @Suite struct RankCostsTests {
   private func costs(
     _ ranks: Int, perHost: Int = 1, shards: Int = 10_000, images: Int = 10_000_000,
