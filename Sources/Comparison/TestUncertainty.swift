@@ -49,7 +49,9 @@ struct TestUncertainty {
       /// Means over the seeds, draw by draw.
       var means: [String: FigureDraws] = [:]
       for method in comparison.methods {
+        // In one order, for sums are rounded.
         let own = scores.keys.filter { $0.method == method && $0.model == row.model }
+          .sorted { $0.seed < $1.seed }
         let draws = own.compactMap { drawn[$0]?[row.method ?? Self.all] }
         if !draws.isEmpty, draws.count == own.count {
           means[method] = FigureDraws.pairedMean(draws)

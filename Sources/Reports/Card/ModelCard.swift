@@ -39,11 +39,12 @@ public struct ModelCard: Sendable {
       "        dataset:", "          type: rfm-shard",
       "          name: \(try quoted(evaluation.data))", "        metrics:",
     ]
-    for (figure, type) in [
-      (DetectionFigure.auc, "roc_auc"), (.averagePrecision, "average_precision"),
+    let types: [(DetectionFigure, String)] = [
+      (.auc, "roc_auc"), (.averagePrecision, "average_precision"),
       (.accuracy, "accuracy"), (.eer, "equal_error_rate"),
       (.tprAt1e2, "true_positive_rate_at_false_positive_rate_0.01"),
-    ] {
+    ]
+    for (figure, type) in types {
       guard let value = overall[figure] else { continue }
       lines += [
         "          - type: \(type)", "            name: \(try quoted(figure.title))",
@@ -160,10 +161,10 @@ public struct ModelCard: Sendable {
       lines.append("Faces of \(training.width) × \(training.height) pixels, RGB.")
     }
     if let data = contents.configuration?.data {
+      let flipped = data.flip ? ", flipped at random in training" : ""
       lines.append(
-        "A crop of \(data.crop) × \(data.crop) pixels, random in training and central otherwise"
-          + (data.flip ? ", flipped at random in training" : "")
-          + "; pixels of 0 to 1 less \(data.mean), divided by \(data.std).")
+        "A crop of \(data.crop) × \(data.crop) pixels, random in training and central otherwise\(flipped); "
+          + "pixels of 0 to 1 less \(data.mean), divided by \(data.std).")
     }
     lines.append(
       contents.preprocessing.map { "How faces were found and cut out: \(plain($0))." }
@@ -175,18 +176,17 @@ public struct ModelCard: Sendable {
     guard let configuration = contents.configuration else {
       return "## Training\n\nThe run has no readable config.yaml."
     }
-    let training = configuration.training
-    let ranks = contents.environment?["ranks"]?.integerValue
+    let (training, erasing) = (configuration.training, configuration.augmentation)
+    let optimizer = training.optimizer
+    var batch = "- batch: \(training.batchPerRank) images a rank"
+    if let ranks = contents.environment?["ranks"]?.integerValue { batch += ", \(ranks) ranks" }
+    if training.accumulate > 1 { batch += ", accumulated \(training.accumulate) times" }
+    let weights = configuration.model.weights.map(plain) ?? "drawn"
     var lines = [
-      "- erased: \(configuration.augmentation.method.method.summary), with probability "
-        + "\(configuration.augmentation.probability)",
-      "- batch: \(training.batchPerRank) images a rank"
-        + (ranks.map { ", \($0) ranks" } ?? "")
-        + (training.accumulate > 1 ? ", accumulated \(training.accumulate) times" : ""),
-      "- optimizer: \(training.optimizer.name.rawValue), learning rate "
-        + "\(training.optimizer.learningRate), schedule \(training.schedule.name.rawValue)",
-      "- initial weights: \(configuration.model.weights.map(plain) ?? "drawn")",
-      "- seed: \(configuration.run.seed)",
+      "- erased: \(erasing.method.method.summary), with probability \(erasing.probability)", batch,
+      "- optimizer: \(optimizer.name.rawValue), learning rate \(optimizer.learningRate), schedule "
+        + training.schedule.name.rawValue,
+      "- initial weights: \(weights)", "- seed: \(configuration.run.seed)",
     ]
     if let steps = contents.record.steps.last {
       lines.insert("- updates: \(FigureText.count(Int(steps)))", at: 0)

@@ -23,27 +23,27 @@ public enum DataSetTable {
       let isSame = cells.last { !$0[0].isEmpty }?[0] == name
       cells.append([isSame ? "" : name, kind, counts] + figures.map(value))
     }
-    func row(_ name: String, _ kind: String, _ metrics: DetectionMetrics?) {
+    func addMetrics(_ name: String, _ kind: String, _ metrics: DetectionMetrics?) {
       guard let metrics else { return }
       row(name, kind, "\(metrics.real) / \(metrics.fake)") {
         MarkdownTable.figure(metrics[$0], metrics.intervals?[$0])
       }
     }
-    func row(_ kind: String, _ means: DataSetsReport.Means?) {
+    func addMeans(_ kind: String, _ means: DataSetsReport.Means?) {
       guard let means else { return }
       row("mean", kind, "") { MarkdownTable.figure(means.figures[$0], means.intervals?[$0]) }
     }
     let kinds = ["images", "videos, by mean", "videos, by median"]
     for set in report.sets {
       let videos = set.report.videos
-      row(set.name, kinds[0], set.report.metrics.overall)
-      row(set.name, kinds[1], videos?.mean.overall)
-      row(set.name, kinds[2], videos?.median.overall)
+      addMetrics(set.name, kinds[0], set.report.metrics.overall)
+      addMetrics(set.name, kinds[1], videos?.mean.overall)
+      addMetrics(set.name, kinds[2], videos?.median.overall)
     }
     if let means = report.means {
-      row(kinds[0], means.images)
-      row(kinds[1], means.videosByMean)
-      row(kinds[2], means.videosByMedian)
+      addMeans(kinds[0], means.images)
+      addMeans(kinds[1], means.videosByMean)
+      addMeans(kinds[2], means.videosByMedian)
     }
     let intervals =
       report.sets.first?.report.bootstrap.map {

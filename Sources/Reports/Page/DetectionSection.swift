@@ -134,6 +134,10 @@ extension ReportPage {
     if let sources = metrics.sources {
       rows.insert(row("all, by source", sources.overall), at: 1)
     }
+    var columns: [HTML] = [
+      "method", "fakes", "AUC", "AP", "EER", "TPR at FPR 1e-2", "1e-3", "1e-4", "recall at ½",
+    ]
+    if hasIntervals { columns.insert("95 % interval", at: 3) }
     let table = FigureTable(
       caption: """
         Each method's fakes against all \(FigureText.count(metrics.overall.real)) real images. \
@@ -141,8 +145,7 @@ extension ReportPage {
         \(FigureText.rate(metrics.overall.accuracy)), false alarms at probability one half \
         \(FigureText.rate(metrics.overall.falseAlarmRate)).\(intervalNote(evaluation))
         """,
-      columns: ["method", "fakes", "AUC"] + (hasIntervals ? ["95 % interval"] : [])
-        + ["AP", "EER", "TPR at FPR 1e-2", "1e-3", "1e-4", "recall at ½"], rows: rows, leading: 1)
+      columns: columns, rows: rows, leading: 1)
     return table.html()
   }
   /// How intervals were made, or why there are none.
