@@ -24,7 +24,7 @@ public struct SourceBootstrap: Sendable {
   public static let leastSources = 20
   /// So many real sources times the rate there must be for an interval of a TPR at that FPR: the
   /// threshold rests on the highest scores of that share of them alone.
-  public static let leastSourcesAtRate = 5.0
+  public static let leastSourcesAtRate = 10.0
   /// Groups of sources of a stratum that are left out in turn at the most.
   static let mostGroups = 200
 
