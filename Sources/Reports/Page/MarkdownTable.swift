@@ -1,3 +1,4 @@
+import Evaluation
 import Foundations
 
 /// Tables in Markdown that can be read as plain text too.
