@@ -187,7 +187,7 @@ extension Jobs {
         try JSON(parsing: Array($0.utf8))
       }
       #expect(lines.allSatisfy { $0["calibrated"] == true })
-      #expect(Set(lines.map { $0["label"] }).isSuperset(of: ["unsure"]), "\(explained)")
+      #expect(lines.contains { $0["label"] == "unsure" }, "\(explained)")
       let unknown = try Job.run(
         "rfm",
         [
