@@ -116,7 +116,9 @@ import Testing
     #expect(
       outcome.told == [
         "faces are looked for in images, and cut out with margin 1.5, alignment none, size 72, as "
-          + "those of test were"
+          + "those of test were",
+        "the detector is not calibrated: its probabilities order images, but 0.9 need not mean nine in ten "
+          + "(rfm calibrate)",
       ])
   }
 

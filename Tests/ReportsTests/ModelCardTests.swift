@@ -19,6 +19,7 @@ import Testing
           real: 30, fakes: ["face-swap": 20, "a|b": 5], sources: 12, height: 256, width: 256,
           preprocessing: nil)),
       DataSplit(name: "validation", patterns: ["d/validation-*.h5"], contents: nil),
+      DataSplit(name: "test", patterns: ["d/test-*.h5"], contents: nil),
     ]
     contents.evaluation?.sources = 34
     contents.evaluation?.bootstrap = SourceBootstrap(draws: 1500)
