@@ -117,8 +117,7 @@ import Testing
       outcome.told == [
         "faces are looked for in images, and cut out with margin 1.5, alignment none, size 72, as "
           + "those of test were",
-        "the detector is not calibrated: its probabilities order images, but 0.9 need not mean nine in ten "
-          + "(rfm calibrate)",
+        ExplanationJob.uncalibrated,
       ])
   }
 
@@ -144,8 +143,12 @@ import Testing
     #expect(old.lines.count == 1)
     #expect(
       old.lines[0].members?.map(\.name)
-        == ["path", "probability_fake", "label", "threshold", "logit_real", "logit_fake"])
-    #expect(old.told.count == 1 && old.told[0].hasPrefix("images are taken for faces already"))
+        == [
+          "path", "probability_fake", "calibrated", "label", "threshold", "logit_real",
+          "logit_fake",
+        ])
+    #expect(old.told.count == 2 && old.told[0].hasPrefix("images are taken for faces already"))
+    #expect(old.told.last == ExplanationJob.uncalibrated)
     let kept = try run([folder.path]) { $0.faces.faces = .keep }
     #expect(kept.lines == old.lines)
     // Asked for, they are cut out as pack does by default.
@@ -154,7 +157,8 @@ import Testing
     #expect(
       asked.told == [
         "faces are looked for in images, and cut out with margin 1.3, alignment none, size 73, as pack "
-          + "does by default: test does not say how its faces were cut out"
+          + "does by default: test does not say how its faces were cut out",
+        ExplanationJob.uncalibrated,
       ])
   }
 
