@@ -63,6 +63,8 @@ extension Jobs {
         return try TinyRuns.checkpoint.get().path + "/model.safetensors"
       case (.text, _) where ["model.truncate", "training.freeze"].contains(key.path):
         return "block2"
+      case (.text, .none) where key.path == "run.metrics_file":
+        return folder.file("other.prom")
       case (.text, .text(let value)): return value + "-other"
       case (.texts, _) where key.path == "data.exclude_methods": return "face-swap"
       case (.texts, _) where key.path == "training.optimizer.stage_rates": return "block2=0.5"
