@@ -23,7 +23,8 @@ extension Jobs {
     ) throws -> String {
       let file = folder.file(name)
       let writer = try ShardWriter(
-        path: file, height: 48, width: 48, methodNames: ["real", "blend"])
+        path: file, height: 48, width: 48, methodNames: ["real", "blend"],
+        hasPaths: path(0) != nil)
       for (row, method) in methods.enumerated() {
         let image = (0..<48 * 48 * 3).map {
           UInt8(truncatingIfNeeded: $0 &* (31 + row + shift) &+ $0 / 97 &* (row + 3))
