@@ -29,7 +29,8 @@ extension Jobs {
         let image = (0..<48 * 48 * 3).map {
           UInt8(truncatingIfNeeded: $0 &* (31 + row + shift) &+ $0 / 97 &* (row + 3))
         }
-        try writer.append(image: image, method: method, source: source(row), path: path(row))
+        try writer.append(
+          image: image, method: method, source: source(row) ?? "", path: path(row))
       }
       try writer.finish()
       return file
