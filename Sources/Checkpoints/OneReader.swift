@@ -33,7 +33,7 @@ extension LoadedDetector {
     self.init(
       loaded.detector, crop: loaded.crop, mean: loaded.mean, std: loaded.std,
       source: loaded.source, checkpoint: loaded.checkpoint,
-      preprocessing: loaded.preprocessing?.text)
+      preprocessing: loaded.preprocessing?.text, calibration: loaded.calibration)
   }
 
   /// All of it but for the weights, as it travels.
@@ -46,6 +46,8 @@ extension LoadedDetector {
     let std: [Double]
     let source: String
     let preprocessing: String?
+    /// Of the calibration; the rest of it is in a checkpoint's state.
+    let temperature: Double?
     /// The checkpoint's folder, and its `state.json`.
     let folder: String?
     let state: String?
@@ -59,6 +61,7 @@ extension LoadedDetector {
       std = loaded.std.all
       source = loaded.source
       preprocessing = loaded.preprocessing?.text
+      temperature = loaded.calibration?.temperature
       folder = loaded.checkpoint?.path
       state = try loaded.checkpoint.map { try Checkpoint.text(of: $0.state, files: $0.files) }
     }
@@ -71,7 +74,9 @@ extension LoadedDetector {
       return LoadedDetector(
         Detector(DetectorForm(name, truncate: truncate, head: head)), crop: crop,
         mean: mean, std: std, source: source, checkpoint: checkpoint,
-        preprocessing: preprocessing)
+        preprocessing: preprocessing,
+        calibration: checkpoint?.state.detector.calibration
+          ?? temperature.map { Calibration(temperature: $0) })
     }
   }
 }
