@@ -131,6 +131,7 @@ public final class Trainer {
     var resumed: Checkpoint?
     if resume, let folder { resumed = try folder.checkpoints.resume(report: self.say) }
     if let resumed {
+      try data.requireOrder(of: resumed)
       try SettingsComparison.check(
         configuration, data.shards, continuing: resumed, in: folder!, forced: forced,
         say: self.say)
