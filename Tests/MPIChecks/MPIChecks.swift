@@ -130,6 +130,7 @@ struct Checks {
     try errorsCarryTheTextOfMPI()
     try gradientReductions()
     try hostMemories()
+    try sharedBytes()
     try world.barrier()
     if world.isRoot { print("ok, \(count.value) checks on \(world.size) ranks") }
   }
