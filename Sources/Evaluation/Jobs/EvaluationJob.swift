@@ -89,14 +89,23 @@ public struct EvaluationJob {
     }
 
     guard let logits else { return nil }
-    let scored = try ScoredSet(logits: logits, set: set, sources: set.readSources())
+    let sources = try set.readSources()
+    let scored = try ScoredSet(logits: logits, set: set, sources: sources)
     let report = Report(
       metrics: scored.metrics, loss: scored.loss, images: set.count,
       degradations: degradations, localisation: localisation, maskNotes: maskNotes)
     try JobOutput.write(report, to: "\(output)/metrics.json")
-    try DurableFile.write(
-      scoresTable(scored, paths: set.readPaths(), sources: set.readSources()),
-      to: "\(output)/scores.csv")
+    try DurableFile.write(to: "\(output)/scores.csv") { file in
+      func write(_ text: String) throws {
+        var text = text
+        try text.withUTF8 { try file.write(UnsafeRawBufferPointer($0)) }
+      }
+      try write("index,path,source,label,method,logit_real,logit_fake,probability_fake\n")
+      // Of very many images all lines together would be more than the rest of this.
+      try set.forEachShardsPaths { samples, paths in
+        try write(scoresLines(scored, samples, paths: paths, sources: sources[samples]))
+      }
+    }
     return report
   }
 
@@ -179,12 +188,15 @@ public struct EvaluationJob {
     return notes
   }
 
-  /// `scores.csv`, with fields quoted as RFC 4180 says where they need it.
-  static func scoresTable(_ scored: ScoredSet, paths: [String], sources: [String]) -> String {
-    var text = "index,path,source,label,method,logit_real,logit_fake,probability_fake\n"
-    for i in scored.scores.indices {
+  /// Lines of `scores.csv`, with fields quoted as RFC 4180 says where they need it.
+  static func scoresLines(
+    _ scored: ScoredSet, _ samples: Range<Int>, paths: [String], sources: ArraySlice<String>
+  ) -> String {
+    var text = ""
+    for i in samples {
       let fields = [
-        String(i), field(paths[i]), field(sources[i]), String(scored.labels[i]),
+        String(i), field(paths[i - samples.lowerBound]), field(sources[i]),
+        String(scored.labels[i]),
         field(scored.methodNames[Int(scored.methods[i])]), "\(scored.logits[2 * i])",
         "\(scored.logits[2 * i + 1])", "\(scored.scores[i])",
       ]

@@ -306,7 +306,7 @@ private struct BatchFiller: Sendable {
   let normalisation: PixelNormalisation
   /// Batches filled so far.
   private var batches = 0
-  private var image: [UInt8]
+  private let readers: ImageReaders
   private var draws: [SampleDraw] = []
   private var readingOrder: [Int] = []
 
@@ -315,7 +315,7 @@ private struct BatchFiller: Sendable {
     self.plan = plan
     self.batchSize = batchSize
     self.normalisation = normalisation
-    image = [UInt8](repeating: 0, count: set.imageSize)
+    readers = ImageReaders(count: min(ImageReaders.usual, batchSize), imageSize: set.imageSize)
     draws.reserveCapacity(batchSize)
     readingOrder.reserveCapacity(batchSize)
   }
@@ -348,27 +348,27 @@ private struct BatchFiller: Sendable {
     readingOrder.append(contentsOf: draws.indices)
     let draws = draws
     readingOrder.sort { draws[$0].sample < draws[$1].sample }
-    var loaded = -1
-    for i in readingOrder {
-      if isStopped() { return false }
-      let sample = draws[i].sample
-      let geometry = geometry(batch, i)
-      batch.set(i, geometry)
-      if loaded != sample {
-        try read(sample)
-        loaded = sample
-      }
-      image.withUnsafeBufferPointer {
-        normalisation.cut(geometry, of: $0, width: set.width, into: batch.image(i))
+    let places = readingOrder
+    try readers.forEach(places.count) { turn, image in
+      // The first place of a sample reads it for all that follow.
+      let sample = draws[places[turn]].sample
+      guard turn == 0 || draws[places[turn - 1]].sample != sample, !isStopped() else { return }
+      try read(sample, into: &image)
+      for i in places[turn...].prefix(while: { draws[$0].sample == sample }) {
+        let geometry = geometry(batch, i)
+        batch.set(i, geometry)
+        image.withUnsafeBufferPointer {
+          normalisation.cut(geometry, of: $0, width: set.width, into: batch.image(i))
+        }
       }
     }
+    if isStopped() { return false }
     batches += 1
     return true
   }
 
   /// Brings a sample's image into `image`, degraded if the plan says so.
-  private mutating func read(_ sample: Int) throws {
-    let set = set
+  private func read(_ sample: Int, into image: inout [UInt8]) throws {
     try image.withUnsafeMutableBufferPointer { try set.readImage(sample, into: $0) }
     guard case .evaluation(_, let degradations) = plan, !degradations.isEmpty else { return }
     var degraded = RGBImage(width: set.width, height: set.height, pixels: image)
