@@ -196,6 +196,9 @@ extension Jobs {
         try apply(.evaluate, ranks: ranks, output: output)
         #expect(stage.runs.folder.names("evaluation-\(ranks)") == ["metrics.json", "scores.csv"])
         let rows = try table(output + "/scores.csv")
+        let metrics = try json(output + "/metrics.json")
+        // Logits are the network's, probabilities calibrated as the training has found it.
+        let temperature = try #require(metrics["calibration"]?["temperature"]?.doubleValue)
         #expect(
           rows.first?.joined(separator: ",")
             == "index,path,source,label,method,logit_real,logit_fake,probability_fake")
@@ -208,9 +211,8 @@ extension Jobs {
             ])
           let values = row.suffix(3).compactMap { Double($0) }
           #expect(values.count == 3)
-          #expect(abs(values[2] - 1 / (1 + exp(values[0] - values[1]))) < 1e-5)
+          #expect(abs(values[2] - 1 / (1 + exp((values[0] - values[1]) / temperature))) < 1e-5)
         }
-        let metrics = try json(output + "/metrics.json")
         for key in ["auc", "ap", "accuracy", "eer", "loss"] {
           #expect(metrics[key]?.doubleValue != nil, "\(key)")
         }

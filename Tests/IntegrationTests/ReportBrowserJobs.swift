@@ -292,7 +292,7 @@ extension Jobs {
       #expect(
         Set(plots) == [
           "plot-loss", "plot-validation", "plot-low-rates", "plot-learning-rate",
-          "plot-throughput", "plot-roc", "plot-scores",
+          "plot-throughput", "plot-roc", "plot-scores", "plot-calibration",
         ], "\(name)")
       #expect(probe["flat"]?.arrayValue == [] && probe["empty"]?.arrayValue == [], "\(name)")
       for plot in plots {

@@ -66,7 +66,7 @@ extension Jobs {
       let ratio = try #require(
         metrics["localisation"]?["fam"]?["overall"]?["inside_outside_ratio"]?.doubleValue)
       #expect(try headline(pages[0], "Attention") == "\(fixed(ratio, 2))×")
-      #expect(runs.folder.names("pages") == ["1.html", "2.html"])
+      #expect(runs.folder.names("pages") == ["1-card.md", "1.html", "2-card.md", "2.html"])
     }
 
     @Test func noReportIsWrittenWhereNoneIsWanted() throws {
