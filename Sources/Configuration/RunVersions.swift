@@ -17,9 +17,16 @@ public enum RunVersions {
   /// up in the order of gradients.
   public static let arithmetic = 3
 
+  /// The order in which a training that shuffles draws its samples. A checkpoint tells it, and is refused by
+  /// a version with another one: its position would be one in other permutations.
+  ///
+  /// 2: computed place by place. Before, and where a checkpoint tells none, lists were shuffled.
+  public static let sampleOrder = 2
+
   public static var all: [JSON.Member] {
     [
       .init("rfm", .text(rfm)), .init("arithmetic", .integer(arithmetic)),
+      .init("sample_order", .integer(sampleOrder)),
       .init("onednn", .text(MatrixMultiply.oneDNNVersion)),
       .init("openblas", .text(MatrixMultiply.openBLASConfiguration)),
       .init("float32_multiply", .text(MatrixMultiply.library)),

@@ -93,11 +93,17 @@ public struct CounterGenerator: RandomNumberGenerator, Sendable {
 
   @inlinable
   mutating func nextBlock() -> SIMD4<UInt32> {
-    precondition(blockIndex < 1 << 40, "a stream of random draws ends after 2^42 draws")
+    defer { blockIndex += 1 }
+    return block(at: blockIndex)
+  }
+
+  /// The 128 bits that the stream has at a block, below 2⁴⁰, however many were drawn so far.
+  @inlinable
+  public func block(at index: UInt64) -> SIMD4<UInt32> {
+    precondition(index < 1 << 40, "a stream of random draws ends after 2^42 draws")
     var counter = origin
-    counter.x = UInt32(truncatingIfNeeded: blockIndex)
-    counter.z |= UInt32(truncatingIfNeeded: blockIndex >> 32) << 24
-    blockIndex += 1
+    counter.x = UInt32(truncatingIfNeeded: index)
+    counter.z |= UInt32(truncatingIfNeeded: index >> 32) << 24
     return Philox.block(counter: counter, key: key)
   }
 

@@ -1,5 +1,4 @@
 import Foundations
-import Synchronization
 import Tensors
 
 // The order in which training sees samples.
@@ -31,7 +30,8 @@ public enum SampleOrderKind: String, Sendable, CaseIterable {
   case sequential
 }
 
-/// The endless sequence of samples of a training.
+/// The endless sequence of samples of a training. Nothing is listed: every draw is computed from its
+/// position (``KeyedPermutation``, ``SampleSubset``).
 public struct SampleOrder: Sendable {
   public let kind: SampleOrderKind
   public let seed: UInt64
@@ -39,37 +39,48 @@ public struct SampleOrder: Sendable {
   public let epochLength: Int
 
   /// The samples that are drawn from: all, or the real and the fake ones.
-  private let classes: [[Int32]]
-  private let shuffles: ShuffleCache
+  private let classes: [SampleSubset]
 
   /// - Parameters:
-  ///   - labels: 0 real, 1 fake, of every sample.
+  ///   - count: samples of the data set.
   ///   - kind: see ``SampleOrderKind``.
   ///   - seed: the run's seed.
+  ///   - isFake: whether a sample is fake.
   ///   - includes: whether a sample is ever drawn; at least one is.
   ///
   /// Throws if a balanced order lacks a class.
   public init(
-    labels: [UInt8], kind: SampleOrderKind, seed: UInt64,
+    count: Int, kind: SampleOrderKind, seed: UInt64, isFake: (_ sample: Int) -> Bool,
     includes: (_ sample: Int) -> Bool = { _ in true }
   ) throws {
-    precondition(!labels.isEmpty && labels.count < Int32.max, "an order has 1 to 2^31 - 2 samples")
+    precondition((1..<1 << 32).contains(count), "an order has 1 to 2^32 - 1 samples")
     self.kind = kind
     self.seed = seed
-    let all = (0..<Int32(labels.count)).filter { includes(Int($0)) }
-    precondition(!all.isEmpty, "an order draws from at least one sample")
     switch kind {
     case .uniform, .sequential:
-      classes = [all]
-      epochLength = all.count
+      classes = [SampleSubset(of: count, where: includes)]
+      epochLength = classes[0].count
     case .balanced:
-      classes = [all.filter { labels[Int($0)] == 0 }, all.filter { labels[Int($0)] != 0 }]
-      for (members, name) in zip(classes, ["real", "fake"]) where members.isEmpty {
-        throw MissingClassError(name: name, count: all.count)
-      }
+      classes = [
+        SampleSubset(of: count) { !isFake($0) && includes($0) },
+        SampleSubset(of: count) { isFake($0) && includes($0) },
+      ]
       epochLength = 2 * max(classes[0].count, classes[1].count)
     }
-    shuffles = ShuffleCache(seed: seed)
+    let drawn = classes.reduce(0) { $0 + $1.count }
+    precondition(drawn > 0, "an order draws from at least one sample")
+    for (members, name) in zip(classes, ["real", "fake"]) where members.count == 0 {
+      throw MissingClassError(name: name, count: drawn)
+    }
+  }
+
+  /// The order of samples with these labels, 0 real and 1 fake.
+  public init<Labels: RandomAccessCollection>(
+    labels: Labels, kind: SampleOrderKind, seed: UInt64,
+    includes: (_ sample: Int) -> Bool = { _ in true }
+  ) throws where Labels.Element == UInt8, Labels.Index == Int {
+    try self.init(
+      count: labels.count, kind: kind, seed: seed, isFake: { labels[$0] != 0 }, includes: includes)
   }
 
   /// The draw at a position of 0 or more.
@@ -78,9 +89,17 @@ public struct SampleOrder: Sendable {
     let (group, index) = position.quotientAndRemainder(dividingBy: classes.count)
     let members = classes[index]
     let (visit, place) = group.quotientAndRemainder(dividingBy: members.count)
-    if kind == .sequential { return SampleDraw(sample: Int(members[place]), visit: visit) }
-    let shuffled = shuffles.permutation(of: members.count, visit: visit, stratum: index)[place]
-    return SampleDraw(sample: Int(members[Int(shuffled)]), visit: visit)
+    let member =
+      kind == .sequential ? place : shuffle(index, visit: visit).element(at: place)
+    return SampleDraw(sample: members[member], visit: visit)
+  }
+
+  /// How the members of a class are shuffled at a visit.
+  private func shuffle(_ index: Int, visit: Int) -> KeyedPermutation {
+    KeyedPermutation(
+      count: classes[index].count,
+      generator: CounterGenerator(
+        seed: seed, epoch: UInt64(visit), sample: UInt64(index), purpose: .order))
   }
 
   /// The epoch that a position lies in.
@@ -105,8 +124,8 @@ public struct SampleOrder: Sendable {
     let before = first - (visit - 1) * count
     if before <= 0 { return false }
     if kind == .sequential { return place < before }
-    let sample = shuffles.permutation(of: count, visit: visit, stratum: index)[place]
-    return shuffles.places(of: count, visit: visit - 1, stratum: index)[Int(sample)] < before
+    let member = shuffle(index, visit: visit).element(at: place)
+    return shuffle(index, visit: visit - 1).place(of: member) < before
   }
 }
 
@@ -123,60 +142,6 @@ public struct MissingClassError: ReportableError, Sendable {
   }
 
   public var exitStatus: ExitStatus { .badData }
-}
-
-/// The permutations in use: one or two per class, for batches across the end of a round, and where
-/// they put each sample.
-private final class ShuffleCache: Sendable {
-  private struct Key: Hashable {
-    var count: Int
-    var visit: Int
-    var stratum: Int
-    var isInverse: Bool
-  }
-
-  private let seed: UInt64
-  private let entries = Mutex<[(key: Key, values: [Int32])]>([])
-
-  init(seed: UInt64) { self.seed = seed }
-
-  func permutation(of count: Int, visit: Int, stratum: Int) -> [Int32] {
-    entry(Key(count: count, visit: visit, stratum: stratum, isInverse: false)) {
-      Self.shuffle(count: count, visit: visit, stratum: stratum, seed: seed)
-    }
-  }
-
-  /// The place of each member in the permutation.
-  func places(of count: Int, visit: Int, stratum: Int) -> [Int32] {
-    entry(Key(count: count, visit: visit, stratum: stratum, isInverse: true)) {
-      var places = [Int32](repeating: 0, count: count)
-      let permutation = Self.shuffle(count: count, visit: visit, stratum: stratum, seed: seed)
-      for (place, member) in permutation.enumerated() { places[Int(member)] = Int32(place) }
-      return places
-    }
-  }
-
-  private func entry(_ key: Key, _ make: () -> [Int32]) -> [Int32] {
-    entries.withLock { entries in
-      if let entry = entries.first(where: { $0.key == key }) { return entry.values }
-      let values = make()
-      let alike = entries.indices.filter { entries[$0].key.isInverse == key.isInverse }
-      if alike.count == (key.isInverse ? 2 : 4) { entries.remove(at: alike[0]) }
-      entries.append((key, values))
-      return values
-    }
-  }
-
-  /// Fisher and Yates's shuffle of 0..<count, all permutations equally likely.
-  private static func shuffle(count: Int, visit: Int, stratum: Int, seed: UInt64) -> [Int32] {
-    var generator = CounterGenerator(
-      seed: seed, epoch: UInt64(visit), sample: UInt64(stratum), purpose: .order)
-    var permutation = Array(0..<Int32(count))
-    for i in stride(from: count - 1, to: 0, by: -1) {
-      permutation.swapAt(i, generator.below(i + 1))
-    }
-    return permutation
-  }
 }
 
 /// How work is divided over ranks.

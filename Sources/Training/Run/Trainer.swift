@@ -141,12 +141,13 @@ public final class Trainer {
       batch: configuration.evaluation.batch, communicator: communicator, workers: workers)
 
     // Rank 0 reads and writes; what it fails with, all fail with.
-    let (shards, tell) = (data.shards, self.say)
+    let (data, shards, tell) = (data, data.shards, self.say)
     let (resumed, metrics) = try communicator.agreed { () -> (Checkpoint?, MetricsFile?) in
       guard let folder else { return (nil, nil) }
       guard resume, let checkpoint = try folder.checkpoints.resume(report: tell) else {
         return (nil, try folder.metrics(resumingAfter: 0))
       }
+      try data.requireOrder(of: checkpoint)
       try SettingsComparison.check(
         configuration, shards, continuing: checkpoint, in: folder, forced: forced, say: tell)
       let metrics = try folder.metrics(

@@ -1,4 +1,5 @@
 import Checkpoints
+import Configuration
 import Evaluation
 import Foundations
 import Images
@@ -33,6 +34,7 @@ extension Trainer {
         .init("best_validation_auc", .optional(best.auc)),
         .init("best_step", best.step.map { .integer($0) } ?? .null),
         .init("training_shards", .text(data.shards.description)),
+        .init(TrainingData.orderName, .integer(RunVersions.sampleOrder)),
         .init("skipped_steps", .integer(skipped.inAll)),
         .init("skipped_in_a_row", .integer(skipped.inARow)),
         .init(CheckpointState.workPendingName, .boolean(hasWorkPending)),
