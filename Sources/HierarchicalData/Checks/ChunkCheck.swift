@@ -46,10 +46,13 @@ extension StructureCheck {
     for _ in 0..<count {
       let bytes = try node.number(4)
       let mask = try node.number(4)
+      var row: UInt64?
       for axis in dataset.chunk {
-        guard try node.word() % axis == 0 else {
+        let start = try node.word()
+        guard start % axis == 0 else {
           throw StructureDamage(reason: "the tree at byte \(address) has a chunk between others")
         }
+        row = row ?? start
       }
       let child = try node.word()
       if below > 0 {
@@ -62,6 +65,8 @@ extension StructureCheck {
       else {
         throw StructureDamage(reason: "the tree at byte \(address) has a chunk of \(bytes) bytes")
       }
+      collected?.add(
+        row: row ?? 0, address: UInt64(base) + child, bytes: bytes, mask: mask)
       if dataset.type.isVariableString && dataset.filters.isEmpty {
         try checkReferences(at: base + Int(child), count: Int(dataset.bytes / 16))
       }

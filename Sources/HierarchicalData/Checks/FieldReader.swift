@@ -46,7 +46,9 @@ struct FieldReader {
   mutating func number(_ width: Int) throws(StructureDamage) -> UInt64 {
     try require(width)
     defer { place += width }
-    return bytes[place..<place + width].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    var number: UInt64 = 0
+    for index in 0..<width { number |= UInt64(bytes[place + index]) << UInt64(8 * index) }
+    return number
   }
 
   /// A number of up to 4 bytes.

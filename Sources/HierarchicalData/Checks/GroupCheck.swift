@@ -11,7 +11,9 @@ extension StructureCheck {
       return
     }
     groups[tree] = heap
+    depth += 1
     try groupTree(tree, level: nil, names: nameHeap(heap))
+    depth -= 1
   }
 
   /// The bytes of a heap of names.
@@ -84,13 +86,19 @@ extension StructureCheck {
       throw StructureDamage(reason: "the group's list of names at byte \(address) is damaged")
     }
     for _ in 0..<count {
-      try requireName(node.word(), names)
+      let offset = try node.word()
+      try requireName(offset, names)
       let object = try node.word()
       let cached = try node.integer(4)
       try node.skip(4)
       var scratch = try node.part(16)
       switch cached {
-      case 0: children.append(object)
+      case 0:
+        children.append(object)
+        if depth == 1 && !isBelowRoot {
+          let name = names[Int(offset)...].prefix { $0 != 0 }
+          rootObjects[String(decoding: name, as: UTF8.self)] = object
+        }
       case 1:
         children.append(object)
         try group(tree: scratch.word(), heap: scratch.word())

@@ -91,6 +91,14 @@ extension StructureCheck {
       guard start == Self.undefined || start <= UInt64(fileSize - base),
         start == Self.undefined || bytes <= UInt64(fileSize - base) - start
       else { throw StructureDamage(reason: "\(what) at byte \(address) lies outside the file") }
+      // Without external files, in which the data would lie.
+      if start != Self.undefined, messages.nameHeaps.isEmpty,
+        let rows = RowCollection(
+          sizes: sizes, chunk: nil, elementSize: Int(type.bytes), filters: messages.filters),
+        let size = product(sizes), size <= UInt64(fileSize - base) - start
+      {
+        rowsByObject[address] = rows.rows(count: sizes[0], from: UInt64(base) + start)
+      }
     case .chunked(let tree, let chunk):
       guard chunk.count == sizes.count + 1, chunk.last == UInt64(type.bytes), !sizes.isEmpty,
         let bytes = product(chunk), (1...UInt64(UInt32.max)).contains(bytes)
@@ -98,9 +106,12 @@ extension StructureCheck {
         throw StructureDamage(
           reason: "\(what) at byte \(address) has chunks of another shape or type")
       }
-      if tree != Self.undefined {
-        try chunks(tree, dataset: Dataset(chunk: chunk, bytes: bytes, type: type, messages.filters))
-      }
+      guard tree != Self.undefined else { break }
+      collected = RowCollection(
+        sizes: sizes, chunk: chunk, elementSize: Int(type.bytes), filters: messages.filters)
+      try chunks(tree, dataset: Dataset(chunk: chunk, bytes: bytes, type: type, messages.filters))
+      rowsByObject[address] = collected?.rows(count: sizes[0])
+      collected = nil
     case .other: break
     }
   }

@@ -17,6 +17,7 @@ struct StructureCheck {
 
   /// Open only while this is made.
   private let descriptor: Int32
+  private let identity: FileStamp
   var fileSize = 0
   /// Where the HDF5 part begins.
   var base = 0
@@ -30,6 +31,16 @@ struct StructureCheck {
   var children: [UInt64] = []
   /// Whether a link was met that names a path, which may lead to any object.
   var hasSoftLinks = false
+  /// Rows that lie in one piece each, by the addresses of their datasets.
+  var rowsByObject: [UInt64: StoredRows] = [:]
+  /// Those of the dataset whose tree is walked through.
+  var collected: RowCollection?
+  /// Addresses of what the root group leads to by names, where it is of the old kind.
+  var rootObjects: [String: UInt64] = [:]
+  /// Groups that are walked through at this moment, one in another.
+  var depth = 0
+  /// Whether the root group is behind.
+  var isBelowRoot = false
   /// Sizes of the texts of a heap, by their numbers.
   var heaps: [UInt64: [UInt64: UInt64]] = [:]
 
@@ -52,6 +63,14 @@ struct StructureCheck {
     }
   }
 
+  /// What was found out, to be remembered; `nil` of a file that isn't HDF5.
+  var checked: CheckedFile? {
+    isHDF5 ? CheckedFile(identity: identity, base: base, unfinished: unfinished) : nil
+  }
+
+  /// Where the rows of datasets of the root lie, of those whose every row lies in one piece.
+  var rootRows: [String: StoredRows] { rootObjects.compactMapValues { rowsByObject[$0] } }
+
   /// Where the HDF5 part of a file begins; `nil` if it has none.
   static func beginning(of path: String) throws(StructureDamage) -> Int? {
     let reader = try StructureCheck(opening: path)
@@ -62,17 +81,18 @@ struct StructureCheck {
   private init(opening path: String) throws(StructureDamage) {
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw Self.systemError() }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
+    guard let identity = FileStamp(of: descriptor) else {
       let error = Self.systemError()
       close(descriptor)
       throw error
     }
-    fileSize = Int(status.st_size)
+    self.identity = identity
+    fileSize = identity.size
   }
 
   private mutating func walk() throws(StructureDamage) {
     for object in try superblock() { try checkObject(object) }
+    isBelowRoot = true
     // Only what lies in the root is ever opened, unless a soft link there leads deeper.
     let own = children.count
     var next = 0

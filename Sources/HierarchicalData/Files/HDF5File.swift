@@ -25,16 +25,16 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   public let path: String
   /// Negative once it is closed.
   private var handle: Int64
-  /// Where the HDF5 part begins; `nil` for files that are written.
-  private let base: Int?
-  /// Why the file may lack something: it has another size than it says.
-  private let unfinished: String?
+  /// What was found out about the file before the library opened it; `nil` for files that are written.
+  public let checked: CheckedFile?
+  /// Where the rows of datasets lie, by names, as far as that was found too.
+  private let rows: [String: StoredRows]
 
   private init(path: String, handle: Int64) {
     self.path = path
     self.handle = handle
-    base = nil
-    unfinished = nil
+    checked = nil
+    rows = [:]
   }
 
   /// Whether a file is HDF5, behind a user block (of 512 bytes, 1024, …) too.
@@ -51,9 +51,12 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
 
   /// Opens an existing file for reading only, without a file lock.
   ///
+  /// - Parameter known: what an earlier opening has found (``checked``): the same file is not walked through
+  ///   again.
+  ///
   /// Throws if there is no readable regular file of this name, if it isn't a whole HDF5 file, and if
   /// another program has it open for writing.
-  public init(reading path: String) throws(HDF5Error) {
+  public init(reading path: String, known: CheckedFile? = nil) throws(HDF5Error) {
     // The operating system's own words are better than the library's, and a pipe would hang it.
     try Self.requireRegularFile(path)
     if WriterCheck.isWritten(path) {
@@ -62,24 +65,32 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
         reason: "another program has it open for writing (it holds HDF5's lock on it); wait until "
           + "that is done, or close the file there")
     }
-    let heaps = GlobalHeapCheck(of: path)
-    if let reason = heaps.problem {
-      throw HDF5Error(file: path, action: "cannot open", reason: reason)
-    }
-    let structure: StructureCheck
-    do throws(StructureDamage) { structure = try StructureCheck(of: path) } catch {
-      throw HDF5Error(
-        file: path, action: "cannot open", reason: error.reason,
-        isInputOutput: error.isInputOutput)
-    }
+    let structure = try FileStamp(of: path) == known?.identity ? nil : Self.walk(path)
     let handle = try Shim.check(file: path, action: "cannot open") {
       rfm_h5_open_file(path, $0, $1)
     }
     self.path = path
     self.handle = handle
-    base = structure.isHDF5 ? structure.base : nil
-    unfinished = structure.unfinished
+    checked = structure.map { $0.checked } ?? known
+    rows = structure?.rootRows ?? [:]
   }
+
+  /// Walks through the file before the library does.
+  private static func walk(_ path: String) throws(HDF5Error) -> StructureCheck {
+    let heaps = GlobalHeapCheck(of: path)
+    if let reason = heaps.problem {
+      throw HDF5Error(file: path, action: "cannot open", reason: reason)
+    }
+    do throws(StructureDamage) { return try StructureCheck(of: path) } catch {
+      throw HDF5Error(
+        file: path, action: "cannot open", reason: error.reason,
+        isInputOutput: error.isInputOutput)
+    }
+  }
+
+  /// Where the rows of a dataset lie, if they can be read past the library; `nil` too if the file was known
+  /// already when it was opened.
+  public func storedRows(of name: String) -> StoredRows? { rows[name] }
 
   /// Creates a file, replacing one of the same name.
   public static func create(_ path: String) throws(HDF5Error) -> HDF5File {
@@ -167,12 +178,12 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     guard try hasDataset(name) else {
       throw HDF5Error(
         file: path, object: name, action: "cannot open",
-        reason: "there is no such dataset" + (unfinished.map { "; \($0)" } ?? ""))
+        reason: "there is no such dataset" + (checked?.unfinished.map { "; \($0)" } ?? ""))
     }
     let dataset = try Shim.check(file: path, object: name, action: "cannot open") {
       rfm_h5_open_dataset(handle, name, chunkCache.map(UInt64.init) ?? .max, $0, $1)
     }
-    return try HDF5Dataset(handle: dataset, filePath: path, name: name, base: base)
+    return try HDF5Dataset(handle: dataset, filePath: path, name: name, base: checked?.base)
   }
 
   /// Creates a dataset of numbers.

@@ -144,3 +144,14 @@ int h5_check_chunks(
   free(stored);
   return result;
 }
+
+int rfm_h5_inflate(
+    const void *input, size_t input_length, void *output, size_t output_length) {
+  z_stream stream = {.next_in = (unsigned char *)input, .avail_in = (uInt)input_length};
+  if (input_length > UINT32_MAX || output_length > UINT32_MAX || inflateInit(&stream) != Z_OK) return 0;
+  stream.next_out = output;
+  stream.avail_out = (uInt)output_length;
+  int status = inflate(&stream, Z_FINISH);
+  inflateEnd(&stream);
+  return status == Z_STREAM_END && stream.avail_out == 0;
+}

@@ -142,6 +142,11 @@ int rfm_h5_enumeration(
     size_t size);
 int rfm_h5_dataset_storage(int64_t dataset, rfm_h5_storage *storage, char *error, size_t size);
 int rfm_h5_count_chunks(int64_t dataset, uint64_t *count, char *error, size_t size);
+/// Inflates what the deflate filter has written, without the library or its lock. Returns 1 if `input` was
+/// one stream of exactly `output_length` bytes, 0 if it was anything else or memory ran out. Never writes
+/// more than `output_length` bytes.
+int rfm_h5_inflate(
+    const void *input, size_t input_length, void *output, size_t output_length);
 /// 1 if the library can decode this filter, 0 if not.
 int rfm_h5_has_filter(int32_t filter);
 int rfm_h5_extend_dataset(int64_t dataset, uint64_t rows, char *error, size_t size);
