@@ -131,6 +131,7 @@ struct Checks {
     try gradientReductions()
     try hostMemories()
     try hostGroups()
+    try sharedBytes()
     try world.barrier()
     if world.isRoot { print("ok, \(count.value) checks on \(world.size) ranks") }
   }

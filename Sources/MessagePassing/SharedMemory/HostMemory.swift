@@ -17,7 +17,7 @@ public final class HostMemory: @unchecked Sendable {
 
   /// Before each part, a page for what keeps the ranks together: a line for the token, then one for
   /// each count.
-  fileprivate static let headerSize = 4096
+  static let headerSize = 4096
   fileprivate static let tokenOffset = 0
   private static let line = 64
   /// Counts of a rank that are free for use.
@@ -103,7 +103,7 @@ extension Communicator {
 }
 
 /// What a rank tells the others, so that they find its memory and know that it is the right one.
-private struct Ticket {
+struct Ticket {
   var process: Int64
   var file: Int64
   var device: Int64
@@ -154,7 +154,7 @@ private struct Ticket {
 }
 
 /// This rank's memory, as long as others may still look for it.
-private struct OwnPages: ~Copyable {
+struct OwnPages: ~Copyable {
   /// nil where the system gives no memory.
   let ticket: Ticket?
   private let file: Int32
