@@ -257,7 +257,7 @@ public final class LoadedDetector {
   public func open(
     _ patterns: [String], communicator: Communicator, tell: (String) -> Void = { _ in }
   ) throws -> ShardSet {
-    let set = try SharedShards.open(patterns, communicator: communicator)
+    let set = try SharedShards.open(patterns, communicator: communicator).set
     try check(set, tell: tell)
     return set
   }

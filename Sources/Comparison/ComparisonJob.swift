@@ -117,7 +117,7 @@ public final class ComparisonJob {
       throw NoMoreSeeds(seed: configuration.run.seed)
     }
     try ComparisonPlan.check(configuration, methods: settings.methods, models: settings.models)
-    test = try SharedShards.open(patterns, communicator: communicator)
+    test = try SharedShards.open(patterns, communicator: communicator).set
     testDigest = try Self.digest(of: test)
     workers = WorkerPool(
       threads: try ThreadShare.threads(configuration.training.threads, communicator))

@@ -41,7 +41,7 @@ public struct RankStatement: Sendable, Equatable {
 
   /// Options without a value that may stand before a path.
   private static let flags: Set<String> = [
-    "--verify", "--detect-grey", "--no-detect-grey", "--any-preprocessing",
+    "--verify", "--splits", "--index", "--detect-grey", "--no-detect-grey", "--any-preprocessing",
   ]
 
   /// - Parameters:

@@ -31,8 +31,8 @@ public struct ScoredSet {
     precondition(
       logits.count == 2 * count, "two logits for each of \(count) images were expected")
     self.logits = logits
-    labels = samples.map { $0.map { set.labels[$0] } } ?? set.labels
-    methods = samples.map { $0.map { set.methods[$0] } } ?? set.methods
+    labels = samples.map { $0.map { set.labels[$0] } } ?? Array(set.labels)
+    methods = samples.map { $0.map { set.methods[$0] } } ?? Array(set.methods)
     methodNames = set.methodNames
     scores = (0..<count).map {
       CrossEntropy.probabilityOfFake(

@@ -34,12 +34,14 @@ import Testing
     for _ in 0..<2 {
       for sample in [6, 0, 3, 2, 5, 1, 4] {
         #expect(try image(set, sample) == KnownImage.pixels(sample, height: 8, width: 10))
-        #expect(set.shards.count { $0.isOpen } <= 2)
+        #expect(!set.shards.contains { $0.isOpen })
         #expect(set.identifier(of: sample) == sample)
       }
     }
     #expect(
       try set.readSources() == (0..<7).map { "video-\($0 / 2)" })
+    // What the library must read it keeps open, of as many shards as it may.
+    #expect(set.shards.map(\.isOpen) == [false, false, true, true])
     #expect(try set.readPaths() == [String](repeating: "", count: 7))
     #expect(!set.hasMasks)
   }
@@ -134,6 +136,30 @@ import Testing
     try ShardFixtures.write(folder("c-3.h5"), methods: [0, 1, 0, 1], names: ["real", "grid"])
     let alone = try ["a-1.h5", "c-1.h5", "c-2.h5", "c-3.h5"].map { try fingerprint($0).digest }
     #expect(Set(alone).count == 4)
+  }
+
+  @Test func aFingerprintTellsMasksApart() throws {
+    func write(_ name: String, _ mask: (Int) -> [UInt8]?) throws {
+      let writer = try ShardWriter(
+        path: folder(name), height: 8, width: 10, methodNames: ["real", "blend"], hasSources: false,
+        hasMasks: mask(0) != nil)
+      for row in 0..<3 {
+        try writer.append(
+          image: KnownImage.pixels(row, height: 8, width: 10), method: row == 0 ? 0 : 1,
+          mask: mask(row))
+      }
+      try writer.finish()
+    }
+    try write("none.h5") { _ in nil }
+    try write("same.h5") { ShardFixtures.mask($0, height: 8, width: 10) }
+    try write("again.h5") { ShardFixtures.mask($0, height: 8, width: 10) }
+    try write("other.h5") { ShardFixtures.mask($0 + 1, height: 8, width: 10) }
+    func digest(_ name: String) throws -> UInt64 {
+      try ShardSet(patterns: [folder(name)]).fingerprint().digest
+    }
+    let digests = try ["none.h5", "same.h5", "other.h5"].map(digest)
+    #expect(Set(digests).count == 3)
+    #expect(try digest("again.h5") == digests[1])
   }
 
   @Test func aCropThatDoesNotFitIsRefused() throws {

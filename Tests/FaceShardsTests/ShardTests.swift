@@ -38,7 +38,10 @@ import Testing
     #expect(storage.chunk == [1, 8, 10, 3] && storage.fletcher32 && storage.deflate == gzip)
     shard.close()
     #expect(!shard.isOpen)
+    // Images are read past the library, texts by it.
     #expect(try image(shard, 3) == KnownImage.pixels(3, height: 8, width: 10))
+    #expect(!shard.isOpen)
+    #expect(try shard.readPaths()?.last == "p/6.png")
     #expect(shard.isOpen)
   }
 

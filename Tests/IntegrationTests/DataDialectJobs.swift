@@ -88,8 +88,8 @@ extension Jobs {
         try file.write(
           "images", images, shape: [16, 40, 40, 3],
           layout: HDF5Layout(chunk: [16, 40, 40, 3], deflate: 4))
-        try file.write("labels", shard.labels)
-        try file.write("methods", shard.methods)
+        try file.write("labels", Array(shard.labels))
+        try file.write("methods", Array(shard.methods))
         try file.write("method_names", shard.methodNames)
         try file.close()
       }

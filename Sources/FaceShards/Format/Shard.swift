@@ -5,278 +5,149 @@ import Synchronization
 ///
 /// Opening validates everything but the pixels: format and version, types and shapes, labels 0 or 1,
 /// methods that have names, and that exactly the images of method 0 are real. See ``ShardFormat``.
+///
+/// Images that lie in one piece each are read past the library, by several threads at once
+/// (`StoredRows`); the library is opened again only for what lies otherwise, and for texts.
 public final class Shard: Sendable {
-  public let path: String
-  /// Number of images.
-  public let count: Int
-  public let height: Int
-  public let width: Int
-  /// This shard's own names; entry 0 is "real".
-  public let methodNames: [String]
-  /// 0 real, 1 fake; `count` of them.
-  public let labels: [UInt8]
+  /// What was found when the shard was validated.
+  let facts: ShardFacts
   /// Indices into `methodNames`; `count` of them.
-  public let methods: [UInt8]
-  public let hasSources: Bool
-  public let hasPaths: Bool
-  public let hasMasks: Bool
-  /// Whether ``readFrames()``, ``readBoxes()`` and ``readLandmarks()`` give something.
-  public let hasFrames: Bool
-  public let hasBoxes: Bool
-  public let hasLandmarks: Bool
-  /// How faces were found and cut out, as JSON; `nil` where the shard doesn't say.
-  public let preprocessing: String?
-  /// Images that are unpacked to read one of them; 1 as ``ShardWriter`` stores them.
-  public let imagesUnpackedTogether: Int
-  /// The same of masks; 1 where there are none.
-  public let masksUnpackedTogether: Int
-  /// Whether the file's masks have a last axis of 1.
-  let masksHaveFourAxes: Bool
+  public let methods: SampleMethods
+  /// 0 real, 1 fake; `count` of them.
+  public var labels: SampleLabels { SampleLabels(methods: methods) }
 
-  private struct Datasets {
-    var images: HDF5Dataset
-    var masks: HDF5Dataset?
-    var sources: HDF5Dataset?
-    var paths: HDF5Dataset?
-    var frames: HDF5Dataset?
-    var boxes: HDF5Dataset?
-    var landmarks: HDF5Dataset?
+  public var path: String { facts.path }
+  /// Number of images.
+  public var count: Int { facts.count }
+  public var height: Int { facts.height }
+  public var width: Int { facts.width }
+  /// The names that `methods` number; entry 0 is "real".
+  public var methodNames: [String] { facts.methodNames }
+  public var hasSources: Bool { facts.contents.contains(.sources) }
+  public var hasPaths: Bool { facts.contents.contains(.paths) }
+  public var hasMasks: Bool { facts.contents.contains(.masks) }
+  /// Whether ``readFrames()``, ``readBoxes()`` and ``readLandmarks(_:)`` give something.
+  public var hasFrames: Bool { facts.contents.contains(.frames) }
+  public var hasBoxes: Bool { facts.contents.contains(.boxes) }
+  public var hasLandmarks: Bool { facts.contents.contains(.landmarks) }
+  /// How faces were found and cut out, as JSON; `nil` where the shard doesn't say.
+  public var preprocessing: String? { facts.preprocessing }
+  /// Images that are unpacked to read one of them; 1 as ``ShardWriter`` stores them.
+  public var imagesUnpackedTogether: Int { facts.imagesUnpackedTogether }
+  /// The same of masks; 1 where there are none.
+  public var masksUnpackedTogether: Int { facts.masksUnpackedTogether }
+
+  /// The file as it was found last: where its rows lie, and the library's hold on it.
+  private struct State {
+    var stored: StoredFile
+    /// `nil` while the library has closed the file; it is opened again when it is needed.
+    var datasets: ShardDatasets?
   }
 
-  /// `nil` while the file is closed; it is opened again when it is needed.
-  private let datasets: Mutex<Datasets?>
+  private let state: Mutex<State>
   /// Where reading one row unpacks others: those, kept.
   private let unpackedImages: UnpackedRows?
   private let unpackedMasks: UnpackedRows?
   /// What the values of the masks mean, once that is known.
   private let scale: Mutex<MaskScale?>
+  private let files: OpenFiles
+  private let key: Int
 
   /// Opens and validates a shard.
-  public init(reading path: String) throws {
-    self.path = path
-    func refuse(_ reason: String) -> ShardError { ShardError(file: path, reason: reason) }
-    let file = try HDF5File(reading: path)
-    guard let format = try file.attribute("format") else {
-      throw refuse("it is not a shard: it has no attribute format")
-    }
-    guard format.text == ShardFormat.name else {
-      throw refuse("it is not a shard: its format is \"\(format.description.prefix(40))\"")
-    }
-    let version = try Self.version(file)
-    guard version == Int64(ShardFormat.version) else {
-      throw refuse(
-        "its format version is \(version), this program reads version \(ShardFormat.version)")
-    }
+  public convenience init(reading path: String) throws {
+    let found = try ValidatedShard(reading: path)
+    self.init(found.facts, methods: SampleMethods(.init(found.methods)), datasets: found.datasets)
+  }
 
-    let opened = try Self.open(file)
-    let shape = opened.images.shape
-    guard opened.images.type == .uint8, shape.count == 4, shape[3] == 3 else {
-      throw refuse(
-        "images are \(opened.images.type) of shape \(shape), expected uint8 of shape [N, H, W, 3]")
-    }
-    let (count, height, width) = (shape[0], shape[1], shape[2])
-    guard (1...ShardFormat.sideLimit).contains(height), (1...ShardFormat.sideLimit).contains(width)
-    else {
-      throw refuse(
-        "images are \(height)x\(width) pixels, expected sides of 1 to \(ShardFormat.sideLimit)")
-    }
-    imagesUnpackedTogether = try Self.checkStorage(opened.images, path: path)
-
-    let names = try file.dataset("method_names").readStrings(limit: 1 << 20)
-    guard names.first == ShardFormat.real else {
-      throw refuse(
-        "method_names begin with \(names.first.map { "\"\($0)\"" } ?? "nothing"), expected \"real\""
-      )
-    }
-    guard names.count <= ShardFormat.methodLimit else {
-      throw refuse("there are \(names.count) method_names, more than \(ShardFormat.methodLimit)")
-    }
-    guard !names.contains("") else { throw refuse("one of the method_names is empty") }
-    var known = Set<String>()
-    for name in names where !known.insert(name).inserted {
-      throw refuse("method_names list \"\(name)\" twice")
-    }
-
-    let labels = try ShardColumn(
-      file.dataset("labels"), count: count, row: "label", expected: "0 (real) or 1 (fake)",
-      path: path
-    ).classes {
-      LabelNames.label($0)
-    } unknown: { row, name in
-      refuse(
-        "row \(row): the label is \(name.map { "\"\($0)\"" } ?? "a number without one name"), "
-          + "expected a name such as \"real\" or \"fake\", or the numbers 0 and 1 without names")
-    }
-    let methods = try ShardColumn(
-      file.dataset("methods"), count: count, row: "method", expected: "an index into method_names",
-      path: path
-    ).classes { name in
-      names.firstIndex(of: name).map(Int64.init)
-    } unknown: { row, name in
-      refuse(
-        "row \(row): the method is \(name.map { "\"\($0)\"" } ?? "a number without one name"), "
-          + "which is none of the method_names")
-    }
-    for row in 0..<count {
-      guard labels[row] == 0 || labels[row] == 1 else {
-        throw refuse("row \(row): the label is \(labels[row]), expected 0 (real) or 1 (fake)")
-      }
-      guard methods[row] >= 0, methods[row] < names.count else {
-        throw refuse(
-          "row \(row): the method is \(methods[row]), but there are \(names.count) method_names")
-      }
-      guard (labels[row] == 0) == (methods[row] == 0) else {
-        throw refuse(
-          "row \(row): the label is \(labels[row] == 0 ? "real" : "fake"), but the method is "
-            + "\"\(names[Int(methods[row])])\"")
-      }
-    }
-    (self.count, self.height, self.width) = (count, height, width)
-    self.labels = labels.map { UInt8($0) }
-    self.methods = methods.map { UInt8($0) }
-    methodNames = names
-
-    for (name, dataset) in [("sources", opened.sources), ("paths", opened.paths)] {
-      guard let dataset else { continue }
-      guard case .string = dataset.type else {
-        throw refuse("\(name) are \(dataset.type), expected strings")
-      }
-      guard dataset.shape == [count] else {
-        throw refuse("\(name) have shape \(dataset.shape), expected [\(count)] as there are images")
-      }
-    }
-    for (dataset, row) in [
-      (opened.frames, []), (opened.boxes, [4]), (opened.landmarks, [FaceOrigin.landmarkCount, 2]),
-    ] {
-      guard let dataset else { continue }
-      switch dataset.type {
-      case .integer: break
-      case .floatingPoint where dataset.name != "frames": break
-      default:
-        throw refuse(
-          "\(dataset.name) are \(dataset.type), expected"
-            + (dataset.name == "frames" ? " whole" : "") + " numbers")
-      }
-      guard dataset.shape == [count] + row else {
-        throw refuse(
-          "\(dataset.name) have shape \(dataset.shape), expected \([count] + row)"
-            + " as there are images")
-      }
-      if let reason = try dataset.storage().unreadableBecause {
-        throw refuse("\(dataset.name) are \(reason)")
-      }
-    }
-    switch try file.attribute(ShardFormat.preprocessing) {
-    case nil: preprocessing = nil
-    case let value?:
-      guard let text = value.text, text.utf8.count <= 1 << 16 else {
-        throw refuse("its attribute \(ShardFormat.preprocessing) is no text of at most 64 KiB")
-      }
-      preprocessing = text
-    }
+  /// A shard that was validated before.
+  init(
+    _ facts: ShardFacts, methods: SampleMethods, datasets: ShardDatasets? = nil,
+    files: OpenFiles = .shared
+  ) {
+    self.facts = facts
+    self.methods = methods
+    self.files = files
+    key = files.newKey()
+    state = Mutex(State(stored: facts.stored, datasets: datasets))
+    scale = Mutex(facts.scaleOfType)
     func unpacked(_ together: Int, rowSize: Int) -> UnpackedRows? {
-      together > 1 ? UnpackedRows(count: count, rowSize: rowSize, together: together) : nil
+      together > 1 ? UnpackedRows(count: facts.count, rowSize: rowSize, together: together) : nil
     }
-    var scale: MaskScale?
-    var masksTogether = 1
-    if let masks = opened.masks {
-      scale = try MaskScale.ofType(masks, count: count, height: height, width: width, path: path)
-      masksTogether = try Self.checkStorage(masks, path: path)
-    }
-    masksUnpackedTogether = masksTogether
-    masksHaveFourAxes = opened.masks?.shape.count == 4
-    unpackedMasks = unpacked(masksTogether, rowSize: height * width)
-    unpackedImages = unpacked(imagesUnpackedTogether, rowSize: height * width * 3)
-    self.scale = Mutex(scale)
-    hasSources = opened.sources != nil
-    hasPaths = opened.paths != nil
-    hasMasks = opened.masks != nil
-    hasFrames = opened.frames != nil
-    hasBoxes = opened.boxes != nil
-    hasLandmarks = opened.landmarks != nil
-    datasets = Mutex(opened)
+    let pixels = facts.height * facts.width
+    unpackedImages = unpacked(facts.imagesUnpackedTogether, rowSize: pixels * 3)
+    unpackedMasks = unpacked(facts.masksUnpackedTogether, rowSize: pixels)
   }
 
-  private static func open(_ file: borrowing HDF5File) throws -> Datasets {
-    func optional(_ name: String, chunkCache: Int? = nil) throws -> HDF5Dataset? {
-      try file.hasDataset(name) ? try file.dataset(name, chunkCache: chunkCache) : nil
-    }
-    // The library's chunks would be kept beside ours, for every open shard.
-    return Datasets(
-      images: try file.dataset("images", chunkCache: 0),
-      masks: try optional("masks", chunkCache: 0), sources: try optional("sources"),
-      paths: try optional("paths"), frames: try optional("frames"), boxes: try optional("boxes"),
-      landmarks: try optional("landmarks"))
-  }
+  deinit { files.close(key) }
 
-  /// The attribute `version`.
-  private static func version(_ file: borrowing HDF5File) throws -> Int64 {
-    let value = try file.attribute("version")
-    if let number = value?.wholeNumber { return number }
-    if case .number(let number)? = value, let whole = Int64(exactly: number) { return whole }
-    let found =
-      switch value {
-      case nil: ""
-      case .string(let text)?: ", but the text \"\(text.prefix(40))\""
-      case .strings(let texts)? where texts.count == 1: ", but the text \"\(texts[0].prefix(40))\""
-      case .strings?: ", but texts"
-      case .integers?, .numbers?: ", but several numbers"
-      case let other?: ", but \(other)"
-      }
-    throw ShardError(
-      file: file.path,
-      reason: "it has no whole number as its attribute version\(found), expected "
-        + "\(ShardFormat.version)")
-  }
-
-  /// Refuses what could not be read in reasonable memory or can't be there.
-  ///
-  /// - Returns: rows that are unpacked to read one of them.
-  private static func checkStorage(_ dataset: HDF5Dataset, path: String) throws -> Int {
-    guard let bytes = dataset.count else {
-      throw ShardError(file: path, reason: "\(dataset.name) have an impossible shape")
-    }
-    let storage = try dataset.storage()
-    if let reason = storage.unreadableBecause {
-      throw ShardError(file: path, reason: "\(dataset.name) are \(reason)")
-    }
-    // Deflate makes at most 1032 bytes of one.
-    guard bytes == 0 || storage.layout == .virtual || bytes / 1100 <= storage.storedBytes else {
-      throw ShardError(
-        file: path,
-        reason: "\(dataset.name) declare \(bytes) bytes, but the file holds only "
-          + "\(storage.storedBytes) of them")
-    }
-    let chunk = storage.chunk.reduce(1.0) { $0 * Double($1) }
-    guard chunk <= Double(1 << 30) else {
-      throw ShardError(
-        file: path,
-        reason: "\(dataset.name) are stored in chunks of more than 1 GiB; store one image a chunk")
-    }
-    return storage.rowsUnpackedTogether
-  }
+  // MARK: The file
 
   /// Runs `body` on the datasets, opening the file if it is closed.
   private func withDatasets<Result>(
-    _ body: (Datasets) throws -> Result
+    _ body: (ShardDatasets) throws -> Result
   ) throws -> Result {
-    let opened = try datasets.withLock { slot in
-      if let slot { return slot }
-      let opened = try Self.open(try HDF5File(reading: path))
-      guard opened.images.shape == [count, height, width, 3] else {
-        throw ShardError(file: path, reason: "it was replaced by another shard while it was in use")
-      }
-      slot = opened
+    let opened = try state.withLock { state in
+      if let datasets = state.datasets { return datasets }
+      if FileStamp(of: path) != state.stored.checked.identity { try validateAgain(&state) }
+      let opened = try ShardDatasets(HDF5File(reading: path, known: state.stored.checked))
+      state.datasets = opened
       return opened
     }
     return try body(opened)
   }
 
-  /// Closes the file until it is needed again.
-  public func close() { datasets.withLock { $0 = nil } }
+  /// Another file has the shard's name now: it may be the same again, or have to be refused.
+  private func validateAgain(_ state: inout State) throws {
+    let found = try ValidatedShard(reading: path)
+    let now = found.facts
+    guard [now.count, now.height, now.width] == [count, height, width],
+      now.contents == facts.contents,
+      zip(found.methods, methods).allSatisfy({
+        now.methodNames[Int($0)] == methodNames[Int($1)]
+      })
+    else {
+      throw ShardError(file: path, reason: "it was replaced by another shard while it was in use")
+    }
+    state.stored = now.stored
+    state.datasets = nil
+    files.close(key)
+  }
 
-  /// Whether the file is open.
-  public var isOpen: Bool { datasets.withLock { $0 != nil } }
+  /// Reads a row past the library.
+  ///
+  /// - Returns: false where it must be read by the library.
+  private func readStored(
+    _ rows: KeyPath<StoredFile, StoredRows?>, _ row: Int, name: String,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws -> Bool {
+    var stored = state.withLock { $0.stored }
+    guard stored[keyPath: rows] != nil else { return false }
+    var file = try files.file(key, path: path, identity: stored.checked.identity)
+    if file == nil {
+      stored = try state.withLock { state in
+        if FileStamp(of: path) != state.stored.checked.identity { try validateAgain(&state) }
+        return state.stored
+      }
+      file = try files.file(key, path: path, identity: stored.checked.identity)
+    }
+    guard let file, let found = stored[keyPath: rows] else { return false }
+    try found.read(row, from: file.descriptor, into: buffer, path: path, name: name)
+    return true
+  }
+
+  /// Closes the file until it is needed again.
+  public func close() {
+    state.withLock { $0.datasets = nil }
+    files.close(key)
+  }
+
+  /// Lets the library close the file until it is needed again.
+  func closeLibrary() { state.withLock { $0.datasets = nil } }
+
+  /// Whether the library has the file open.
+  public var isOpen: Bool { state.withLock { $0.datasets != nil } }
+
+  // MARK: Reading
 
   /// Bytes of one image.
   public var imageSize: Int { height * width * 3 }
@@ -294,6 +165,13 @@ public final class Shard: Sendable {
       rows.lowerBound >= 0 && rows.upperBound <= count && buffer.count >= rows.count * imageSize,
       "rows \(rows) of \(count) and room for them")
     guard let unpackedImages else {
+      var done = 0
+      while done < rows.count,
+        try readStored(
+          \.images, rows.lowerBound + done, name: "images",
+          into: .init(rebasing: UnsafeMutableRawBufferPointer(buffer)[(done * imageSize)...]))
+      { done += 1 }
+      if done == rows.count { return }
       return try withDatasets { try $0.images.readRows(rows, into: buffer) }
     }
     try unpackedImages.copy(rows, into: buffer) { rows, block in
@@ -315,6 +193,9 @@ public final class Shard: Sendable {
       "a row of a shard with masks and room for it")
     let rows = row..<row + 1
     guard let unpackedMasks else {
+      if try readStored(\.masks, row, name: "masks", into: UnsafeMutableRawBufferPointer(buffer)) {
+        return
+      }
       return try withDatasets { try $0.masks!.readRows(rows, into: buffer) }
     }
     try unpackedMasks.copy(rows, into: buffer) { rows, block in

@@ -3,8 +3,8 @@ import Foundations
 
 // Assignment of whole shards to ranks (`data.assignment: shard`), for disks that belong to a node.
 //
-// Every rank opens what its own node's disk holds under the patterns, all ranks exchange what they
-// see, and each distinct shard goes to exactly one of the ranks that see it. Shards are told apart by
+// One rank of each node opens what its disk holds under the patterns, ranks exchange what they see, of
+// those that see the same one, and each distinct shard goes to exactly one of the ranks that see it. Shards are told apart by
 // name and content, not by path or node: a copy of the same shard on every node is one shard, and
 // different shards of the same name are different ones. So it makes no difference whether the disks
 // are shared, hold copies, or hold parts.
@@ -41,6 +41,7 @@ public struct ShardIdentity: Codable, Hashable, Sendable {
 /// FNV-1a by bytes: checkpoints keep it, so it stays apart from `ContentsDigest`, which goes by words.
 struct Fingerprint {
   var value: UInt64 = 0xCBF2_9CE4_8422_2325
+
   mutating func add(_ bytes: some Sequence<UInt8>) {
     for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
   }
@@ -56,10 +57,9 @@ extension ShardSet {
   public func identities() throws -> [ShardIdentity] {
     var image = [UInt8](repeating: 0, count: imageSize)
     return try shards.indices.map { i in
-      let shard = shards[i]
-      var fingerprint = Fingerprint()
-      fingerprint.add(shard.labels)
-      fingerprint.add(shard.methods)
+      let (shard, record) = (shards[i], index[i])
+      // Of labels and methods.
+      var fingerprint = Fingerprint(value: record.columns)
       for row in Set([0, shard.count - 1]).sorted() where row >= 0 && shard.count > 0 {
         try image.withUnsafeMutableBufferPointer { try readImage(starts[i] + row, into: $0) }
         fingerprint.add(image)
@@ -69,7 +69,7 @@ extension ShardSet {
       return ShardIdentity(
         name: String(decoding: name, as: UTF8.self), digest: fingerprint.value, count: shard.count,
         height: height, width: width,
-        methodNames: shard.methodNames)
+        methodNames: index.texts.nameLists[record.names])
     }
   }
 
@@ -81,22 +81,28 @@ extension ShardSet {
   ///
   /// - Parameters:
   ///   - rank: this rank.
-  ///   - seen: ``identities()`` of every rank, in the order of ranks.
-  public func assigned(rank: Int, seen: [[ShardIdentity]]) throws -> ShardSet {
-    precondition(seen.indices.contains(rank), "rank \(rank) of \(seen.count)")
-    let assignment = try ShardAssignment(seen: seen)
-    var mine: [Shard] = []
+  ///   - seen: different lists of ``identities()`` that ranks have.
+  ///   - lists: which of them each rank has; nil if every rank has the one of its number.
+  public func assigned(
+    rank: Int, seen: [[ShardIdentity]], lists: [Int]? = nil
+  ) throws -> ShardSet {
+    let lists = lists ?? Array(seen.indices)
+    precondition(
+      lists.indices.contains(rank) && lists.allSatisfy(seen.indices.contains),
+      "rank \(rank) of \(lists.count)")
+    let assignment = try ShardAssignment(seen: seen, lists: lists)
+    var mine = ShardIndexBuilder()
     var identifierStarts: [Int] = []
     // Two names on one node with one identity are the same shard twice.
     var taken = Set<ShardIdentity>()
-    for (i, identity) in seen[rank].enumerated() where assignment.rank(of: identity) == rank {
+    for (i, identity) in seen[lists[rank]].enumerated() where assignment.rank(of: identity) == rank
+    {
       guard taken.insert(identity).inserted else { continue }
-      mine.append(shards[i])
+      try mine.add(shards[i].facts, methods: shards[i].methods, digest: index[i].columns)
       identifierStarts.append(assignment.starts[identity]!)
     }
     return try ShardSet(
-      shards: mine, methodNames: assignment.methodNames, identifierStarts: identifierStarts,
-      openLimit: 128)
+      bytes: mine.finish(methodNames: assignment.methodNames), identifierStarts: identifierStarts)
   }
 }
 
@@ -108,7 +114,11 @@ struct ShardAssignment {
   private let owners: [ShardIdentity: Int]
 
   /// Throws if images differ in size over ranks, and if a rank would get no image.
-  init(seen: [[ShardIdentity]]) throws {
+  ///
+  /// - Parameters:
+  ///   - seen: different lists of shards.
+  ///   - lists: which of them each rank sees.
+  init(seen: [[ShardIdentity]], lists: [Int]) throws {
     let distinct = Set(seen.joined()).sorted(by: ShardIdentity.precedes)
     if let first = distinct.first,
       let other = distinct.first(where: { $0.height != first.height || $0.width != first.width })
@@ -127,14 +137,15 @@ struct ShardAssignment {
     // Large shards first, each to the rank with the fewest samples among those that see it; of
     // equals the one with the fewest shards, then the lowest.
     let sees = seen.map(Set.init)
-    var samples = [Int](repeating: 0, count: seen.count)
+    var samples = [Int](repeating: 0, count: lists.count)
     var shards = samples
     var owners: [ShardIdentity: Int] = [:]
     let bySize = distinct.sorted {
       $0.count == $1.count ? ShardIdentity.precedes($0, $1) : $0.count > $1.count
     }
     for shard in bySize {
-      let owner = seen.indices.filter { sees[$0].contains(shard) }
+      let isSeen = sees.map { $0.contains(shard) }
+      let owner = lists.indices.lazy.filter { isSeen[lists[$0]] }
         .min { (samples[$0], shards[$0], $0) < (samples[$1], shards[$1], $1) }!
       owners[shard] = owner
       samples[owner] += shard.count
@@ -142,8 +153,8 @@ struct ShardAssignment {
     }
     if let poor = samples.firstIndex(of: 0) {
       throw ShardError(
-        file: seen[poor].first?.name ?? "rank \(poor)",
-        reason: "there are \(distinct.count) shards for \(seen.count) ranks, and none is left for "
+        file: seen[lists[poor]].first?.name ?? "rank \(poor)",
+        reason: "there are \(distinct.count) shards for \(lists.count) ranks, and none is left for "
           + "rank \(poor); use data.assignment: sample, fewer ranks, or more and smaller shards")
     }
     self.starts = starts

@@ -3,7 +3,7 @@
 public struct ShardFingerprint: Hashable, Sendable, CustomStringConvertible {
   public let images: Int
   public let shards: Int
-  /// Of sizes, labels and methods of all shards in their order, and some of the images.
+  /// Of sizes, labels and methods of all shards in their order, and some of the images and masks.
   public let digest: UInt64
 
   public init(images: Int, shards: Int, digest: UInt64) {
@@ -23,24 +23,24 @@ extension ShardSet {
   /// Shards of which an image is read, evenly chosen: time is bounded however many there are.
   private static let looked = 32
 
-  /// Throws what reading an image throws.
+  /// Throws what reading an image or a mask throws.
   public func fingerprint() throws -> ShardFingerprint {
-    var fingerprint = Fingerprint()
-    fingerprint.add([height, width])
-    for shard in shards {
-      for name in shard.methodNames {
-        fingerprint.add([name.utf8.count])
-        fingerprint.add(name.utf8)
-      }
-      fingerprint.add([shard.count])
-      fingerprint.add(shard.labels)
-      fingerprint.add(shard.methods)
-    }
+    // Of the images' size, and of names, number, labels and methods of every shard.
+    var fingerprint = Fingerprint(value: index.header.columns)
     var image = [UInt8](repeating: 0, count: imageSize)
-    for i in stride(from: 0, to: shards.count, by: (shards.count + Self.looked - 1) / Self.looked)
-    where shards[i].count > 0 {
+    let chosen = stride(
+      from: 0, to: shards.count, by: (shards.count + Self.looked - 1) / Self.looked)
+    for i in chosen where shards[i].count > 0 {
       try image.withUnsafeMutableBufferPointer { try readImage(starts[i], into: $0) }
       fingerprint.add(image)
+    }
+    // Sets without masks keep the fingerprint that they had before there were masks in it.
+    for shard in shards.indices where shards[shard].hasMasks { fingerprint.add([shard]) }
+    for i in chosen where shards[i].hasMasks {
+      // The mask of a real image tells nothing.
+      guard let row = shards[i].labels.firstIndex(of: 1) else { continue }
+      try image.withUnsafeMutableBufferPointer { try readStoredMask(starts[i] + row, into: $0) }
+      fingerprint.add(image[..<(height * width)])
     }
     return ShardFingerprint(images: count, shards: shards.count, digest: fingerprint.value)
   }

@@ -6,114 +6,72 @@ import Synchronization
 /// The shards may list their methods in different orders, or miss some: names are the identity. The
 /// set's own list is "real", then all other names in alphabetical order, so it does not depend on
 /// which file comes first.
+///
+/// What it knows of them is a ``ShardIndex``, which other ranks may share; files are opened when they are
+/// read.
 public final class ShardSet: Sendable {
+  let index: ShardIndex
   public let shards: [Shard]
   /// Number of the first sample of each shard, and the total at the end.
   public let starts: [Int]
-  public let height: Int
-  public let width: Int
-  /// Names of the methods of all shards; entry 0 is "real".
-  public let methodNames: [String]
   /// How the faces of all shards were cut out; nil where none says it.
   public let preprocessing: ShardPreprocessing?
-  /// 0 real, 1 fake, of every sample.
-  public let labels: [UInt8]
   /// Index into `methodNames` of every sample.
-  public let methods: [UInt8]
+  public let methods: SampleMethods
   /// What is added to the number of a shard's sample to tell it from all others of a job: zeros,
   /// unless the set is a rank's part of a larger one (see ``assigned(rank:seen:)``).
   let identifierOffsets: [Int]
 
-  /// How many shards are kept open; others are opened when they are read.
+  /// How many shards the library has open at the most; others are opened when they are read.
   private let openLimit: Int
-  /// Open shards, the one used last at the end.
-  private let recent: Mutex<[Int]>
+  /// Those, the one used last at the end.
+  private let recent = Mutex<[Int]>([])
 
   /// Opens and validates the shards that match `patterns`.
   ///
   /// Throws if a pattern matches nothing, if a file is not a valid shard, if images differ in size,
   /// if there is no image at all, and if the shards are being replaced by others.
   public convenience init(patterns: [String], openLimit: Int = 128) throws {
-    let paths = try FilePattern.expand(patterns)
-    try ShardOutput.requireSettled(paths)
-    let before = ShardOutput.identities(paths)
-    try self.init(paths: paths, openLimit: openLimit)
-    // All are of one data set, and all of it: none was replaced, added or removed meanwhile.
-    try ShardOutput.requireSettled(paths)
-    guard try FilePattern.expand(patterns) == paths, ShardOutput.identities(paths) == before else {
-      throw ShardError(
-        file: patterns[0],
-        reason: "the shards were replaced by others while they were opened; start again")
-    }
+    try self.init(bytes: ShardIndex.bytes(patterns: patterns), openLimit: openLimit)
   }
 
   /// Opens and validates the shards at `paths`, in this order.
   public convenience init(paths: [String], openLimit: Int = 128) throws {
-    precondition(!paths.isEmpty, "a set has at least one shard")
-    var shards: [Shard] = []
-    for path in paths {
-      let shard = try Shard(reading: path)
-      if shards.count >= openLimit { shard.close() }
-      shards.append(shard)
-    }
-    try self.init(shards: shards, openLimit: openLimit)
+    try self.init(bytes: ShardIndex.bytes(paths: paths), openLimit: openLimit)
   }
 
-  /// - Parameters:
-  ///   - methodNames: names to number the methods by; `nil` for those of `shards`.
-  init(
-    shards: [Shard], methodNames: [String]? = nil, identifierStarts: [Int]? = nil, openLimit: Int
+  /// - Parameter bytes: of an index that this process has made.
+  convenience init(
+    bytes: [UInt8], identifierStarts: [Int]? = nil, openLimit: Int = 128
   ) throws {
-    let first = shards[0]
-    for shard in shards where shard.height != first.height || shard.width != first.width {
-      throw ShardError(
-        file: shard.path,
-        reason: "images are \(shard.height)x\(shard.width) pixels, but \(first.height)x"
-          + "\(first.width) in \(first.path)")
-    }
-    let preprocessings = shards.map { $0.preprocessing.map { ShardPreprocessing($0) } }
-    for (shard, found) in zip(shards, preprocessings) where found != preprocessings[0] {
-      let texts = [found, preprocessings[0]].map { $0?.description ?? "unknown" }
-      throw ShardError(
-        file: shard.path,
-        reason: "its faces were cut out otherwise (\(texts[0])) than those of \(first.path) "
-          + "(\(texts[1])): a detector would tell the crops apart; pack both the same way")
-    }
-    let names = methodNames ?? Self.union(shards.map(\.methodNames))
-    guard names.count <= ShardFormat.methodLimit else {
-      throw ShardError(
-        file: first.path,
-        reason: "this and the other shards list \(names.count) different methods, at most "
-          + "\(ShardFormat.methodLimit) can be")
-    }
-    let numbers = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, UInt8($0)) })
-    var starts = [0]
-    var labels: [UInt8] = []
-    var methods: [UInt8] = []
-    for shard in shards {
-      let unified = shard.methodNames.map { numbers[$0]! }
-      labels += shard.labels
-      methods += shard.methods.lazy.map { unified[Int($0)] }
-      starts.append(starts.last! + shard.count)
-    }
-    guard !labels.isEmpty else {
-      throw ShardError(
-        file: first.path,
-        reason: shards.count == 1 ? "it holds no image" : "neither it nor the others hold an image")
-    }
-    self.shards = shards
+    try self.init(
+      ShardIndex(ShardIndex.Memory(copying: bytes)), identifierStarts: identifierStarts,
+      openLimit: openLimit)
+  }
+
+  /// Shards that were validated by whoever made the index.
+  ///
+  /// - Throws: `ShardIndex.Damage`.
+  init(_ index: ShardIndex, identifierStarts: [Int]? = nil, openLimit: Int = 128) throws {
+    let starts = (0..<index.header.shards).map { index[$0].start } + [index.header.samples]
+    self.index = index
     self.starts = starts
-    (height, width) = (first.height, first.width)
-    self.methodNames = names
-    preprocessing = preprocessings[0]
-    self.labels = labels
-    self.methods = methods
+    shards = try index.shards()
+    methods = index.methods
+    preprocessing = index.texts.preprocessing.map { ShardPreprocessing($0) }
     identifierOffsets =
       identifierStarts.map { zip($0, starts).map { $0 - $1 } }
-      ?? [Int](repeating: 0, count: shards.count)
+      ?? [Int](repeating: 0, count: index.header.shards)
     self.openLimit = max(1, openLimit)
-    recent = Mutex(shards.indices.filter { shards[$0].isOpen })
+    OpenFiles.makeRoom(for: index.header.shards)
   }
+
+  public var height: Int { index.header.height }
+  public var width: Int { index.header.width }
+  /// Names of the methods of all shards; entry 0 is "real".
+  public var methodNames: [String] { index.texts.methodNames }
+  /// 0 real, 1 fake, of every sample.
+  public var labels: SampleLabels { SampleLabels(methods: methods) }
 
   /// "real" and all other names in alphabetical order.
   static func union(_ lists: [[String]]) -> [String] {
@@ -123,7 +81,7 @@ public final class ShardSet: Sendable {
   }
 
   /// Number of samples.
-  public var count: Int { labels.count }
+  public var count: Int { index.header.samples }
 
   /// Bytes of one image.
   public var imageSize: Int { height * width * 3 }
@@ -162,7 +120,7 @@ public final class ShardSet: Sendable {
   /// Reads a sample's image: [height, width, 3] RGB. Errors name the file and the row.
   public func readImage(_ sample: Int, into buffer: UnsafeMutableBufferPointer<UInt8>) throws {
     let (shard, row) = place(of: sample)
-    use(shard)
+    if shards[shard].facts.stored.images == nil { use(shard) }
     try shards[shard].readImage(row, into: buffer)
   }
 
@@ -170,15 +128,48 @@ public final class ShardSet: Sendable {
   /// has for that. The shard must have masks.
   public func readMask(_ sample: Int, into buffer: UnsafeMutableBufferPointer<UInt8>) throws {
     let (shard, row) = place(of: sample)
-    use(shard)
+    if shards[shard].facts.stored.masks == nil { use(shard) }
     try shards[shard].readMask(row, into: buffer)
   }
 
-  /// The source of every sample; "" where a shard has none.
+  /// Reads a sample's mask as it is in the file.
+  func readStoredMask(_ sample: Int, into buffer: UnsafeMutableBufferPointer<UInt8>) throws {
+    let (shard, row) = place(of: sample)
+    if shards[shard].facts.stored.masks == nil { use(shard) }
+    try shards[shard].readStoredMask(row, into: buffer)
+  }
+
+  /// The source of every sample; "" where a shard has none. A name that many have is kept once.
   public func readSources() throws -> [String] {
-    try shards.indices.flatMap { i in
+    var sources: [String] = []
+    sources.reserveCapacity(count)
+    var names: [String: String] = [:]
+    for i in shards.indices {
       use(i)
-      return try shards[i].readSources() ?? [String](repeating: "", count: shards[i].count)
+      guard let own = try shards[i].readSources() else {
+        sources += repeatElement("", count: shards[i].count)
+        continue
+      }
+      for name in own {
+        if let known = names[name] {
+          sources.append(known)
+        } else {
+          names[name] = name
+          sources.append(name)
+        }
+      }
+    }
+    return sources
+  }
+
+  /// Calls `body` with the paths of the samples, shard by shard, so that never more than one's are in memory.
+  public func forEachShardsPaths(
+    _ body: (_ samples: Range<Int>, _ paths: [String]) throws -> Void
+  ) throws {
+    for i in shards.indices {
+      use(i)
+      let paths = try shards[i].readPaths() ?? [String](repeating: "", count: shards[i].count)
+      try body(starts[i]..<starts[i + 1], paths)
     }
   }
 
@@ -200,13 +191,13 @@ public final class ShardSet: Sendable {
     }
   }
 
-  /// Closes the shard that was not used for the longest time, if too many are open.
+  /// Has the library close the shard that was not used for the longest time, if it has too many open.
   private func use(_ shard: Int) {
     recent.withLock { recent in
       if recent.last == shard { return }
       if let place = recent.firstIndex(of: shard) { recent.remove(at: place) }
       recent.append(shard)
-      if recent.count > openLimit { shards[recent.removeFirst()].close() }
+      if recent.count > openLimit { shards[recent.removeFirst()].closeLibrary() }
     }
   }
 }

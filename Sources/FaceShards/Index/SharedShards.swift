@@ -4,15 +4,79 @@ import MessagePassing
 /// Shards that all ranks divide among them, and so must all see alike: a rank whose disk holds others
 /// under the same names would take its part of something else.
 public enum SharedShards {
-  /// Opens the shards that match `patterns`. Collective.
+  /// Opens the shards that match `patterns`: one rank of each host validates them, and the others get its
+  /// index through the host's memory. Collective.
   ///
-  /// - Throws: what reading shards throws, ``DifferentShardsError``, `MPIError`.
-  public static func open(_ patterns: [String], communicator: Communicator) throws -> ShardSet {
-    let set = try ShardSet(patterns: patterns)
-    if communicator.size > 1 {
-      try agree(on: set.fingerprint(), patterns: patterns, communicator: communicator)
+  /// - Parameter advice: what else can be done about a difference.
+  /// - Returns: the shards, and their fingerprint.
+  /// - Throws: what reading shards throws on any rank, ``DifferentShardsError``, `MPIError`.
+  public static func open(
+    _ patterns: [String], advice: String = "", communicator: Communicator
+  ) throws -> (set: ShardSet, fingerprint: ShardFingerprint) {
+    let set = try shared(patterns, communicator).set
+    guard communicator.size > 1 else { return (set, try set.fingerprint()) }
+    let fingerprint = try communicator.agreed { try set.fingerprint() }
+    try agree(on: fingerprint, patterns: patterns, advice: advice, communicator: communicator)
+    return (set, fingerprint)
+  }
+
+  /// Microseconds between looks of those who wait for others to validate shards: they may be many more than
+  /// the host has processors.
+  private static let look: UInt32 = 10_000
+
+  /// This rank's part of the shards that match `patterns` on its host, which may hold others than the rest
+  /// (`data.assignment: shard`). Collective.
+  ///
+  /// - Returns: the part, and the fingerprint of what all ranks see.
+  /// - Throws: what reading shards throws on any rank, `MPIError`.
+  public static func assigned(
+    _ patterns: [String], communicator: Communicator
+  ) throws -> (set: ShardSet, fingerprint: ShardFingerprint) {
+    let (all, node) = try shared(patterns, communicator)
+    // What a host's first rank has found is that of all who have its index.
+    let isOwn = node?.isRoot ?? true
+    let found = try communicator.agreed {
+      isOwn ? try ShardIdentity.encode(all.identities()) : []
     }
-    return set
+    let mine = try node?.broadcast(found, from: 0) ?? found
+    var digest = ContentsDigest()
+    digest.add(mine)
+    // A list goes round once, however many ranks have it.
+    let digests = try communicator.allGather([digest.value])
+    var lists: [Int] = []
+    var firsts: [UInt64: Int] = [:]
+    var seen: [[ShardIdentity]] = []
+    for (rank, digest) in digests.enumerated() {
+      if firsts[digest] == nil {
+        firsts[digest] = seen.count
+        seen.append(try ShardIdentity.decode(communicator.broadcast(mine, from: rank)))
+      }
+      lists.append(firsts[digest]!)
+    }
+    let part = try communicator.agreed {
+      try all.assigned(rank: communicator.rank, seen: seen, lists: lists)
+    }
+    return (part, ShardIdentity.fingerprint(of: seen))
+  }
+
+  /// - Returns: the shards, and the ranks that have their index from one of them; nil for this rank alone.
+  private static func shared(
+    _ patterns: [String], _ communicator: Communicator
+  ) throws -> (set: ShardSet, ranks: Communicator?) {
+    guard communicator.size > 1 else { return (try ShardSet(patterns: patterns), nil) }
+    let node = try communicator.node()
+    let made = Result { node.isRoot ? try ShardIndex.bytes(patterns: patterns) : [] }
+    try communicator.startBarrier().wait(sleeping: look)
+    let bytes = try communicator.agreed { try made.get() }
+    let shared = try node.shareBytes(bytes)
+    let index = try ShardIndex(ShardIndex.Memory(shared.bytes, owner: shared))
+    // Ranks of one host may see other files under the same names, in containers.
+    let isSame = node.isRoot || index.isSeenHere
+    let set = try communicator.agreed {
+      isSame ? try ShardSet(index) : try ShardSet(patterns: patterns)
+    }
+    let ranks = try node.split(color: isSame ? 0 : 1, key: node.rank)
+    return (set, isSame ? ranks : nil)
   }
 
   /// Compares what the ranks see. Collective.

@@ -7,7 +7,7 @@ enum BatchPlan: Sendable {
   /// Endless: from `position` on, this rank's part of every global batch.
   case training(
     SampleOrder, rank: Int, ranks: Int, position: Int, epochLength: Int, flips: Bool,
-    BatchAugmentation)
+    Augmentations)
   /// Every one of the samples once, degraded.
   case evaluation([Int], [Degradation])
 }
@@ -52,7 +52,7 @@ public final class BatchLoader {
   ///   - position: where in the order the first global batch begins.
   ///   - epochLength: positions in an epoch of the job; nil for the order's own.
   ///   - augmentations: what is done to the whole images first.
-  ///   - threads: images that are augmented at once.
+  ///   - threads: images that are read and augmented at once.
   ///   - normalisation: see `PixelNormalisation`.
   ///   - depth: batches that are read ahead, 1 or more.
   public convenience init(
@@ -68,8 +68,9 @@ public final class BatchLoader {
       plan: .training(
         order, rank: rank, ranks: ranks, position: position,
         epochLength: epochLength ?? order.epochLength, flips: flips,
-        BatchAugmentation(augmentations: augmentations, seed: order.seed, threads: threads)),
-      batchSize: batchSize, crop: crop, normalisation: normalisation, depth: depth)
+        augmentations),
+      batchSize: batchSize, crop: crop, normalisation: normalisation, depth: depth,
+      readers: augmentations.isEmpty ? ImageReaders.usual : threads)
   }
 
   /// Loads for evaluation: centre crops of `samples`, each once, the last batch smaller if need be.
@@ -85,12 +86,12 @@ public final class BatchLoader {
       samples.allSatisfy { (0..<set.count).contains($0) }, "samples lie in 0..<\(set.count)")
     try self.init(
       set: set, plan: .evaluation(samples, degradations), batchSize: batchSize, crop: crop,
-      normalisation: normalisation, depth: depth)
+      normalisation: normalisation, depth: depth, readers: ImageReaders.usual)
   }
 
   private init(
     set: ShardSet, plan: BatchPlan, batchSize: Int, crop: Int, normalisation: PixelNormalisation,
-    depth: Int
+    depth: Int, readers: Int
   ) throws {
     precondition(batchSize > 0 && crop > 0 && depth > 0, "batch size, crop and depth are positive")
     try set.checkFits(crop: crop)
@@ -100,7 +101,7 @@ public final class BatchLoader {
     ring = BatchRing(
       batches: (0...depth).map { _ in Batch(capacity: batchSize, crop: crop) })
     let filler = BatchFiller(
-      set: set, plan: plan, batchSize: batchSize, normalisation: normalisation)
+      set: set, plan: plan, batchSize: batchSize, normalisation: normalisation, readers: readers)
     let ring = ring
     let thread = Thread { ring.run(filler) }
     thread.name = "rfm-loader"
@@ -207,18 +208,18 @@ private struct BatchFiller: Sendable {
   let normalisation: PixelNormalisation
   /// Batches filled so far.
   private var batches = 0
-  private var image: [UInt8]
+  private let readers: ImageReaders
   private var draws: [SampleDraw] = []
   private var readingOrder: [Int] = []
-  /// The whole images of a batch that is augmented.
-  private var augmented: [AugmentedImage] = []
 
-  init(set: ShardSet, plan: BatchPlan, batchSize: Int, normalisation: PixelNormalisation) {
+  init(
+    set: ShardSet, plan: BatchPlan, batchSize: Int, normalisation: PixelNormalisation, readers: Int
+  ) {
     self.set = set
     self.plan = plan
     self.batchSize = batchSize
     self.normalisation = normalisation
-    image = [UInt8](repeating: 0, count: set.imageSize)
+    self.readers = ImageReaders(count: min(readers, batchSize), imageSize: set.imageSize)
     draws.reserveCapacity(batchSize)
     readingOrder.reserveCapacity(batchSize)
   }
@@ -251,51 +252,30 @@ private struct BatchFiller: Sendable {
     readingOrder.append(contentsOf: draws.indices)
     let draws = draws
     readingOrder.sort { draws[$0].sample < draws[$1].sample }
-    if let augmentation {
-      try fill(batch, augmentedBy: augmentation, isStopped: isStopped)
-      return !isStopped()
-    }
-    var loaded = -1
-    for i in readingOrder {
-      if isStopped() { return false }
-      let sample = draws[i].sample
-      if loaded != sample {
-        try read(sample)
-        loaded = sample
+    let places = readingOrder
+    try readers.forEach(places.count) { turn, image in
+      // The first place of a sample reads it for all that follow.
+      let sample = draws[places[turn]].sample
+      guard turn == 0 || draws[places[turn - 1]].sample != sample, !isStopped() else { return }
+      try read(sample, into: &image)
+      for i in places[turn...].prefix(while: { draws[$0].sample == sample }) {
+        try fill(batch, i, with: image)
       }
-      cut(image, to: batch, i, isWarped: false)
     }
+    if isStopped() { return false }
     batches += 1
     return true
   }
 
-  /// What is done to the images of a training; nil where that is nothing.
-  private var augmentation: BatchAugmentation? {
-    guard case .training(_, _, _, _, _, _, let augmentation) = plan,
-      !augmentation.augmentations.isEmpty
-    else { return nil }
-    return augmentation
-  }
-
-  /// Reads the images of a batch, then changes them, then cuts them.
-  private mutating func fill(
-    _ batch: Batch, augmentedBy augmentation: BatchAugmentation, isStopped: @Sendable () -> Bool
-  ) throws {
-    augmented.removeAll(keepingCapacity: true)
-    for i in readingOrder {
-      if isStopped() { return }
-      try read(draws[i].sample)
-      augmented.append(
-        AugmentedImage(RGBImage(width: set.width, height: set.height, pixels: image)))
-    }
-    let keys = readingOrder.map {
-      BatchAugmentation.Key(visit: batch.visits[$0], sample: batch.identifiers[$0])
-    }
-    augmented = try augmentation.applied(to: augmented, keys: keys, isStopped: isStopped)
-    for (i, image) in zip(readingOrder, augmented) {
-      cut(image.picture.pixels, to: batch, i, isWarped: image.isWarped)
-    }
-    batches += 1
+  /// Augments a whole image, if the plan says so, and cuts it to its place in a batch.
+  private func fill(_ batch: Batch, _ i: Int, with image: [UInt8]) throws {
+    guard case .training(let order, _, _, _, _, _, let augmentations) = plan,
+      !augmentations.isEmpty
+    else { return cut(image, to: batch, i, isWarped: false) }
+    var augmented = AugmentedImage(RGBImage(width: set.width, height: set.height, pixels: image))
+    try augmentations.apply(
+      to: &augmented, seed: order.seed, visit: batch.visits[i], sample: batch.identifiers[i])
+    cut(augmented.picture.pixels, to: batch, i, isWarped: augmented.isWarped)
   }
 
   /// Cuts a whole image to its place in a batch.
@@ -308,8 +288,7 @@ private struct BatchFiller: Sendable {
   }
 
   /// Brings a sample's image into `image`, degraded if the plan says so.
-  private mutating func read(_ sample: Int) throws {
-    let set = set
+  private func read(_ sample: Int, into image: inout [UInt8]) throws {
     try image.withUnsafeMutableBufferPointer { try set.readImage(sample, into: $0) }
     guard case .evaluation(_, let degradations) = plan, !degradations.isEmpty else { return }
     var degraded = RGBImage(width: set.width, height: set.height, pixels: image)

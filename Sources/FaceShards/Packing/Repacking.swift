@@ -5,7 +5,7 @@ extension Shard {
     var layouts: [String] = []
     if imagesUnpackedTogether > 1 { layouts.append("-l images:CHUNK=1x\(height)x\(width)x3") }
     if masksUnpackedTogether > 1 {
-      layouts.append("-l masks:CHUNK=1x\(height)x\(width)" + (masksHaveFourAxes ? "x1" : ""))
+      layouts.append("-l masks:CHUNK=1x\(height)x\(width)" + (facts.masksHaveFourAxes ? "x1" : ""))
     }
     if layouts.isEmpty { return nil }
     // Under a name that no pattern of shards matches.

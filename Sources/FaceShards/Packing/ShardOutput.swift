@@ -1,5 +1,6 @@
 import Foundation
 import Foundations
+import HierarchicalData
 
 /// The folder that shards are written into: one job writes at a time, and all shards of a job take
 /// their names together.
@@ -270,14 +271,7 @@ public final class ShardOutput {
   }
 
   /// Which files lie at `paths`: differs as soon as one is replaced.
-  static func identities(_ paths: [String]) -> [[Int]] {
-    paths.map { path in
-      var status = stat()
-      guard stat(path, &status) == 0 else { return [] }
-      return [
-        Int(truncatingIfNeeded: status.st_dev), Int(truncatingIfNeeded: status.st_ino),
-        Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-      ]
-    }
+  static func identities(_ paths: [String]) -> [FileStamp?] {
+    paths.map { FileStamp(of: $0) }
   }
 }

@@ -1,3 +1,4 @@
+import Checkpoints
 import Configuration
 import FaceShards
 import Foundations
@@ -33,7 +34,6 @@ package struct TrainingData {
       throw MissingDataError()
     }
     self.configuration = configuration
-    let all = try ShardSet(patterns: data.train)
     let seed = UInt64(configuration.run.seed)
     let kind: SampleOrderKind =
       data.order == .sequential
@@ -42,40 +42,62 @@ package struct TrainingData {
     globalBatch = perRank * communicator.size
     switch data.assignment {
     case .sample:
-      training = all
-      shards = try all.fingerprint()
-      try SharedShards.agree(
-        on: shards, patterns: data.train,
-        advice: ", or let each have its own with data.assignment: shard",
+      (training, shards) = try SharedShards.open(
+        data.train, advice: ", or let each have its own with data.assignment: shard",
         communicator: communicator)
       (rank, ranks) = (communicator.rank, communicator.size)
       samplesPerStep = globalBatch
     case .shard:
-      let seen = try communicator.allGatherUnequal(ShardIdentity.encode(all.identities()))
-        .map(ShardIdentity.decode)
-      training = try all.assigned(rank: communicator.rank, seen: seen)
-      shards = ShardIdentity.fingerprint(of: seen)
+      (training, shards) = try SharedShards.assigned(data.train, communicator: communicator)
       (rank, ranks) = (0, 1)
       samplesPerStep = perRank
     }
     let validation =
       data.validation.isEmpty
-      ? nil : try SharedShards.open(data.validation, communicator: communicator)
+      ? nil : try SharedShards.open(data.validation, communicator: communicator).set
     // What would end the training at its first validation should not let it begin.
     for set in [training, validation].compactMap(\.self) { try set.checkFits(crop: data.crop) }
     try validation?.check(preprocessing: training.preprocessing, of: training.shards[0].path)
     let excluded = try MethodExclusion(
       data.excludeMethods, among: training.methodNames + (validation?.methodNames ?? []))
-    let images = training
-    guard (0..<images.count).contains(where: { excluded.includes($0, of: images) }) else {
-      throw MethodExclusion.NothingLeft(file: images.shards[0].path)
+    let methods = training.methods
+    // By numbers: of ten million samples nobody looks at names.
+    let isKept = training.methodNames.map { !data.excludeMethods.contains($0) }
+    guard methods.contains(where: { isKept[Int($0)] }) else {
+      throw MethodExclusion.NothingLeft(file: training.shards[0].path)
     }
-    order = try SampleOrder(labels: images.labels, kind: kind, seed: seed) {
-      excluded.includes($0, of: images)
-    }
+    order = try SampleOrder(
+      count: methods.count, kind: kind, seed: seed, isFake: { methods[$0] != 0 },
+      includes: { isKept[Int(methods[$0])] })
     epochLength = try communicator.allReduce(order.epochLength, .max)
     self.validation = validation
     validationSamples = validation.map(excluded.samples) ?? []
+  }
+
+  /// Where a checkpoint's details tell `RunVersions.sampleOrder`.
+  static let orderName = "sample_order"
+
+  /// Refuses a checkpoint whose position is one of another order than this version has.
+  func requireOrder(of checkpoint: Checkpoint) throws {
+    try Self.requireOrder(checkpoint.state.details, path: checkpoint.path, kind: order.kind)
+  }
+
+  /// - Parameters:
+  ///   - details: of a checkpoint.
+  ///   - path: where it is.
+  ///   - kind: of the order that is to go on; that of the stored one is the same in all versions.
+  /// - Throws: `CheckpointError`.
+  static func requireOrder(
+    _ details: [JSON.Member], path: String, kind: SampleOrderKind
+  ) throws {
+    let version = JSON.object(details)[orderName]?.integerValue ?? 1
+    guard kind != .sequential, version != RunVersions.sampleOrder else { return }
+    throw CheckpointError(
+      path: path,
+      problem: "was saved in the sample order \(version), and this version of rfm draws in order "
+        + "\(RunVersions.sampleOrder): go on with the version that saved it (environment.json names it), or "
+        + "begin a new run with model.weights: "
+        + "\(printable(path, limit: 400))/\(Checkpoint.modelName)")
   }
 
   /// Updates in a pass over the data.
