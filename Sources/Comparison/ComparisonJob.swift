@@ -229,7 +229,7 @@ public final class ComparisonJob {
     var scores: [ComparisonPlan.Variant: ScoredSamples] = [:]
     for variant in plan.variants where variant.leftOut == nil {
       scores[variant] = ScoredSamples(
-        scores: try ScoresTable(reading: scoresPath(variant)).scores, labels: test.labels,
+        scores: try ScoresTable(reading: scoresPath(variant)).scores, labels: Array(test.labels),
         methods: test.methods.map { Int($0) }, methodNames: test.methodNames, sources: sources)
     }
     return TestUncertainty(scores: scores, workers: workers)

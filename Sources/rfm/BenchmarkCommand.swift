@@ -23,10 +23,14 @@ struct BenchmarkCommand: RankCommand {
       --scaling predicts the step on 1 to 1,024 ranks, on common networks or the one that \
       --allreduce measured.
 
+      --loading measures how images of shards come into batches in a training's order: how soon the first \
+      may be read, how many come a second, and what the system is asked for each.
+
       --faces measures how fast frames of videos are decoded and faces found in them, each by itself and \
       together as rfm pack does it.
 
       Examples:
+        rfm benchmark --loading 'd/train-*.h5' --config configs/deepfakebench.yaml
         rfm benchmark --faces videos/*.mp4
         rfm benchmark --threads 2
         mpirun -np 2 --bind-to none rfm benchmark --threads 1 --json
@@ -93,8 +97,21 @@ struct BenchmarkCommand: RankCommand {
   var ranks: [Int] = []
   @Option(help: "With --scaling: training shards, for what a rank opens and keeps.")
   var shards = 10_000
-  @Option(help: "With --scaling: training images, likewise.")
-  var images = 10_000_000
+  @Option(
+    help: ArgumentHelp(
+      "With --scaling: training images, likewise; default 10000000. With --loading: images that are loaded; "
+        + "default 20000.", valueName: "n"))
+  var images: Int?
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Measure loading images of these shards instead, in crops of --crop.", valueName: "pattern"))
+  var loading: [String] = []
+  @Option(
+    help: ArgumentHelp(
+      "With --loading: a configuration whose augmentations are done.", valueName: "file"),
+    transform: pathToRead)
+  var config: String?
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
@@ -108,7 +125,7 @@ struct BenchmarkCommand: RankCommand {
   @OptionGroup var watchdog: WatchdogOptions
 
   func validate() throws {
-    guard model.crops.contains(crop) else {
+    guard !loading.isEmpty || model.crops.contains(crop) else {
       throw ValidationError("--crop takes \(model.cropsText) with --model \(model.rawValue)")
     }
     guard (1...1024).contains(batch), (1...100_000).contains(steps), (0...100_000).contains(warmup),
@@ -117,8 +134,14 @@ struct BenchmarkCommand: RankCommand {
       throw ValidationError(
         "--batch and --threads take 1 to 1024, --steps 1 to 100000, --warmup 0 to 100000")
     }
-    guard [inference, allreduce, scaling, !faces.isEmpty].count(where: { $0 }) < 2 else {
-      throw ValidationError("--inference, --allreduce, --scaling and --faces exclude each other")
+    guard
+      [inference, allreduce, scaling, !faces.isEmpty, !loading.isEmpty].count(where: { $0 }) < 2
+    else {
+      throw ValidationError(
+        "--inference, --allreduce, --scaling, --loading and --faces exclude each other")
+    }
+    guard config == nil || !loading.isEmpty else {
+      throw ValidationError("--config belongs to --loading")
     }
     guard (1...10_000).contains(frames) else {
       throw ValidationError("--frames takes 1 to 10000, not \(frames)")
@@ -129,7 +152,7 @@ struct BenchmarkCommand: RankCommand {
     guard (1...1024).contains(ranksPerHost ?? 1), (cores ?? 1) > 0,
       ranks.allSatisfy({ (1...1_000_000).contains($0) })
     else { throw ValidationError("--ranks-per-host, --cores and --ranks take 1 or more") }
-    guard shards > 0, images > 0, images <= 1 << 40, shards <= 1 << 40 else {
+    guard shards > 0, (1...1 << 40).contains(images ?? 1), shards <= 1 << 40 else {
       throw ValidationError("--shards and --images take 1 or more")
     }
     guard scaling || (step == nil && reduction == nil && ranks.isEmpty && cores == nil) else {
@@ -139,6 +162,7 @@ struct BenchmarkCommand: RankCommand {
 
   func run(_ communicator: Communicator) throws {
     if !faces.isEmpty { return try findFaces(communicator) }
+    if !loading.isEmpty { return try load(communicator) }
     if allreduce { return try reduce(communicator) }
     if scaling { return try predict(communicator) }
     let report = try measure(communicator)
@@ -161,6 +185,26 @@ struct BenchmarkCommand: RankCommand {
     print(
       "together   \(significant(report.facesPerSecond)) faces/s (\(report.faces) of "
         + "\(report.frames) frames show one)")
+  }
+
+  private func load(_ communicator: Communicator) throws {
+    var wanted = try config.map { try Configuration.load(path: $0) } ?? Configuration()
+    wanted.data.train = loading
+    wanted.data.validation = []
+    wanted.data.crop = crop
+    wanted.data.sampling = .uniform
+    wanted.training.batchPerRank = batch
+    wanted.training.threads = try threads ?? ThreadShare.perRank(communicator).threads
+    let report = try LoadingBenchmark.run(
+      wanted, images: images ?? 20_000, communicator: communicator)
+    guard communicator.isRoot else { return }
+    if json { return try printJSON(report) }
+    print("\(report.images) images in \(report.shards) shards, \(report.threads) threads")
+    print("opened in       \(significant(report.openSeconds)) s")
+    print("next of order   \(significant(report.orderMicroseconds)) us")
+    print("images/s        \(significant(report.imagesPerSecond)) (\(report.loaded) of them)")
+    print("reads an image  \(fixed(report.readsPerImage, 3))")
+    print("opens an image  \(fixed(report.opensPerImage, 4))")
   }
 
   private func measure(_ communicator: Communicator) throws -> BenchmarkJob.Report {
@@ -274,6 +318,7 @@ struct BenchmarkCommand: RankCommand {
     model.ranksPerHost = ranksPerHost ?? measured?.ranksPerHost ?? 1
     model.isHierarchical = measured?.isHierarchical ?? !messages
     model.contention = 1 / (try cores ?? Double(ThreadShare.threads(threads, communicator)))
+    let images = images ?? 10_000_000
     let rows = ScalingForecast.rows(
       model, networks: networks, ranks: ranks.isEmpty ? ScalingForecast.ranks : ranks,
       data: (shards, images))

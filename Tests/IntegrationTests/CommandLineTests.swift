@@ -216,6 +216,31 @@ extension Jobs {
       #expect(Set(phases).isSuperset(of: ["attention", "erase", "forward", "backward", "update"]))
     }
 
+    /// More shards than the library keeps open, in random order.
+    @Test func anImageOfManyShardsIsReadAtOnceFromAFileThatIsOpen() throws {
+      let folder = try TestFolder()
+      let made = try Job.run(
+        "rfm",
+        [
+          "synthesize", "--output", folder.file("d"), "--images-per-class", "300", "--size", "64",
+          "--images-per-shard", "2",
+        ])
+      #expect(made.succeeded, "\(made)")
+      let outcome = try Job.run(
+        "rfm",
+        [
+          "benchmark", "--loading", folder.file("d/train-*.h5"), "--crop", "64", "--batch", "8",
+          "--images", "3000", "--json",
+        ])
+      #expect(outcome.succeeded, "\(outcome)")
+      let report = try JSON(parsing: Array(outcome.standardOutput.utf8))
+      #expect((report["shards"]?.integerValue ?? 0) > 150, "\(outcome)")
+      #expect((report["images_per_second"]?.doubleValue ?? 0) > 0)
+      #expect(report["opens_per_image"] == 0, "\(outcome)")
+      let reads = report["reads_per_image"]?.doubleValue ?? 0
+      #expect((1...1.05).contains(reads), "\(outcome)")
+    }
+
     /// Here all ranks are on one host.
     @Test(arguments: [(1, [], "alone"), (2, [], "memory"), (2, ["--messages"], "messages")])
     func theBenchmarkTellsHowGradientsAreSummed(ranks: Int, flags: [String], means: String) throws {

@@ -48,14 +48,15 @@ public struct CalibrationJob {
     let logits = try pass.logits(set, Array(0..<set.count)) { progress?.update($0) }
     progress?.finish()
     guard let logits else { return nil }
-    let calibration = try Calibration(fitting: logits, labels: set.labels, data: data)
+    let labels = Array(set.labels)
+    let calibration = try Calibration(fitting: logits, labels: labels, data: data)
     func error(_ temperature: Double) -> Double {
       let probabilities = (0..<set.count).map {
         CrossEntropy.probabilityOfFake(
           real: logits[2 * $0], fake: logits[2 * $0 + 1], temperature: temperature)
       }
       return Reliability(
-        probabilities: probabilities, labels: set.labels, temperature: temperature
+        probabilities: probabilities, labels: labels, temperature: temperature
       ).error
     }
     let path: String

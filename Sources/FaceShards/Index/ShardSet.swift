@@ -80,6 +80,9 @@ public final class ShardSet: Sendable {
       + others.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 
+  /// Files that this process has opened past the library, to read images.
+  package static var openedFiles: Int { OpenFiles.shared.counts.opened }
+
   /// Number of samples.
   public var count: Int { index.header.samples }
 

@@ -13,7 +13,7 @@ package struct TrainingData {
   let validation: ShardSet?
   /// Numbers of the validation images that are looked at.
   let validationSamples: [Int]
-  let order: SampleOrder
+  package let order: SampleOrder
   /// Positions in an epoch, the same on every rank: the longest of the ranks' orders where they have
   /// their own shards.
   let epochLength: Int
