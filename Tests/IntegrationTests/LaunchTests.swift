@@ -144,17 +144,6 @@ import Testing
     #expect(outcome.standardError.isEmpty, "\(outcome)")
   }
 
-  /// However much is told of it.
-  @Test func ofNamesOfAPackageTheOneThatIsKnownIsTaken() throws {
-    let pretended = repository.path + "/Tests/Support/pretend-debian"
-    let outcome = try Job.run(
-      repository.path + "/launch/install-dependencies", ["--check", "--runtime"],
-      environment: ["PATH": pretended + ":/usr/bin:/bin"], directory: "/")
-    #expect(outcome.status == 1, "\(outcome)")
-    #expect(outcome.standardError.contains(" libde265-0 "), "\(outcome)")
-    #expect(!outcome.standardError.contains("libheif-plugin"), "\(outcome)")
-  }
-
   /// The machine that runs the tests has what the tests were built with.
   @Test func nothingIsMissingWhereTheTestsRun() throws {
     try #require(

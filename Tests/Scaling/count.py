@@ -40,10 +40,10 @@ def run(rfm, folder, ranks, steps, host_memory, trace):
         "--mca", "mpi_yield_when_idle", "1", "--mca", "pml_monitoring_enable", "2",
         "--mca", "pml_monitoring_enable_output", "3", "--mca", "pml_monitoring_filename", str(out / "sent"),
         sys.executable, "-c", RANK, str(out), "trace" if trace else "plain",
-        rfm, "train", "--set", f"data.train={folder}/d/train-*.h5", "--set", "data.crop=64",
+        rfm, "train", "--config", str(pathlib.Path(__file__).resolve().parents[2] / "configs/smoke.yaml"), "--set", f"data.train={folder}/d/train-*.h5", "--set", "data.crop=64",
         "--set", "model.name=xception-tiny", "--set", f"training.steps={steps}", "--set", "training.batch_per_rank=2",
         "--set", "training.threads=1", "--set", f"run.directory={out}", "--set", "run.name=run",
-        "--set", "evaluation.every_steps=0", "--set", "checkpoint.every_steps=1000000", "--set", "prototypes.images_per_method=0",
+        "--set", "evaluation.every_steps=0", "--set", "checkpoint.every_steps=1000000", "--set", "data.validation=[]", "--set", "prototypes.images_per_method=0",
         "--set", f"communication.host_memory={'true' if host_memory else 'false'}",
     ]
     environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",

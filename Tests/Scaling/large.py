@@ -66,7 +66,7 @@ def training(rfm, ranks, data, work, stops=False):
     """Seconds to the first step's line, and a rank's memory then; or how soon a request to stop had saved."""
     run = pathlib.Path(tempfile.mkdtemp(dir=work))
     command = mpirun(ranks) + [
-        rfm, "train", "--set", f"data.train={data}/*.h5", "--set", "data.crop=64", "--set", "model.name=xception-tiny",
+        rfm, "train", "--config", str(HERE.parent.parent / "configs/smoke.yaml"), "--set", f"data.train={data}/*.h5", "--set", "data.validation=[]", "--set", "data.crop=64", "--set", "model.name=xception-tiny",
         "--set", "training.steps=1000", "--set", "training.batch_per_rank=2", "--set", "training.threads=1",
         "--set", "evaluation.every_steps=0", "--set", "checkpoint.every_steps=1000000",
         "--set", f"run.directory={run}", "--set", "run.name=run"]
@@ -165,7 +165,7 @@ def million(rfm, folder, work, results):
     }
     run = work / "detector"
     if not run.exists():
-        subprocess.run([rfm, "train", "--set", f"data.train={sets['100,000']}/*.h5", "--set", "data.crop=32",
+        subprocess.run([rfm, "train", "--config", str(HERE.parent.parent / "configs/smoke.yaml"), "--set", f"data.train={sets['100,000']}/*.h5", "--set", "data.validation=[]", "--set", "data.crop=32",
                         "--set", "model.name=xception-tiny", "--set", "training.steps=1", "--set", "training.batch_per_rank=2",
                         "--set", "evaluation.every_steps=0", "--set", f"run.directory={work}", "--set", "run.name=detector"],
                        check=True, stderr=subprocess.DEVNULL, env=ENVIRONMENT)

@@ -8,8 +8,13 @@ struct ValidatedShard {
   let datasets: ShardDatasets
 
   init(reading path: String) throws {
-    func refuse(_ reason: String) -> ShardError { ShardError(file: path, reason: reason) }
     let file = try HDF5File(reading: path)
+    self = try HDF5Library.alone { () throws in try ValidatedShard(file) }
+  }
+
+  private init(_ file: borrowing HDF5File) throws {
+    let path = file.path
+    func refuse(_ reason: String) -> ShardError { ShardError(file: path, reason: reason) }
     guard let format = try file.attribute("format") else {
       throw refuse("it is not a shard: it has no attribute format")
     }

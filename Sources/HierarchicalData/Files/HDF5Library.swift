@@ -9,4 +9,14 @@ public enum HDF5Library {
     rfm_h5_library_version(&numbers.0, &numbers.1, &numbers.2)
     return "\(numbers.0).\(numbers.1).\(numbers.2)"
   }
+
+  /// Does `body` while no other thread is in the library: for many short calls, which several threads would
+  /// otherwise make by turns, at the cost of as many switches between them.
+  public static func alone<Result, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    rfm_h5_hold()
+    defer { rfm_h5_release() }
+    return try body()
+  }
 }

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "internal.h"
 
 #include <pthread.h>
@@ -5,8 +6,8 @@
 #include <stdlib.h>
 
 // One lock around every call: HDF5 keeps global state, and not every distribution builds it with
-// thread safety.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+// thread safety. A thread that keeps it over several calls takes it again for each.
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static int prepared = 0;
 
 void h5_enter(void) {
@@ -30,6 +31,10 @@ void h5_leave(void) {
   h5_inside = 0;
   pthread_mutex_unlock(&lock);
 }
+
+void rfm_h5_hold(void) { pthread_mutex_lock(&lock); }
+
+void rfm_h5_release(void) { pthread_mutex_unlock(&lock); }
 
 typedef struct {
   char *text;

@@ -147,6 +147,10 @@ int rfm_h5_count_chunks(int64_t dataset, uint64_t *count, char *error, size_t si
 /// more than `output_length` bytes.
 int rfm_h5_inflate(
     const void *input, size_t input_length, void *output, size_t output_length);
+/// Keeps the lock around the library for this thread until it is released, since many short calls of several
+/// threads would pass it to and fro.
+void rfm_h5_hold(void);
+void rfm_h5_release(void);
 /// 1 if the library can decode this filter, 0 if not.
 int rfm_h5_has_filter(int32_t filter);
 int rfm_h5_extend_dataset(int64_t dataset, uint64_t rows, char *error, size_t size);
