@@ -52,7 +52,7 @@ extension RGBImage {
   }
 
   /// Both sides brought to this share of their length, rounded, and back.
-  func downscaledAndBack(_ scale: Double) -> RGBImage {
+  package func downscaledAndBack(_ scale: Double) -> RGBImage {
     let small = ImageResize.bilinear(
       self, width: max(1, Int((Double(width) * scale).rounded())),
       height: max(1, Int((Double(height) * scale).rounded())))

@@ -10,9 +10,13 @@ public struct GaussianBlur: Sendable {
   let weights: [Double]
 
   /// - Parameter sigma: standard deviation in pixels, above 0.
-  public init(sigma: Double) {
+  public init(sigma: Double) { self.init(sigma: sigma, radius: Int(4 * sigma + 0.5)) }
+
+  /// - Parameters:
+  ///   - sigma: standard deviation in pixels, above 0.
+  ///   - radius: taps on each side of the middle one, as where OpenCV is told the kernel's size.
+  public init(sigma: Double, radius: Int) {
     precondition(sigma > 0 && sigma.isFinite, "a blur's sigma is above 0, not \(sigma)")
-    let radius = Int(4 * sigma + 0.5)
     let half = (0...radius).map { exp(-0.5 * Double($0 * $0) / (sigma * sigma)) }
     let sum = half[0] + 2 * half.dropFirst().reduce(0, +)
     weights = half.map { $0 / sum }

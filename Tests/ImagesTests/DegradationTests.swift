@@ -49,6 +49,19 @@ import Testing
     }
   }
 
+  /// In float32, and before it is rounded.
+  @Test(arguments: [0.5, 2, 20]) func aPlaneIsBlurredAsAPictureIs(sigma: Double) {
+    let plane = stride(from: 0, to: Self.picture.pixels.count, by: 3).map {
+      Float(Self.picture.pixels[$0])
+    }
+    let blurred = GaussianBlur(sigma: sigma).applied(to: plane, width: 37, height: 29)
+    let picture = GaussianBlur(sigma: sigma).applied(to: Self.picture)
+    #expect(blurred.count == plane.count && blurred != plane)
+    for (i, value) in blurred.enumerated() {
+      #expect(abs(value - Float(picture.pixels[3 * i])) < 0.5001)
+    }
+  }
+
   @Test func noiseBelongsToTheSampleAndScalesWithSigma() throws {
     let grey = RGBImage(
       width: 64, height: 64, pixels: [UInt8](repeating: 128, count: 64 * 64 * 3))

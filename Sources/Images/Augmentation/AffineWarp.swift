@@ -94,7 +94,7 @@ struct AffineWarp: Augmentation {
 
 /// Where an image goes on beyond its borders, however far: … 2 1 | 0 1 … n−1 | n−2 ….
 @inline(__always)
-func reflected(_ i: Int, count: Int) -> Int {
+package func reflected(_ i: Int, count: Int) -> Int {
   if i >= 0 && i < count { return i }
   let period = max(1, 2 * (count - 1))
   let place = (i % period + period) % period

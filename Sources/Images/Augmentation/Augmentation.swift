@@ -136,8 +136,8 @@ extension AugmentedImage {
 
 extension UInt8 {
   /// A grey level rounded to the nearest, halves up, and cut to 0…255.
-  @inline(__always)
-  init(level: Double) { self = UInt8(Swift.min(Swift.max(level, 0), 255) + 0.5) }
+  @inlinable @inline(__always)
+  package init(level: Double) { self = UInt8(Swift.min(Swift.max(level, 0), 255) + 0.5) }
 }
 
 /// Weights of red, green and blue in luma (ITU-R BT.601), which Pillow, OpenCV and torchvision use.

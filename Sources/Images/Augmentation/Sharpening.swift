@@ -16,18 +16,22 @@ struct Sharpening: Augmentation {
 
   init(_ draws: inout AugmentationDraws) { self.init(amount: draws.value(of: Self.amount)) }
 
-  func apply(to image: inout AugmentedImage) {
-    let (width, height) = (image.picture.width, image.picture.height)
+  func apply(to image: inout AugmentedImage) { image.picture.sharpen(amount) }
+}
+
+extension RGBImage {
+  /// Adds so many times what a smoothing filter would take away, see ``Sharpening``.
+  package mutating func sharpen(_ amount: Double) {
     guard width > 2, height > 2 else { return }
     let row = width * 3
     let share = amount / 13
-    let before = image.picture.pixels
+    let before = pixels
     before.withUnsafeBufferPointer { source in
       /// The sum of a value and those beside it.
       func three(_ place: Int) -> Int {
         Int(source[place - 3]) + Int(source[place]) + Int(source[place + 3])
       }
-      image.picture.pixels.withUnsafeMutableBufferPointer { out in
+      pixels.withUnsafeMutableBufferPointer { out in
         for y in 1..<height - 1 {
           for place in y * row + 3..<(y + 1) * row - 3 {
             let around = three(place - row) + three(place) + three(place + row)
