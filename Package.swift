@@ -99,7 +99,8 @@ let package = Package(
       dependencies: [
         "Foundations", "Tensors", "CJPEG", "CPNG", "CWebP", "CTIFF", "CAVIF", "CHEIF",
       ]),
-    .target(name: "Faces", dependencies: ["Foundations", "Images", "CDlib", "CFFmpeg"]),
+    .target(
+      name: "Faces", dependencies: ["Foundations", "Tensors", "Images", "CDlib", "CFFmpeg"]),
     .target(
       name: "FaceShards",
       dependencies: [

@@ -43,7 +43,7 @@ public struct Philox {
 public enum RandomPurpose: UInt32, Sendable {
   case order = 1
   case crop, flip, erase, fill, dropout, initialisation, synthesis, split, degradation
-  case dropPath, augmentation
+  case dropPath, augmentation, selfBlending
   /// Apart from those of training, which are appended before it.
   case bootstrap = 200
 }
