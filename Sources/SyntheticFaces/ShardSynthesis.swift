@@ -1,21 +1,12 @@
 import FaceShards
 import Foundation
-import Foundations
 import Synchronization
 
 /// Writes a synthetic data set as shards: all of it, or this process's part.
 ///
-/// The shards grow in a hidden folder inside the output folder and move to their names together at
-/// the end (see `ShardOutput`): the output folder never holds half a data set. The pictures depend
-/// on the seed and their numbers only, so neither threads nor the number of parts change a byte.
-///
-/// ```swift
-/// let synthesis = ShardSynthesis(output: "data", plan: plan, synthesizer: synthesizer)
-/// let place = try synthesis.prepare(overwrite: false)   // one process, which keeps it
-/// try synthesis.write(part: rank, of: size, threads: 2) { done, total in … }  // all
-/// try synthesis.publish(into: place)        // the same process, when all have written
-/// ```
-public struct ShardSynthesis: Sendable {
+/// The pictures depend on the seed and their numbers only, so neither threads nor the number of parts change
+/// a byte.
+public struct ShardSynthesis: ShardJob {
   public let output: String
   public let plan: SynthesisPlan
   public let synthesizer: FaceSynthesizer
@@ -26,41 +17,10 @@ public struct ShardSynthesis: Sendable {
     self.synthesizer = synthesizer
   }
 
-  /// Makes the output folder, takes it for this job and refuses, unless `overwrite`, if there are
-  /// shards of a data set in it. To be called by one process before any writes.
-  ///
-  /// - Returns: the folder, which is kept from other jobs while the value lives.
-  /// - Throws: `ShardError` naming the folder or the first file in the way.
-  public func prepare(overwrite: Bool) throws -> ShardOutput {
-    do {
-      let place = try ShardOutput(opening: output)
-      do {
-        if let first = try place.shards(of: SynthesisPlan.splitNames).first, !overwrite {
-          throw ShardError(
-            file: output + "/" + first,
-            reason: "a data set is already there; choose another --output or give --overwrite",
-            isInputOutput: true)
-        }
-        try place.stage()
-      } catch {
-        place.abandon()
-        throw error
-      }
-      return place
-    } catch let error as FileError {
-      throw refusal(error)
-    } catch is ShardOutput.InUse {
-      throw ShardError(
-        file: output, reason: "another rfm pack or rfm synthesize writes here; wait for its end",
-        isInputOutput: true)
-    }
-  }
+  public var splits: [String] { SynthesisPlan.splitNames }
+  public var fileNames: [String] { plan.shards.map(\.fileName) }
+  public var imageCount: Int { plan.count }
 
-  /// Draws and writes the shards of one part.
-  ///
-  /// - Parameters:
-  ///   - threads: how many pictures are drawn at a time.
-  ///   - progress: told how many of this part's pictures are done.
   public func write(
     part: Int, of parts: Int, threads: Int, progress: (_ done: Int, _ total: Int) -> Void
   ) throws {
@@ -107,23 +67,5 @@ public struct ShardSynthesis: Sendable {
       }
     }
     return results.withLock { $0.map { $0! } }
-  }
-
-  /// Gives all shards their names, in place of those of an earlier data set. To be called by the
-  /// process that has `place` from ``prepare(overwrite:)``, when every part is written.
-  public func publish(into place: ShardOutput) throws {
-    do {
-      try place.publish(
-        plan.shards.map { (staged: $0.fileName, name: $0.fileName) }, of: SynthesisPlan.splitNames)
-    } catch let error as FileError {
-      throw refusal(error)
-    }
-  }
-
-  private func refusal(_ error: FileError) -> ShardError {
-    ShardError(
-      file: error.path,
-      reason: "can't \(error.operation): \(String(cString: strerror(error.code)))",
-      isInputOutput: true)
   }
 }
