@@ -134,7 +134,7 @@ public struct BenchmarkJob {
     let step = try TrainingStep(
       configuration, detector, communicator: communicator, workers: workers)
     let gatherer = EpochPrototypeGatherer(
-      methods: Array(data.training.methodNames.dropFirst()), side: settings.crop)
+      methods: Array(data.methodNames.dropFirst()), side: settings.crop)
     gatherer.begin(epoch: 0)
     step.erasing.gather(into: gatherer, height: data.training.height, width: data.training.width)
     let loader = try data.loader(position: 0)

@@ -54,6 +54,8 @@ public struct Configuration: Sendable, Equatable {
     public var flip = true
     public var order = Order.shuffled
     public var sampling = Sampling.balanced
+    /// Share of the fakes that are made of real faces by blending them with themselves.
+    public var selfBlended = 0.0
     public var assignment = Assignment.sample
     /// Batches that are read ahead.
     public var prefetch = 3

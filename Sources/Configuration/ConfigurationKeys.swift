@@ -64,6 +64,11 @@ extension Configuration {
       "data.sampling", \.data.sampling,
       "balanced: half real and half fake images in every batch; or uniform: every image equally "
         + "often."),
+    .number(
+      "data.self_blended", \.data.selfBlended, 0...1,
+      "Share of the fakes that are made of real faces by blending each with itself (Shiohara and Yamasaki "
+        + "2022), in place of as many of the shards' own; at 1 the shards need have none. Their method is "
+        + "self-blended. Needs data.sampling: balanced."),
     .choice(
       "data.assignment", \.data.assignment,
       "sample: any rank reads any training shard; or shard: a rank reads only its own files, for "

@@ -188,6 +188,12 @@ extension Configuration {
     ] where texts.contains("") {
       throw refuse(key, "must not be empty")
     }
+    if data.selfBlended > 0, data.sampling != .balanced || data.order != .shuffled {
+      throw refuse(
+        "data.self_blended",
+        "is \(data.selfBlended.plain), a share of the fakes that go with as many real faces: it needs "
+          + "data.sampling: balanced and data.order: shuffled")
+    }
     let name = run.name
     let isPlain = name.unicodeScalars.allSatisfy {
       $0.properties.isAlphabetic || $0.properties.numericType != nil

@@ -91,6 +91,18 @@ import Testing
     #expect(configuration.data.test == ["[]\u{301}.h5"])
   }
 
+  @Test func fakesAreMadeOfRealFacesOnlyBesideAsMany() throws {
+    let data = "data: {train: a.h5, self_blended: 0.5"
+    #expect(try parse(data + "}").data.selfBlended == 0.5)
+    for more in ["sampling: uniform", "order: sequential"] {
+      let error = try refusal(data + ", \(more)}")
+      #expect(error.key == "data.self_blended", "\(error)")
+      #expect(error.description.contains("data.sampling: balanced"), "\(error)")
+    }
+    #expect(try parse("data: {train: a.h5, self_blended: 0, sampling: uniform}").data.flip)
+    #expect(try refusal("data: {train: a.h5, self_blended: 1.5}").key == "data.self_blended")
+  }
+
   @Test func stepsAndEpochsExcludeEachOther() throws {
     let data = "data: {train: a.h5}\n"
     #expect(try refusal(data + "training: {steps: 3, epochs: 2}").key == "training.epochs")

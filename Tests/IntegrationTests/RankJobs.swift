@@ -85,7 +85,8 @@ extension Jobs {
         $0.hasPrefix("augmentation.") && $0.hasSuffix(".probability")
       }
       #expect(names.count == 15)
-      let settings = names.map { "\($0)=0.5" } + ["training.batch_norm=synchronized"]
+      let settings =
+        names.map { "\($0)=0.5" } + ["data.self_blended=0.5", "training.batch_norm=synchronized"]
       for ranks in [1, 2, 4] {
         let outcome = try runs.train(
           "on-\(ranks)", settings + ["training.batch_per_rank=\(8 / ranks)"], ranks: ranks,

@@ -90,4 +90,39 @@ import Testing
       try data(in: folder, excluding: ["blend", "grid", "swap"])
     }
   }
+
+  // MARK: Fakes that are made of real faces
+
+  /// With all fakes made, the shards' own are never seen, and none is needed.
+  @Test func whereAllFakesAreMadeNoneIsNeeded() throws {
+    let folder = TemporaryFolder()
+    for excluded in [[], ["blend", "grid", "swap"]] {
+      let data = try data(in: folder, excluding: excluded) { $0.data.selfBlended = 1 }
+      #expect(data.order.epochLength == 6)
+      #expect(data.methodNames == ["real", "blend", "grid", "swap", "self-blended"])
+      let loader = try data.loader(position: 0)
+      var seen: [Int: Set<Int>] = [:]
+      for _ in 0..<12 {
+        let batch = try #require(try loader.next())
+        for i in 0..<batch.count {
+          seen[Int(batch.methods[i]), default: []].insert(batch.samples[i])
+          #expect(batch.labels[i] == (batch.methods[i] == 0 ? 0 : 1))
+        }
+      }
+      #expect(seen == [0: [0, 5, 9], 4: [0, 5, 9]])
+    }
+  }
+
+  @Test func someFakesAreMadeAndTheRestAreTheShards() throws {
+    let folder = TemporaryFolder()
+    let data = try data(in: folder, excluding: ["swap"]) { $0.data.selfBlended = 0.5 }
+    let loader = try data.loader(position: 0)
+    var counts: [Int: Int] = [:]
+    for _ in 0..<20 {
+      let batch = try #require(try loader.next())
+      for method in batch.methods { counts[Int(method), default: 0] += 1 }
+    }
+    #expect(counts[0] == 40 && counts[4] == 20 && counts[3] == nil)
+    #expect(counts[1]! + counts[2]! == 20)
+  }
 }

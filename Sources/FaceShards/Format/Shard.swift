@@ -269,6 +269,17 @@ public final class Shard: Sendable {
     }
   }
 
+  /// The detected face of image `row`, see ``FaceOrigin/box``; `nil` if the shard has none.
+  public func readBox(_ row: Int) throws -> SIMD4<Float>? {
+    precondition((0..<count).contains(row), "a row of the shard")
+    return try withDatasets { datasets in
+      guard let boxes = datasets.boxes else { return nil }
+      var values = [Float](repeating: 0, count: 4)
+      try values.withUnsafeMutableBufferPointer { try boxes.readRows(row..<row + 1, into: $0) }
+      return SIMD4(values)
+    }
+  }
+
   // What inspection needs.
 
   /// How the images are stored.

@@ -32,6 +32,8 @@ public enum ShardFormat {
   public static let preprocessing = "preprocessing"
   /// The name of method 0, which isn't a manipulation.
   public static let real = "real"
+  /// The method of fakes that are made of one real face (`SelfBlending`).
+  public static let selfBlended = "self-blended"
   /// Methods are numbered in a byte.
   public static let methodLimit = 256
   /// The longest side of an image.

@@ -120,6 +120,16 @@ public final class ShardSet: Sendable {
     sample + identifierOffsets[place(of: sample).shard]
   }
 
+  /// Reads a sample's landmarks, in pixels of its image, and the box of the face that was detected in its
+  /// source image; each `nil` where its shard has none.
+  func readFace(_ sample: Int) throws -> (landmarks: [SIMD2<Float>]?, box: SIMD4<Float>?) {
+    let (number, row) = place(of: sample)
+    let shard = shards[number]
+    guard shard.hasLandmarks || shard.hasBoxes else { return (nil, nil) }
+    use(number)
+    return (try shard.readLandmarks(row), try shard.readBox(row))
+  }
+
   /// Reads a sample's image: [height, width, 3] RGB. Errors name the file and the row.
   public func readImage(_ sample: Int, into buffer: UnsafeMutableBufferPointer<UInt8>) throws {
     let (shard, row) = place(of: sample)

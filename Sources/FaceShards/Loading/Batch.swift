@@ -64,7 +64,7 @@ public final class Batch {
   public var labels: UnsafeBufferPointer<UInt8> {
     UnsafeBufferPointer(rebasing: labelStorage[..<count])
   }
-  /// Indices into the set's method names; [count].
+  /// Indices into the set's method names, or ``ShardSet/selfBlendedMethod``; [count].
   public var methods: UnsafeBufferPointer<UInt8> {
     UnsafeBufferPointer(rebasing: methodStorage[..<count])
   }
@@ -72,7 +72,8 @@ public final class Batch {
   public var samples: UnsafeBufferPointer<Int> {
     UnsafeBufferPointer(rebasing: sampleStorage[..<count])
   }
-  /// ``ShardSet/identifier(of:)`` of the samples, which with `visits` keys all random draws; [count].
+  /// Identifiers of the samples (``SampleDraw/identifier(in:)``), which with `visits` key all random draws;
+  /// [count].
   public var identifiers: UnsafeBufferPointer<Int> {
     UnsafeBufferPointer(rebasing: identifierStorage[..<count])
   }
@@ -98,9 +99,9 @@ public final class Batch {
   func set(_ i: Int, _ draw: SampleDraw, in set: ShardSet) {
     sampleStorage[i] = draw.sample
     visitStorage[i] = draw.visit
-    identifierStorage[i] = set.identifier(of: draw.sample)
-    labelStorage[i] = set.labels[draw.sample]
-    methodStorage[i] = set.methods[draw.sample]
+    identifierStorage[i] = draw.identifier(in: set)
+    labelStorage[i] = draw.isSelfBlended ? 1 : set.labels[draw.sample]
+    methodStorage[i] = draw.isSelfBlended ? set.selfBlendedMethod : set.methods[draw.sample]
   }
 
   func set(_ i: Int, newInEpoch epoch: Int) { epochStorage[i] = epoch }

@@ -4,12 +4,26 @@ import Tensors
 
 /// Which samples a loader reads, one batch after another.
 enum BatchPlan: Sendable {
-  /// Endless: from `position` on, this rank's part of every global batch.
-  case training(
-    SampleOrder, rank: Int, ranks: Int, position: Int, epochLength: Int, flips: Bool,
-    Augmentations)
+  case training(TrainingPlan)
   /// Every one of the samples once, degraded.
   case evaluation([Int], [Degradation])
+}
+
+/// What a loader reads for training, endlessly, and what it does to it.
+struct TrainingPlan: Sendable {
+  let order: SampleOrder
+  let rank: Int
+  let ranks: Int
+  /// Where in the order the first global batch begins, of which this rank takes its part.
+  let position: Int
+  let epochLength: Int
+  let flips: Bool
+  let augmentations: Augmentations
+  /// Makes the fakes that the order wants; nil: it wants none.
+  let selfBlender: SelfBlender?
+
+  /// Whether images are anything but cut.
+  var changesImages: Bool { !augmentations.isEmpty || selfBlender != nil }
 }
 
 /// Reads batches ahead, on a thread of its own, so that the step does not wait for the disk.
@@ -36,14 +50,14 @@ public final class BatchLoader {
   private let ring: BatchRing
   private var waited = Duration.zero
 
-  /// Loads for training: augmented, random crops and flips, endlessly.
+  /// Loads for training: fakes made where the order wants them, augmented, random crops and flips, endlessly.
   ///
   /// The global batch is `batchSize · ranks` samples; with gradient accumulation, it is one part of
   /// the accumulated batch.
   ///
   /// - Parameters:
   ///   - set: where images are read.
-  ///   - order: which are read.
+  ///   - order: which are read, and of which fakes are made.
   ///   - batchSize: images in a batch of this rank.
   ///   - crop: side of the crop; at most the images' sides.
   ///   - flips: whether every other image is mirrored.
@@ -63,14 +77,15 @@ public final class BatchLoader {
   ) throws {
     precondition(
       ranks > 0 && (0..<ranks).contains(rank) && position >= 0, "rank \(rank) of \(ranks)")
+    let plan = TrainingPlan(
+      order: order, rank: rank, ranks: ranks, position: position,
+      epochLength: epochLength ?? order.epochLength, flips: flips, augmentations: augmentations,
+      selfBlender: order.selfBlended.isNone
+        ? nil : SelfBlender(set: set, seed: order.seed, share: order.selfBlended.value))
     try self.init(
-      set: set,
-      plan: .training(
-        order, rank: rank, ranks: ranks, position: position,
-        epochLength: epochLength ?? order.epochLength, flips: flips,
-        augmentations),
-      batchSize: batchSize, crop: crop, normalisation: normalisation, depth: depth,
-      readers: augmentations.isEmpty ? ImageReaders.usual : threads)
+      set: set, plan: .training(plan), batchSize: batchSize, crop: crop,
+      normalisation: normalisation, depth: depth,
+      readers: plan.changesImages ? threads : ImageReaders.usual)
   }
 
   /// Loads for evaluation: centre crops of `samples`, each once, the last batch smaller if need be.
@@ -228,13 +243,13 @@ private struct BatchFiller: Sendable {
   mutating func fill(_ batch: Batch, isStopped: @Sendable () -> Bool) throws -> Bool {
     draws.removeAll(keepingCapacity: true)
     switch plan {
-    case .training(let order, let rank, let ranks, let position, let epochLength, _, _):
-      let start = position + (batches * ranks + rank) * batchSize
+    case .training(let plan):
+      let start = plan.position + (batches * plan.ranks + plan.rank) * batchSize
       batch.position = start
       for i in 0..<batchSize {
-        draws.append(order.draw(at: start + i))
-        let epoch = (start + i) / epochLength
-        let isNew = order.isFirstDraw(at: start + i, since: epoch * epochLength)
+        draws.append(plan.order.draw(at: start + i))
+        let epoch = (start + i) / plan.epochLength
+        let isNew = plan.order.isFirstDraw(at: start + i, since: epoch * plan.epochLength)
         batch.set(i, newInEpoch: isNew ? epoch : -1)
       }
     case .evaluation(let samples, _):
@@ -259,7 +274,7 @@ private struct BatchFiller: Sendable {
       guard turn == 0 || draws[places[turn - 1]].sample != sample, !isStopped() else { return }
       try read(sample, into: &image)
       for i in places[turn...].prefix(while: { draws[$0].sample == sample }) {
-        try fill(batch, i, with: image)
+        try fill(batch, i, draws[i], with: image)
       }
     }
     if isStopped() { return false }
@@ -267,14 +282,16 @@ private struct BatchFiller: Sendable {
     return true
   }
 
-  /// Augments a whole image, if the plan says so, and cuts it to its place in a batch.
-  private func fill(_ batch: Batch, _ i: Int, with image: [UInt8]) throws {
-    guard case .training(let order, _, _, _, _, _, let augmentations) = plan,
-      !augmentations.isEmpty
-    else { return cut(image, to: batch, i, isWarped: false) }
-    var augmented = AugmentedImage(RGBImage(width: set.width, height: set.height, pixels: image))
-    try augmentations.apply(
-      to: &augmented, seed: order.seed, visit: batch.visits[i], sample: batch.identifiers[i])
+  /// Changes a whole image as the plan says, and cuts it to its place in a batch.
+  private func fill(_ batch: Batch, _ i: Int, _ draw: SampleDraw, with image: [UInt8]) throws {
+    guard case .training(let plan) = plan, plan.changesImages else {
+      return cut(image, to: batch, i, isWarped: false)
+    }
+    var picture = RGBImage(width: set.width, height: set.height, pixels: image)
+    if let blender = plan.selfBlender { picture = try blender.picture(of: draw, picture) }
+    var augmented = AugmentedImage(picture)
+    try plan.augmentations.apply(
+      to: &augmented, seed: plan.order.seed, visit: draw.visit, sample: batch.identifiers[i])
     cut(augmented.picture.pixels, to: batch, i, isWarped: augmented.isWarped)
   }
 
@@ -300,10 +317,10 @@ private struct BatchFiller: Sendable {
 
   private func geometry(_ batch: Batch, _ i: Int) -> CropGeometry {
     switch plan {
-    case .training(let order, _, _, _, _, let flips, _):
+    case .training(let plan):
       .random(
-        height: set.height, width: set.width, side: batch.crop, flips: flips, seed: order.seed,
-        visit: batch.visits[i], sample: batch.identifiers[i])
+        height: set.height, width: set.width, side: batch.crop, flips: plan.flips,
+        seed: plan.order.seed, visit: batch.visits[i], sample: batch.identifiers[i])
     case .evaluation:
       .centre(height: set.height, width: set.width, side: batch.crop)
     }

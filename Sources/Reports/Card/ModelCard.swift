@@ -191,6 +191,11 @@ public struct ModelCard: Sendable {
     if let steps = contents.record.steps.last {
       lines.insert("- updates: \(FigureText.count(Int(steps)))", at: 0)
     }
+    if configuration.data.selfBlended > 0 {
+      lines.append(
+        "- fakes made of real faces by blending each with itself: \(configuration.data.selfBlended) of all"
+      )
+    }
     if !configuration.data.excludeMethods.isEmpty {
       lines.append("- methods left out: \(list(configuration.data.excludeMethods))")
     }

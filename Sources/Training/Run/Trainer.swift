@@ -129,7 +129,7 @@ public final class Trainer {
     gatherer =
       step.erasing.method.guide == .forgeryAttention
       ? EpochPrototypeGatherer(
-        methods: Array(data.training.methodNames.dropFirst()), side: configuration.data.crop) : nil
+        methods: Array(data.methodNames.dropFirst()), side: configuration.data.crop) : nil
     if let gatherer {
       step.erasing.gather(
         into: gatherer, height: data.training.height, width: data.training.width)

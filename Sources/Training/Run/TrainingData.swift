@@ -22,6 +22,9 @@ package struct TrainingData {
   let samplesPerStep: Int
   /// Samples that all ranks together take in a step.
   let globalBatch: Int
+  /// Names of the methods of batches; entry 0 is "real". Those of the shards, and that of fakes that are made of
+  /// real faces, if any are.
+  package let methodNames: [String]
 
   private let configuration: Configuration
   private let rank: Int
@@ -67,8 +70,11 @@ package struct TrainingData {
       throw MethodExclusion.NothingLeft(file: training.shards[0].path)
     }
     order = try SampleOrder(
-      count: methods.count, kind: kind, seed: seed, isFake: { methods[$0] != 0 },
-      includes: { isKept[Int(methods[$0])] })
+      count: methods.count, kind: kind, seed: seed, selfBlended: SelfBlendedShare(data.selfBlended),
+      isFake: { methods[$0] != 0 }, includes: { isKept[Int(methods[$0])] })
+    methodNames =
+      order.selfBlended.isNone
+      ? training.methodNames : try training.methodNamesWithSelfBlended()
     epochLength = try communicator.allReduce(order.epochLength, .max)
     self.validation = validation
     validationSamples = validation.map(excluded.samples) ?? []
