@@ -1,4 +1,5 @@
 import ArgumentParser
+import FaceShards
 import Foundations
 import MessagePassing
 import Reports
@@ -27,11 +28,16 @@ struct SynthesizeCommand: RankCommand {
       it is and forged by --video-methods of the methods, as streams of PPM pictures for an encoder \
       (original/000.ppm, METHOD/000_001.ppm and their masks; launch/quickstart-media encodes them).
 
+      With --self-blended it draws no faces, but makes fakes of the real ones in shards, each blended with \
+      itself (Shiohara and Yamasaki 2022): shards of those and as many of the method self-blended, with \
+      masks, as data.self_blended makes them while training.
+
       The same seed makes the same bytes on any number of threads and ranks. Example, on every core of \
-      one machine and then on eight ranks:
+      one machine, then on eight ranks, then fakes of real faces:
 
         rfm synthesize --output data/faces --images-per-class 2000
         mpirun -n 8 rfm synthesize --output /shared/faces --images-per-class 50000 --size 256
+        rfm synthesize --self-blended 'data/faces/test-*.h5' --output data/self-blended
       """)
 
   @Option(
@@ -41,17 +47,27 @@ struct SynthesizeCommand: RankCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Real pictures in all splits together; as many are forged. At least 15.", valueName: "n"))
-  var imagesPerClass: Int = 2000
+      "Real pictures in all splits together; as many are forged. At least 15. (default: 2000)",
+      valueName: "n"))
+  var imagesPerClass: Int?
 
-  @Option(help: ArgumentHelp("Pixels along each side: even, 64 to 1024.", valueName: "s"))
-  var size: Int = 128
+  @Option(
+    help: ArgumentHelp("Pixels along each side: even, 64 to 1024. (default: 128)", valueName: "s"))
+  var size: Int?
 
   @Option(help: ArgumentHelp("What all random draws follow from.", valueName: "k"))
   var seed: UInt64 = 1
 
-  @Option(help: ArgumentHelp("The most pictures in one shard.", valueName: "n"))
-  var imagesPerShard: Int = 500
+  @Option(help: ArgumentHelp("The most pictures in one shard. (default: 500)", valueName: "n"))
+  var imagesPerShard: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Shards whose real faces are blended with themselves, instead of drawing faces: paths or patterns, "
+        + "quoted so that the shell leaves them alone. May be given several times.",
+      valueName: "glob"),
+    transform: pathToRead)
+  var selfBlended: [String] = []
 
   @Option(
     help: ArgumentHelp(
@@ -77,16 +93,27 @@ struct SynthesizeCommand: RankCommand {
 
   func validate() throws {
     let fewest = SynthesisPlan.fewestImagesPerClass()
-    guard (fewest...10_000_000).contains(imagesPerClass) else {
+    guard (fewest...10_000_000).contains(imagesPerClass ?? fewest) else {
       throw ValidationError(
-        "--images-per-class is \(imagesPerClass), expected \(fewest) to 10000000: "
+        "--images-per-class is \(imagesPerClass ?? 0), expected \(fewest) to 10000000: "
           + "three splits with a forgery by each of \(ForgeryMethod.allCases.count) methods.")
     }
-    guard (64...1024).contains(size), size % 2 == 0 else {
-      throw ValidationError("--size is \(size), expected an even number of 64 to 1024.")
+    guard (64...1024).contains(side), side % 2 == 0 else {
+      throw ValidationError("--size is \(side), expected an even number of 64 to 1024.")
     }
-    guard imagesPerShard >= 1 else {
-      throw ValidationError("--images-per-shard is \(imagesPerShard), expected at least 1.")
+    guard (imagesPerShard ?? 1) >= 1 else {
+      throw ValidationError("--images-per-shard is \(imagesPerShard ?? 0), expected at least 1.")
+    }
+    if !selfBlended.isEmpty {
+      let others: [(name: String, isGiven: Bool)] = [
+        ("--images-per-class", imagesPerClass != nil), ("--size", size != nil),
+        ("--images-per-shard", imagesPerShard != nil), ("--videos", videos != nil),
+      ]
+      if let other = others.first(where: \.isGiven) {
+        throw ValidationError(
+          "\(other.name) goes with faces that are drawn, and --self-blended draws none: the fakes are as "
+            + "many, as large and in as many shards as the real faces.")
+      }
     }
     guard ThreadShare.range.contains(threads ?? 1) else {
       throw ValidationError("--threads is \(threads ?? 0), expected \(ThreadShare.limits).")
@@ -104,42 +131,62 @@ struct SynthesizeCommand: RankCommand {
     guard !output.isEmpty else { throw ValidationError("--output is empty, expected a folder.") }
   }
 
+  /// Pixels along each side.
+  private var side: Int { size ?? 128 }
+
   func run(_ world: Communicator) throws {
     RankStatus.enter(.drawing)
     if let videos { return try draw(videos, world) }
-    let plan = SynthesisPlan(imagesPerClass: imagesPerClass, imagesPerShard: imagesPerShard)
-    let synthesis = ShardSynthesis(
-      output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: size))
-    let threads = try ThreadShare.threads(self.threads, world)
+    guard selfBlended.isEmpty else { return try blend(world) }
+    let plan = SynthesisPlan(
+      imagesPerClass: imagesPerClass ?? 2000, imagesPerShard: imagesPerShard ?? 500)
+    try make(
+      ShardSynthesis(
+        output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: side)),
+      "drawing image", world)
+    if world.isRoot { print(summary(of: plan)) }
+  }
 
-    let place = world.isRoot ? try synthesis.prepare(overwrite: overwrite) : nil
+  private func blend(_ world: Communicator) throws {
+    let set = try SharedShards.open(selfBlended, communicator: world).set
+    let job = try world.agreed { try SelfBlendedShards(output: output, of: set, seed: seed) }
+    try make(job, "blending image", world)
+    guard world.isRoot else { return }
+    printLines(
+      "\(output): \(job.imageCount / 2) real faces and as many fakes made of them, in "
+        + "\(job.fileNames.count) shard\(job.fileNames.count == 1 ? "" : "s")")
+  }
+
+  /// Has every rank make its part of the shards, and gives them their names. Collective.
+  private func make(_ job: some ShardJob, _ activity: String, _ world: Communicator) throws {
+    let threads = try ThreadShare.threads(self.threads, world)
+    let place = world.isRoot ? try job.prepare(overwrite: overwrite) : nil
     defer { withExtendedLifetime(place) {} }
     if let note = place?.note { say("rfm: \(note)") }
     try world.barrier()
     do {
       // Parts are of like size, so the first rank's progress stands for all.
       let progress =
-        world.isRoot ? ProgressLine("drawing image", total: plan.count, items: ("images", 1)) : nil
-      try synthesis.write(part: world.rank, of: world.size, threads: threads) { done, total in
-        progress?.update(done * plan.count / max(total, 1))
+        world.isRoot ? ProgressLine(activity, total: job.imageCount, items: ("images", 1)) : nil
+      try job.write(part: world.rank, of: world.size, threads: threads) { done, total in
+        progress?.update(done * job.imageCount / max(total, 1))
         RankStatus.progress()
       }
       try world.barrier()
       if let place {
-        progress?.update(plan.count)
+        progress?.update(job.imageCount)
         progress?.finish()
-        try synthesis.publish(into: place)
+        try job.publish(into: place)
       }
     } catch {
       if world.size == 1 { place?.abandon() }
       throw error
     }
-    if world.isRoot { print(summary(of: plan)) }
   }
 
   private func summary(of plan: SynthesisPlan) -> String {
     var lines = [
-      "\(output): \(plan.count) images of \(size)x\(size) pixels, half of them forged by "
+      "\(output): \(plan.count) images of \(side)x\(side) pixels, half of them forged by "
         + "\(plan.methods.count) methods"
     ]
     for (split, name) in SynthesisPlan.splitNames.enumerated() {
@@ -155,7 +202,7 @@ struct SynthesizeCommand: RankCommand {
   private func draw(_ videos: Int, _ world: Communicator) throws {
     let synthesis = VideoSynthesis(
       output: output, identities: videos, methods: videoMethods, frames: frames,
-      synthesizer: FaceSynthesizer(seed: seed, size: size))
+      synthesizer: FaceSynthesizer(seed: seed, size: side))
     try world.agreed { if world.isRoot, !overwrite { try synthesis.prepare() } }
     let threads = try ThreadShare.threads(self.threads, world)
     let total = synthesis.videos.count * frames
@@ -170,7 +217,7 @@ struct SynthesizeCommand: RankCommand {
     progress?.finish()
     if world.isRoot {
       printLines(
-        "\(output): \(synthesis.videos.count) videos of \(frames) frames of \(size)x\(size) pixels, "
+        "\(output): \(synthesis.videos.count) videos of \(frames) frames of \(side)x\(side) pixels, "
           + "\(videos) of them real")
     }
   }

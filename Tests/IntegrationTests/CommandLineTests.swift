@@ -59,6 +59,8 @@ extension Jobs {
       ["synthesize", "--output", "o", "--threads", "4097"],
       ["attention", "--checkpoint", "c", "--data", "d", "--output", "o", "--kind", "map"],
       ["synthesize", "--output", "o", "--size", "7"], ["pack", "--input", "i"],
+      ["synthesize", "--output", "o", "--self-blended", "d", "--size", "128"],
+      ["synthesize", "--output", "o", "--self-blended", "d", "--videos", "2"],
       [
         "prototypes", "--checkpoint", "c", "--data", "d", "--output", "o", "--images-per-method",
         "0",
@@ -160,7 +162,8 @@ extension Jobs {
       ["train", "--config", "~x"], ["compare", "--config", "~x"],
       ["compare", "--config", "c", "--data", "~x"], ["compare", "--config", "c", "--output", "~x"],
       ["pack", "--input", "~x", "--output", "o"], ["pack", "--input", "i", "--output", "~x"],
-      ["synthesize", "--output", "~x"], ["inspect", "~x"],
+      ["synthesize", "--output", "~x"], ["synthesize", "--output", "o", "--self-blended", "~x"],
+      ["inspect", "~x"],
       ["evaluate", "--checkpoint", "~x", "--data", "d", "--output", "o"],
       ["evaluate", "--checkpoint", "c", "--data", "~x", "--output", "o"],
       ["evaluate", "--checkpoint", "c", "--data", "d", "--output", "~x"],

@@ -72,7 +72,7 @@ public final class ShardOutput {
   }
 
   /// The split in a shard's name, `SPLIT-NUMBER.h5`; nil for other names.
-  private static func split(of name: String) -> String? {
+  static func split(of name: String) -> String? {
     guard name.hasSuffix(".h5"), let dash = name.lastIndex(of: "-"), dash > name.startIndex else {
       return nil
     }
