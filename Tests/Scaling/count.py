@@ -5,7 +5,7 @@
 
 Messages and bytes are those that Open MPI's monitoring component sees between ranks, those of collectives'
 algorithms included; of the rank that receives most. A training of 2 steps and one of 6 tell a step and the rest (the
-start and the end, where nothing is saved) apart. Files are the shards that a rank's process opens, by strace. Memory is
+start, and the end with its checkpoint) apart. Files are the shards that a rank's process opens, by strace. Memory is
 the process's peak less that of a rank that is alone: Open MPI's own buffers are a part of it, and far the largest.
 
 Every number of ranks is counted with sums in the memory of one host, and with messages between all ranks
@@ -44,6 +44,8 @@ def run(rfm, folder, ranks, steps, host_memory, trace):
         "--set", "model.name=xception-tiny", "--set", f"training.steps={steps}", "--set", "training.batch_per_rank=2",
         "--set", "training.threads=1", "--set", f"run.directory={out}", "--set", "run.name=run",
         "--set", "evaluation.every_steps=0", "--set", "checkpoint.every_steps=1000000", "--set", "data.validation=[]", "--set", "prototypes.images_per_method=0",
+        # Without maps there are no prototypes to add up at the end.
+        "--set", "augmentation.method=none",
         "--set", f"communication.host_memory={'true' if host_memory else 'false'}",
     ]
     environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
@@ -61,7 +63,7 @@ def run(rfm, folder, ranks, steps, host_memory, trace):
                 received[0][to] += size
                 received[1][to] += messages
     opened = [
-        len(re.findall(r'train-[^"]*\.h5", [^)]*\) = \d', path.read_text())) for path in out.glob("opened.*")
+        len(set(re.findall(r'(train-[^"/]*\.h5)", [^)]*\) = \d', path.read_text()))) for path in out.glob("opened.*")
     ]
     return {
         "bytes": max(received[0].values(), default=0), "messages": max(received[1].values(), default=0),
