@@ -211,7 +211,9 @@ extension Jobs {
         (Int.max, 0, []), (0, Int.max, []), (0, 0, [skipped]),
       ] as [(Int, Int, [JSON.Member])] {
         var state = checkpoint.state
-        (state.epoch, state.position, state.details) = (epoch, position, details)
+        (state.epoch, state.position) = (epoch, position)
+        let known = state.details.filter { member in !details.contains { $0.name == member.name } }
+        state.details = known + details
         try store.write(
           state, model: checkpoint.model(), optimizer: checkpoint.optimizer(), isBest: false)
         let outcome = try runs.train(
