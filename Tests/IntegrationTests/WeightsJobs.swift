@@ -104,7 +104,8 @@ extension Jobs {
       ] {
         let outcome = try evaluate(path, name, options)
         #expect(outcome.succeeded, "\(outcome)")
-        #expect(try scores(name) == scores("plain"))
+        // The probability, at the end, may be calibrated where a training's own file says how.
+        #expect(try scores(name).map { $0.dropLast() } == scores("plain").map { $0.dropLast() })
         #expect((name == "renamed") == outcome.standardError.contains("'module.' is taken off"))
       }
       let one = try weights("one.safetensors") { head(1, $0) }
