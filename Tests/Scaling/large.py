@@ -109,18 +109,13 @@ def stop(process, lines):
 def command_memory(command):
     """Runs it; seconds, and the peak of the largest process."""
     began = time.monotonic()
-    pid = os.posix_spawnp(command[0], command, ENVIRONMENT, file_actions=[
-        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0), (os.POSIX_SPAWN_OPEN, 2, "/tmp/rfm-large.said",
-                                                                os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)])
-    _, status, usage = os.wait4(pid, 0)
-    if status != 0:
-        sys.exit(f"{command}: {pathlib.Path('/tmp/rfm-large.said').read_text()[-2000:]}")
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status != 0:
+            said.seek(0)
+            sys.exit(f"{command}: {said.read().decode(errors='replace')[-2000:]}")
     return {"seconds": round(time.monotonic() - began, 1), "memory_MB": round(usage.ru_maxrss * 1024 / 1e6, 1)}
-
-
-def tell(results, name, value):
-    results[name] = value
-    print(name, json.dumps(value), flush=True)
 
 
 def start(rfm, folder, work, results):
