@@ -73,13 +73,23 @@ extension Jobs {
       }
 
       let images = try #require(found["images"]?.members)
+      // An epoch has prototypes of the methods of which it has seen images.
+      let steps = [4, 8]
+      let seen = try steps.map { step in
+        let file = run + "/checkpoints/step-0000000\(step)/prototypes.h5"
+        return try #require(try PrototypesFile(reading: file).epoch).methods
+      }
       for group in ["prototypes/", "prototypes of the epoch/", "examples/"] {
         let series = images.filter { $0.name.hasPrefix(group) }
         #expect(!series.isEmpty)
         for tag in series {
-          // One for each checkpoint, both of them decoded.
+          // One for each checkpoint, all of them decoded.
           guard case .array(let events) = tag.value else { continue }
-          #expect(events.map { $0.arrayValue?.first } == [4, 8], "\(tag)")
+          let method = String(tag.name.dropFirst(group.count))
+          let expected = zip(steps, seen).filter { _, methods in
+            group != "prototypes of the epoch/" || methods.contains(method)
+          }
+          #expect(events.map { $0.arrayValue?.first } == expected.map { .integer($0.0) }, "\(tag)")
         }
       }
       let examples = images.filter { $0.name.hasPrefix("examples/") }

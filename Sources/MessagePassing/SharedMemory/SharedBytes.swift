@@ -31,7 +31,7 @@ extension Communicator {
   /// - Throws: `MPIError`.
   public func shareBytes(_ bytes: [UInt8]) throws(MPIError) -> SharedBytes {
     let count = try broadcast(isRoot ? bytes.count : 0)
-    guard size > 1, count > 0 else { return SharedBytes(copying: bytes) }
+    guard size > 1, count > 0 else { return SharedBytes(copying: isRoot ? bytes : []) }
     let whole = HostMemory.headerSize + count
     let own = OwnPages(bytes: isRoot ? whole : 0)
     let words = try broadcast(own.ticket?.words ?? Ticket.none)
