@@ -322,8 +322,8 @@ public final class ComparisonJob {
 
   /// Scores of the test images as they are, as `rfm evaluate` writes them.
   private func writeScores(_ scored: ScoredSet, of variant: ComparisonPlan.Variant) throws {
-    let table = try ScoresTable(scored, paths: test.readPaths(), sources: test.readSources())
-    try DurableFile.write(table.text(probabilities: scored.scores), to: scoresPath(variant))
+    try ScoresTable.write(
+      scored, of: test, sources: test.readSources(), to: scoresPath(variant))
   }
 
   /// Measures a trained variant and writes what was found into its run folder. Collective.

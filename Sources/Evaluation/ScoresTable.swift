@@ -34,26 +34,30 @@ public struct ScoresTable: Sendable {
 
   // MARK: Writing
 
-  package init(_ scored: ScoredSet, paths: [String], sources: [String]) {
-    rows = scored.scores.indices.map {
-      Row(
-        path: paths[$0], source: sources[$0], label: scored.labels[$0],
-        method: scored.methodNames[Int(scored.methods[$0])], logitReal: scored.logits[2 * $0],
-        logitFake: scored.logits[2 * $0 + 1])
-    }
-  }
+  static let heading = columns.joined(separator: ",") + "\n"
 
-  /// - Parameter probabilities: of fake, one a row.
-  package func text(probabilities: [Double]) -> String {
-    var text = Self.columns.joined(separator: ",") + "\n"
-    for (index, row) in rows.enumerated() {
-      let fields = [
-        String(index), Self.field(row.path), Self.field(row.source), String(row.label),
-        Self.field(row.method), "\(row.logitReal)", "\(row.logitFake)", "\(probabilities[index])",
-      ]
-      text += fields.joined(separator: ",") + "\n"
+  /// Characters that are gathered before they are written.
+  private static let part = 1 << 16
+
+  /// Writes what was scored. Of the paths, one shard's are in memory at a time.
+  ///
+  /// - Parameters:
+  ///   - set: the images, all of them.
+  ///   - sources: of each image, empty where it names none.
+  /// - Throws: what reading shards throws, `FileError`.
+  package static func write(
+    _ scored: ScoredSet, of set: ShardSet, sources: [String], to path: String
+  ) throws {
+    try DurableFile.write(to: path) { file in
+      var text = heading
+      try scored.forEachRow(of: set, sources: sources) { index, row in
+        text += row.line(index, probability: scored.scores[index])
+        guard text.utf8.count >= part else { return }
+        try file.write(text)
+        text = ""
+      }
+      try file.write(text)
     }
-    return text
   }
 
   static func field(_ text: String) -> String {
@@ -163,23 +167,62 @@ public struct ScoresTable: Sendable {
       try body(fields, first)
     }
   }
+}
 
-  // MARK: Comparing
+extension ScoresTable.Row {
+  /// The line with this index.
+  ///
+  /// - Parameter probability: of fake.
+  func line(_ index: Int, probability: Double) -> String {
+    let fields = [
+      String(index), ScoresTable.field(path), ScoresTable.field(source), String(label),
+      ScoresTable.field(method), "\(logitReal)", "\(logitFake)", "\(probability)",
+    ]
+    return fields.joined(separator: ",") + "\n"
+  }
 
-  /// The first line in which the images are not the same; nil where both are of the same images.
-  func firstDifference(from other: ScoresTable) -> Int? {
-    if let place = zip(rows, other.rows).enumerated().first(where: { _, pair in
-      let (a, b) = pair
-      return a.path != b.path || a.source != b.source || a.label != b.label
-        || (a.label == 1 && a.method != b.method)
-    }) {
-      return place.offset
+  /// Whether both tell of the same image, whatever they say of it.
+  func isOfTheImage(of other: Self) -> Bool {
+    path == other.path && source == other.source && label == other.label
+      && (label == 0 || method == other.method)
+  }
+}
+
+extension ScoresTable {
+  /// The first line that tells of another image than was scored; nil where both are of the same images.
+  ///
+  /// - Throws: what reading shards throws.
+  func firstDifference(
+    from scored: ScoredSet, of set: ShardSet, sources: [String]
+  ) throws -> Int? {
+    var first: Int?
+    try scored.forEachRow(of: set, sources: sources) { index, row in
+      if first == nil, index >= rows.count || !rows[index].isOfTheImage(of: row) { first = index }
     }
-    return rows.count == other.rows.count ? nil : min(rows.count, other.rows.count)
+    return first ?? (rows.count > set.count ? set.count : nil)
   }
 
   /// Of each row, without a temperature, which changes no order.
   package var scores: [Double] {
     rows.map { CrossEntropy.probabilityOfFake(real: $0.logitReal, fake: $0.logitFake) }
+  }
+}
+
+extension ScoredSet {
+  /// Calls `body` with the row of every image. Of the paths, one shard's are in memory at a time.
+  func forEachRow(
+    of set: ShardSet, sources: [String], _ body: (Int, ScoresTable.Row) throws -> Void
+  ) throws {
+    precondition(
+      scores.count == set.count && sources.count == set.count, "all images of the set were scored")
+    try set.forEachShardsPaths { samples, paths in
+      for (index, path) in zip(samples, paths) {
+        let row = ScoresTable.Row(
+          path: path, source: sources[index], label: labels[index],
+          method: methodNames[Int(methods[index])], logitReal: logits[2 * index],
+          logitFake: logits[2 * index + 1])
+        try body(index, row)
+      }
+    }
   }
 }

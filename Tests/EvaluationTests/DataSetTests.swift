@@ -101,15 +101,15 @@ import Testing
         logitFake: 3.1e-7),
       .init(path: "", source: "s", label: 0, method: "real", logitReal: 2, logitFake: 0.1),
     ])
-    let text = table.text(probabilities: [0.75, 0.25])
+    let lines = table.rows.enumerated().map { $1.line($0, probability: [0.75, 0.25][$0]) }
+    let text = ScoresTable.heading + lines.joined()
     let again = try ScoresTable(parsing: Array(text.utf8)[...], path: "x.csv")
     #expect(again.rows == table.rows)
     let windows = Array(text.replacing("\n", with: "\r\n").utf8)
     #expect(try ScoresTable(parsing: windows[...], path: "x.csv").rows.count == 2)
-    #expect(table.firstDifference(from: again) == nil)
-    #expect(table.firstDifference(from: ScoresTable(rows: [table.rows[0]])) == 1)
-    #expect(table.firstDifference(from: ScoresTable(rows: table.rows.reversed())) == 0)
-    let heading = ScoresTable.columns.joined(separator: ",") + "\n"
+    #expect(table.rows[0].isOfTheImage(of: again.rows[0]))
+    #expect(!table.rows[0].isOfTheImage(of: table.rows[1]))
+    let heading = ScoresTable.heading
     for (text, words) in [
       ("", "is empty"), ("a,b\n", "line 1: the columns are not"),
       (heading + "0,,,0\n", "line 2: has 4 fields"),

@@ -42,7 +42,9 @@ import Testing
       try set.readSources() == (0..<7).map { "video-\($0 / 2)" })
     // What the library must read it keeps open, of as many shards as it may.
     #expect(set.shards.map(\.isOpen) == [false, false, true, true])
-    #expect(try set.readPaths() == [String](repeating: "", count: 7))
+    let names = try set.names(of: [6, 0, 3])
+    #expect(names.map(\.source) == ["video-3", "video-0", "video-1"])
+    #expect(names.allSatisfy { $0.path == "" })
     #expect(!set.hasMasks)
   }
 

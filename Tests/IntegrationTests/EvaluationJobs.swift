@@ -117,6 +117,9 @@ extension Jobs {
       let other = try shard("other.h5", methods: (0..<40).map { ($0 + 1) % 2 })
       let refused = try evaluate("x", ["--data", other, "--against", scores])
       #expect(refused.isRefusal(65, scores, "index 0 is another one"), "\(refused)")
+      let fewer = try shard("fewer.h5", methods: (0..<38).map { $0 % 2 })
+      let short = try evaluate("x", ["--data", fewer, "--against", scores])
+      #expect(short.isRefusal(65, scores, "it has 40 images, here are 38"), "\(short)")
     }
 
     /// Images of which the detector tells most: labels after its own logits, but for every fifth.

@@ -14,6 +14,20 @@ struct VideoPlaces: Sendable {
     var images: Int
   }
 
+  /// What tells a frame from all others.
+  private struct Frame: Hashable {
+    var video: Int
+    var name: String
+  }
+
+  /// What is known while images are added.
+  private struct Names {
+    var videos: [String: Int] = [:]
+    var frames: [Frame: Int] = [:]
+    var sources: [String] = []
+    var unknown = 0
+  }
+
   /// Tells videos by the shards' `frames`, where they have them (the path is that of the video then), or by
   /// names of frames, `VIDEO/0001.png` or `VIDEO_0001.png`. What looks like a video by its names and has
   /// images of several sources is none: pictures are numbered too.
@@ -23,29 +37,53 @@ struct VideoPlaces: Sendable {
   ///   - frames: index of each image in its video, below 0 where it is none.
   /// - Throws: ``Unknown``.
   init(paths: [String], frames: [Int32], sources: [String]) throws(Unknown) {
-    var videoNumbers: [String: Int] = [:]
-    var frameNumbers: [String: Int] = [:]
-    var sourceOfVideo: [Int: String] = [:]
-    var unknown = 0
     (videos, self.frames) = ([], [])
+    var names = Names()
     for image in paths.indices {
-      guard let (video, frame) = Self.place(paths[image], frames[image]),
-        frames[image] >= 0 || !sources[image].isEmpty
-      else {
-        unknown += 1
-        continue
-      }
-      let number = videoNumbers[video] ?? videoNumbers.count
-      videoNumbers[video] = number
-      if sourceOfVideo[number, default: sources[image]] != sources[image] { unknown += 1 }
-      sourceOfVideo[number] = sources[image]
-      videos.append(number)
-      let key = "\(video)\u{0}\(frame)"
-      let place = frameNumbers[key] ?? frameNumbers.count
-      frameNumbers[key] = place
-      self.frames.append(place)
+      add(paths[image], frames[image], sources[image], &names)
     }
-    if unknown > 0 { throw Unknown(images: unknown) }
+    if names.unknown > 0 { throw Unknown(images: names.unknown) }
+  }
+
+  /// The places of a set's images, nil where not all are known. Of the paths, one shard's are in memory at a
+  /// time.
+  ///
+  /// - Throws: what reading shards throws.
+  static func known(of set: ShardSet, sources: [String]) throws -> VideoPlaces? {
+    var places = VideoPlaces()
+    var names = Names()
+    let frames = try set.readFrames()
+    try set.forEachShardsPaths { samples, paths in
+      // Once it is known that there are none, names need not be kept.
+      guard names.unknown == 0 else { return }
+      for (image, path) in zip(samples, paths) {
+        places.add(path, frames[image], sources[image], &names)
+      }
+    }
+    return names.unknown == 0 ? places : nil
+  }
+
+  private init() { (videos, frames) = ([], []) }
+
+  private mutating func add(_ path: String, _ index: Int32, _ source: String, _ names: inout Names)
+  {
+    guard let (video, frame) = Self.place(path, index), index >= 0 || !source.isEmpty else {
+      names.unknown += 1
+      return
+    }
+    let number = names.videos[video] ?? names.videos.count
+    if number == names.sources.count {
+      names.videos[video] = number
+      names.sources.append(source)
+    } else if names.sources[number] != source {
+      names.unknown += 1
+      names.sources[number] = source
+    }
+    videos.append(number)
+    let key = Frame(video: number, name: frame)
+    let place = names.frames[key] ?? names.frames.count
+    names.frames[key] = place
+    frames.append(place)
   }
 
   /// A video's name and a frame's within it; nil where neither the shard nor the path tells one.

@@ -201,10 +201,7 @@ public struct EvaluationJob {
     let scored = try ScoredSet(
       logits: logits, set: set, sources: input.sources, temperature: temperature,
       bootstrap: bootstrap)
-    let paths = try set.readPaths()
-    let table = ScoresTable(scored, paths: paths, sources: input.sources)
-    let frames = try set.readFrames()
-    let places = try? VideoPlaces(paths: paths, frames: frames, sources: input.sources)
+    let places = try VideoPlaces.known(of: set, sources: input.sources)
     if places == nil, input.data.name != nil {
       notes.append(
         "\(input.data.title): its images are not all known to be frames of videos, so it has no figures "
@@ -217,7 +214,8 @@ public struct EvaluationJob {
     }
     if bootstrap != nil { notes += SourceBootstrap.notes(scored.samples, of: input.data.title) }
     let against = try input.other.map {
-      try AUCComparison(table, $0, path: settings.against ?? "", samples: scored.samples)
+      try AUCComparison(
+        scored, of: set, sources: input.sources, with: $0, path: settings.against ?? "")
     }
     let report = Report(
       metrics: scored.metrics, loss: scored.loss, images: set.count,
@@ -228,8 +226,8 @@ public struct EvaluationJob {
       against: against, notes: notes, samples: scored.samples,
       videoPlaces: places)
     try JobOutput.write(report, to: "\(input.output)/metrics.json")
-    try DurableFile.write(
-      table.text(probabilities: scored.scores), to: "\(input.output)/scores.csv")
+    try ScoresTable.write(
+      scored, of: set, sources: input.sources, to: "\(input.output)/scores.csv")
     return report
   }
 }

@@ -1,4 +1,6 @@
+import FaceShards
 import Foundations
+import Networks
 
 /// Images of which nothing says whether they are independent of one another.
 public struct UnknownSources: ReportableError, Equatable {
@@ -73,21 +75,25 @@ public struct OtherImages: ReportableError {
 extension AUCComparison {
   /// Of what was scored just now with a table of another detector.
   ///
-  /// - Throws: ``OtherImages``.
+  /// - Throws: ``OtherImages``, what reading shards throws.
   init(
-    _ table: ScoresTable, _ other: ScoresTable, path: String, samples: ScoredSamples
-  ) throws(OtherImages) {
-    if let row = table.firstDifference(from: other) {
+    _ scored: ScoredSet, of set: ShardSet, sources: [String], with other: ScoresTable, path: String
+  ) throws {
+    if let row = try other.firstDifference(from: scored, of: set, sources: sources) {
       throw OtherImages(
         path: path,
-        problem: row < min(table.rows.count, other.rows.count)
+        problem: row < min(set.count, other.rows.count)
           ? "the image with index \(row) is another one there"
-          : "it has \(other.rows.count) images, here are \(table.rows.count)")
+          : "it has \(other.rows.count) images, here are \(set.count)")
+    }
+    // As the table has them: without a temperature.
+    let scores = (0..<set.count).map {
+      CrossEntropy.probabilityOfFake(real: scored.logits[2 * $0], fake: scored.logits[2 * $0 + 1])
     }
     guard
       let comparison = AUCComparison(
-        first: table.scores, second: other.scores, labels: samples.labels,
-        sources: samples.sources)
+        first: scores, second: other.scores, labels: scored.labels,
+        sources: scored.samples.sources)
     else {
       throw OtherImages(
         path: path,

@@ -186,12 +186,19 @@ public final class ShardSet: Sendable {
     }
   }
 
-  /// The path of every sample; "" where a shard has none.
-  public func readPaths() throws -> [String] {
-    try shards.indices.flatMap { i in
-      use(i)
-      return try shards[i].readPaths() ?? [String](repeating: "", count: shards[i].count)
+  /// The paths and sources of some samples; "" where a shard has none.
+  package func names(of samples: [Int]) throws -> [(path: String, source: String)] {
+    var names = [(path: String, source: String)](repeating: ("", ""), count: samples.count)
+    let places = Dictionary(grouping: samples.indices) { place(of: samples[$0]).shard }
+    for (shard, places) in places.sorted(by: { $0.key < $1.key }) {
+      use(shard)
+      let (paths, sources) = (try shards[shard].readPaths(), try shards[shard].readSources())
+      for place in places {
+        let row = self.place(of: samples[place]).row
+        names[place] = (paths?[row] ?? "", sources?[row] ?? "")
+      }
     }
+    return names
   }
 
   /// The frame of its video that every sample is, `FaceOrigin.noFrame` where it is none or its shard does

@@ -68,10 +68,7 @@ public enum DurableFile {
 
   /// Writes `text` in UTF-8, as ``write(to:permissions:_:)`` does.
   public static func write(_ text: String, to path: String) throws {
-    try write(to: path) { file in
-      var text = text
-      try text.withUTF8 { try file.write(UnsafeRawBufferPointer($0)) }
-    }
+    try write(to: path) { file in try file.write(text) }
   }
 
   /// Writes a file that no reader ever sees half of, and that is written anew soon: it is not flushed to the
@@ -81,8 +78,7 @@ public enum DurableFile {
     let beside = self.beside(path)
     do {
       let file = try FileWriter(creating: beside)
-      var text = text
-      try text.withUTF8 { try file.write(UnsafeRawBufferPointer($0)) }
+      try file.write(text)
       guard rename(beside, path) == 0 else { throw FileError(operation: "rename to", path: path) }
     } catch {
       _ = unlink(beside)
@@ -163,6 +159,12 @@ public struct FileWriter: ~Copyable {
       }
       rest = UnsafeRawBufferPointer(rebasing: rest[written...])
     }
+  }
+
+  /// Appends `text` in UTF-8.
+  public borrowing func write(_ text: String) throws {
+    var text = text
+    try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
   }
 
   /// Waits until everything written is on the disk.

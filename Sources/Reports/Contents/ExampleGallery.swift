@@ -62,7 +62,7 @@ struct ExampleGallery {
     if pass.hasActivationMaps {
       try pass.maps(.cam, set, samples) { activation.append(Array($0.map)) }
     }
-    let (paths, sources) = (try set.readPaths(), try set.readSources())
+    let names = try set.names(of: samples)
     let attribution = prototypes.flatMap {
       $0.prototypes.methods.isEmpty ? nil : Attribution($0.prototypes)
     }
@@ -75,7 +75,7 @@ struct ExampleGallery {
       var streams = ErasingStreams(seed: 0, epoch: 0, sample: UInt64(set.identifier(of: sample)))
       return Example(
         reason: choice.reason,
-        name: [paths[sample], sources[sample]].first { !$0.isEmpty } ?? "image \(sample)",
+        name: [names[index].path, names[index].source].first { !$0.isEmpty } ?? "image \(sample)",
         method: set.methodNames[Int(set.methods[sample])],
         probability: scores.probabilities[choice.place],
         attributed: attribution.flatMap { named(smooth, by: $0) },
