@@ -1,10 +1,22 @@
 import Foundation
 import TestSupport
+import Testing
 
 @testable import FaceShards
 
 /// Images whose every byte is known.
 enum ShardFixtures {
+  /// Damages a shard so that it can't be opened, without a trace in what an index file is checked by.
+  static func damageUnseen(_ path: String) throws {
+    var status = stat()
+    try #require(stat(path, &status) == 0)
+    let file = open(path, O_WRONLY)
+    defer { close(file) }
+    try #require(pwrite(file, "nothing!", 8, 0) == 8)
+    var times = [status.st_atim, status.st_mtim]
+    try #require(futimens(file, &times) == 0)
+  }
+
   static func mask(_ i: Int, height: Int, width: Int) -> [UInt8] {
     (0..<height * width).map { $0 % (i + 2) == 0 ? 255 : 0 }
   }

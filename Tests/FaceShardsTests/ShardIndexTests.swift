@@ -96,17 +96,6 @@ import Testing
     #expect(isRefused(strange))
   }
 
-  /// Damages a shard so that it can't be opened, without a trace in what an index file is checked by.
-  private func damageUnseen(_ path: String) throws {
-    var status = stat()
-    try #require(stat(path, &status) == 0)
-    let file = open(path, O_WRONLY)
-    defer { close(file) }
-    try #require(pwrite(file, "nothing!", 8, 0) == 8)
-    var times = [status.st_atim, status.st_mtim]
-    try #require(futimens(file, &times) == 0)
-  }
-
   @Test func anIndexFileSparesOpeningAsLongAsItFits() throws {
     let data = folder("data")
     try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
@@ -116,7 +105,7 @@ import Testing
     let written = try ShardIndexFile(writing: ["\(data)/s-*.h5"])
     #expect(written.path.hasPrefix("\(data)/.rfm-index-") && written.images == 6)
     let before = try ShardSet(patterns: ["\(data)/s-*.h5"]).fingerprint()
-    try damageUnseen("\(data)/s-1.h5")
+    try ShardFixtures.damageUnseen("\(data)/s-1.h5")
     // The folder may have another name.
     let moved = folder("moved")
     try FileManager.default.moveItem(atPath: data, toPath: moved)

@@ -57,6 +57,24 @@ import Testing
     #expect(try seen() == ["new"])
   }
 
+  /// What a job must know of them is known without opening one.
+  @Test func ofManyShardsTheIndexIsKeptUntilOthersTakeTheirPlace() throws {
+    let output = try ShardOutput(opening: folder.path)
+    func publish(_ count: Int) throws -> [String] {
+      try output.stage()
+      let names = (0..<count).map { String(format: "train-%05d.h5", $0) }
+      for name in names { try write("\(output.staging)/\(name)", "new") }
+      try output.publish(names.map { (staged: $0, name: $0) }, of: ["train"])
+      return try folder.contents().filter { $0.hasPrefix(".rfm-index-") }
+    }
+    #expect(try publish(ShardOutput.indexedFrom).count == 1)
+    // Damage that nobody sees who does not open it.
+    try ShardFixtures.damageUnseen(folder("train-00007.h5"))
+    #expect(try ShardSet(patterns: [folder("train-*.h5")]).count == 2 * ShardOutput.indexedFrom)
+    #expect(try publish(3) == [])
+    #expect(try ShardSet(patterns: [folder("train-*.h5")]).count == 6)
+  }
+
   /// Cut off after every single change: before the decision all is old; after it readers are refused
   /// and the next job completes the exchange.
   @Test(arguments: 0...7)

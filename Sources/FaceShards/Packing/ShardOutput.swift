@@ -129,11 +129,16 @@ public final class ShardOutput {
     }
   }
 
+  /// Shards of a split from which on their index is kept beside them: fewer are opened within a second.
+  static let indexedFrom = 256
+
   /// Gives staged shards their names, in place of all earlier shards of these splits. They must have
-  /// reached the disk, as ``ShardWriter/finish()`` sees to.
+  /// reached the disk, as ``ShardWriter/finish()`` sees to. Where they are many, their index is kept beside
+  /// them (``ShardIndexFile``).
   ///
   /// - Parameter shards: names in ``staging``, and the final ones.
   public func publish(_ shards: [(staged: String, name: String)], of splits: [String]) throws {
+    let indexed = try splits.map { try paths(of: $0) }.filter { !$0.isEmpty }
     try decide(shards, of: splits)
     do {
       try complete()
@@ -143,6 +148,15 @@ public final class ShardOutput {
         reason: "not all new shards could take their names (\(error)); none is lost: when that is"
           + " mended, start again, which completes it before anything else", isInputOutput: true)
     }
+    for earlier in indexed { unlink(ShardIndexFile.path(of: earlier)) }
+    for split in splits where try paths(of: split).count >= Self.indexedFrom {
+      // The shards are whole without it, only sooner known with it.
+      _ = try? ShardIndexFile(writing: ["\(folder)/\(split)-*.h5"])
+    }
+  }
+
+  private func paths(of split: String) throws -> [String] {
+    try shards(of: [split]).map { "\(folder)/\($0)" }
   }
 
   /// The first half of ``publish(_:of:)``: from now on the new shards count.
