@@ -287,7 +287,9 @@ public final class Shard: Sendable {
   /// How many chunks of images, and of masks, were written; `nil` where there are no chunks.
   func writtenChunks() throws -> (images: Int?, masks: Int?) {
     func count(_ dataset: HDF5Dataset?) throws -> Int? {
-      guard let dataset, try dataset.storage().layout == .chunked else { return nil }
+      guard let dataset, try dataset.storage(isMeasured: false).layout == .chunked else {
+        return nil
+      }
       return try dataset.writtenChunks()
     }
     return try withDatasets { (try count($0.images), try count($0.masks)) }

@@ -23,7 +23,7 @@ struct ShardColumn {
     guard dataset.shape == [count] || dataset.shape == [count, 1] else {
       throw refuse("\(name) have shape \(dataset.shape), expected [\(count)] as there are images")
     }
-    if let reason = try dataset.storage().unreadableBecause {
+    if let reason = try dataset.storage(isMeasured: false).unreadableBecause {
       throw refuse("\(name) are \(reason)")
     }
     switch dataset.type {

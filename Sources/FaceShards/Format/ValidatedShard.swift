@@ -7,8 +7,10 @@ struct ValidatedShard {
   let methods: [UInt8]
   let datasets: ShardDatasets
 
-  init(reading path: String) throws {
-    let file = try HDF5File(reading: path)
+  init(reading path: String) throws { try self.init(ExaminedFile(path)) }
+
+  init(_ examined: ExaminedFile) throws {
+    let file = try HDF5File(opening: examined)
     self = try HDF5Library.alone { () throws in try ValidatedShard(file) }
   }
 
@@ -39,7 +41,16 @@ struct ValidatedShard {
       throw refuse(
         "images are \(height)x\(width) pixels, expected sides of 1 to \(ShardFormat.sideLimit)")
     }
-    let (imagesTogether, imagesStored) = try Self.checkStorage(opened.images, path: path)
+    /// Where rows lie, if all are known.
+    func rows(_ name: String, size: Int) -> StoredRows? {
+      guard let rows = file.storedRows(of: name), rows.count == count, rows.rowSize == size else {
+        return nil
+      }
+      return rows
+    }
+    let pixels = height * width
+    let imageRows = rows("images", size: pixels * 3)
+    let imagesTogether = try Self.checkStorage(opened.images, rows: imageRows, path: path)
 
     let names = try file.dataset("method_names").readStrings(limit: 1 << 20)
     guard names.first == ShardFormat.real else {
@@ -116,7 +127,7 @@ struct ValidatedShard {
           "\(dataset.name) have shape \(dataset.shape), expected \([count] + row)"
             + " as there are images")
       }
-      if let reason = try dataset.storage().unreadableBecause {
+      if let reason = try dataset.storage(isMeasured: false).unreadableBecause {
         throw refuse("\(dataset.name) are \(reason)")
       }
     }
@@ -130,31 +141,22 @@ struct ValidatedShard {
       preprocessing = text
     }
     var scale: MaskScale?
-    var masks = (together: 1, bytes: 0)
+    var masksTogether = 1
+    var maskRows: StoredRows?
     if let dataset = opened.masks {
       scale = try MaskScale.ofType(dataset, count: count, height: height, width: width, path: path)
-      masks = try Self.checkStorage(dataset, path: path)
+      maskRows = rows("masks", size: pixels)
+      masksTogether = try Self.checkStorage(dataset, rows: maskRows, path: path)
     }
     guard let checked = file.checked else {
       throw refuse("it was replaced by another file while it was opened")
     }
-    /// Where rows lie, if what was found of them is all that the library has.
-    func rows(_ name: String, size: Int, stored: Int) -> StoredRows? {
-      guard let rows = file.storedRows(of: name), rows.count == count, rows.rowSize == size,
-        rows.storedBytes == stored
-      else { return nil }
-      return rows
-    }
-    let pixels = height * width
     facts = ShardFacts(
       path: path, count: count, height: height, width: width, methodNames: names,
       contents: opened.contents, preprocessing: preprocessing,
-      imagesUnpackedTogether: imagesTogether, masksUnpackedTogether: masks.together,
+      imagesUnpackedTogether: imagesTogether, masksUnpackedTogether: masksTogether,
       masksHaveFourAxes: opened.masks?.shape.count == 4, scaleOfType: scale,
-      stored: StoredFile(
-        checked: checked, images: rows("images", size: pixels * 3, stored: imagesStored),
-        masks: opened.masks == nil
-          ? nil : rows("masks", size: pixels, stored: masks.bytes)))
+      stored: StoredFile(checked: checked, images: imageRows, masks: maskRows))
     self.methods = methods.map { UInt8($0) }
     datasets = opened
   }
@@ -181,23 +183,25 @@ struct ValidatedShard {
 
   /// Refuses what could not be read in reasonable memory or can't be there.
   ///
-  /// - Returns: rows that are unpacked to read one of them, and bytes that the data take in the file.
+  /// - Parameter rows: where rows lie, as far as that is known.
+  /// - Returns: rows that are unpacked to read one of them.
   private static func checkStorage(
-    _ dataset: HDF5Dataset, path: String
-  ) throws -> (together: Int, bytes: Int) {
+    _ dataset: HDF5Dataset, rows: StoredRows?, path: String
+  ) throws -> Int {
     guard let bytes = dataset.count else {
       throw ShardError(file: path, reason: "\(dataset.name) have an impossible shape")
     }
-    let storage = try dataset.storage()
+    let storage = try dataset.storage(isMeasured: rows == nil)
+    let stored = rows?.storedBytes ?? storage.storedBytes ?? 0
     if let reason = storage.unreadableBecause {
       throw ShardError(file: path, reason: "\(dataset.name) are \(reason)")
     }
     // Deflate makes at most 1032 bytes of one.
-    guard bytes == 0 || storage.layout == .virtual || bytes / 1100 <= storage.storedBytes else {
+    guard bytes == 0 || storage.layout == .virtual || bytes / 1100 <= stored else {
       throw ShardError(
         file: path,
         reason: "\(dataset.name) declare \(bytes) bytes, but the file holds only "
-          + "\(storage.storedBytes) of them")
+          + "\(stored) of them")
     }
     let chunk = storage.chunk.reduce(1.0) { $0 * Double($1) }
     guard chunk <= Double(1 << 30) else {
@@ -205,6 +209,6 @@ struct ValidatedShard {
         file: path,
         reason: "\(dataset.name) are stored in chunks of more than 1 GiB; store one image a chunk")
     }
-    return (storage.rowsUnpackedTogether, storage.storedBytes)
+    return storage.rowsUnpackedTogether
   }
 }

@@ -26,40 +26,48 @@ extension ShardIndex {
     return bytes
   }
 
-  /// Shards that are opened before they are added to the index: what is known of them is small, and the
-  /// files are closed again.
+  /// Shards that are examined at a time, while the library opens those before.
   private static let together = 64
 
   static func bytes(paths: [String]) throws -> [UInt8] {
     precondition(!paths.isEmpty, "a set has at least one shard")
     var builder = ShardIndexBuilder()
-    for start in stride(from: 0, to: paths.count, by: together) {
-      let part = Array(paths[start..<min(start + together, paths.count)])
-      for found in validated(part) {
-        let shard = try found.get()
+    let parts = stride(from: 0, to: paths.count, by: together).map {
+      Array(paths[$0..<min($0 + together, paths.count)])
+    }
+    var next = Examination(of: parts[0])
+    for part in parts.indices {
+      let files = next.files()
+      if part + 1 < parts.count { next = Examination(of: parts[part + 1]) }
+      for file in files {
+        let shard = try ValidatedShard(file.get())
         try builder.add(shard.facts, methods: shard.methods)
+        RankStatus.progress()
       }
     }
     return try builder.finish()
   }
 
-  private struct Found: Sendable {
-    var facts: ShardFacts
-    var methods: [UInt8]
-  }
+  /// The walks through some files, which go on beside one another and beside the library: the thread that calls
+  /// the library never hands it over.
+  private final class Examination: Sendable {
+    private let results: Mutex<[Result<ExaminedFile, any Error>?]>
+    private let group = DispatchGroup()
 
-  /// The walks through the files go on beside one another, and beside the library, whose calls come one after
-  /// another.
-  private static func validated(_ paths: [String]) -> [Result<Found, any Error>] {
-    let results = Mutex([Result<Found, any Error>?](repeating: nil, count: paths.count))
-    DispatchQueue.concurrentPerform(iterations: paths.count) { place in
-      let result = Result {
-        let shard = try ValidatedShard(reading: paths[place])
-        return Found(facts: shard.facts, methods: shard.methods)
+    init(of paths: [String]) {
+      results = Mutex([Result<ExaminedFile, any Error>?](repeating: nil, count: paths.count))
+      DispatchQueue.global().async(group: group) { [self] in
+        DispatchQueue.concurrentPerform(iterations: paths.count) { place in
+          let result = Result<ExaminedFile, any Error> { try ExaminedFile(paths[place]) }
+          results.withLock { $0[place] = result }
+        }
       }
-      results.withLock { $0[place] = result }
-      RankStatus.progress()
     }
-    return results.withLock { $0.map { $0! } }
+
+    /// Waits for the walks; in the order of the paths.
+    func files() -> [Result<ExaminedFile, any Error>] {
+      group.wait()
+      return results.withLock { $0.map { $0! } }
+    }
   }
 }

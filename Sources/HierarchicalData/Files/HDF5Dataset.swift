@@ -56,8 +56,8 @@ public struct HDF5Storage: Hashable, Sendable {
   public var missingFilters: [Int] {
     otherFilters.filter { rfm_h5_has_filter(Int32(clamping: $0)) == 0 }
   }
-  /// Bytes that the data take in the file, compressed if they are.
-  public var storedBytes: Int
+  /// Bytes that the data take in the file, compressed if they are; `nil` where they were not measured.
+  public var storedBytes: Int?
 }
 
 extension HDF5Storage: CustomStringConvertible {
@@ -73,7 +73,7 @@ extension HDF5Storage: CustomStringConvertible {
     if shuffle { parts.append("shuffled") }
     for filter in otherFilters { parts.append(HDF5Filters.name(filter)) }
     parts.append(fletcher32 ? "checksums" : "no checksums")
-    parts.append(Self.size(storedBytes))
+    if let storedBytes { parts.append(Self.size(storedBytes)) }
     return parts.joined(separator: ", ")
   }
 
@@ -158,9 +158,14 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
   }
 
   /// How the dataset is stored.
-  public func storage() throws(HDF5Error) -> HDF5Storage {
+  ///
+  /// - Parameter isMeasured: whether its bytes in the file are summed up, which takes the longer the more
+  ///   chunks there are.
+  public func storage(isMeasured: Bool = true) throws(HDF5Error) -> HDF5Storage {
     var s = rfm_h5_storage()
-    try check("cannot describe") { rfm_h5_dataset_storage(handle, &s, $0, $1) }
+    try check("cannot describe") {
+      rfm_h5_dataset_storage(handle, isMeasured ? 1 : 0, &s, $0, $1)
+    }
     let filters = elements(of: s.filters, count: Int(s.filter_count), as: Int32.self)
     let layout = HDF5Storage.Layout(rawValue: s.layout) ?? .contiguous
     return HDF5Storage(
@@ -170,7 +175,7 @@ public final class HDF5Dataset: Sendable, HDF5AttributeHolder {
       deflate: s.deflate_level < 0 ? nil : Int(s.deflate_level), shuffle: filters.contains(2),
       fletcher32: filters.contains(3),
       otherFilters: filters.filter { !(1...3).contains($0) }.map(Int.init),
-      storedBytes: Int(clamping: s.stored_bytes))
+      storedBytes: isMeasured ? Int(clamping: s.stored_bytes) : nil)
   }
 
   /// How many chunks have ever been written; others read as zeros.

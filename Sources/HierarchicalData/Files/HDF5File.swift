@@ -41,7 +41,7 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   ///
   /// Throws if it can't be read.
   public static func isHDF5(_ path: String) throws(HDF5Error) -> Bool {
-    try requireRegularFile(path)
+    try ExaminedFile.requireRegularFile(path)
     do throws(StructureDamage) { return try StructureCheck.beginning(of: path) != nil } catch {
       throw HDF5Error(
         file: path, action: "cannot open", reason: error.reason,
@@ -57,35 +57,19 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
   /// Throws if there is no readable regular file of this name, if it isn't a whole HDF5 file, and if
   /// another program has it open for writing.
   public init(reading path: String, known: CheckedFile? = nil) throws(HDF5Error) {
-    // The operating system's own words are better than the library's, and a pipe would hang it.
-    try Self.requireRegularFile(path)
-    if WriterCheck.isWritten(path) {
-      throw HDF5Error(
-        file: path, action: "cannot open",
-        reason: "another program has it open for writing (it holds HDF5's lock on it); wait until "
-          + "that is done, or close the file there")
-    }
-    let structure = try FileStamp(of: path) == known?.identity ? nil : Self.walk(path)
+    try self.init(opening: ExaminedFile(path, known: known))
+  }
+
+  /// Opens a file that was examined, likewise.
+  public init(opening file: ExaminedFile) throws(HDF5Error) {
+    let path = file.path
     let handle = try Shim.check(file: path, action: "cannot open") {
       rfm_h5_open_file(path, $0, $1)
     }
     self.path = path
     self.handle = handle
-    checked = structure.map { $0.checked } ?? known
-    rows = structure?.rootRows ?? [:]
-  }
-
-  /// Walks through the file before the library does.
-  private static func walk(_ path: String) throws(HDF5Error) -> StructureCheck {
-    let heaps = GlobalHeapCheck(of: path)
-    if let reason = heaps.problem {
-      throw HDF5Error(file: path, action: "cannot open", reason: reason)
-    }
-    do throws(StructureDamage) { return try StructureCheck(of: path) } catch {
-      throw HDF5Error(
-        file: path, action: "cannot open", reason: error.reason,
-        isInputOutput: error.isInputOutput)
-    }
+    checked = file.checked
+    rows = file.rows
   }
 
   /// Where the rows of a dataset lie, if they can be read past the library; `nil` too if the file was known
@@ -104,20 +88,6 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     if handle < 0 { return }
     var text: CChar = 0
     _ = rfm_h5_close_file(handle, &text, 1)
-  }
-
-  private static func requireRegularFile(_ path: String) throws(HDF5Error) {
-    func refuse(_ reason: String, isInputOutput: Bool = false) -> HDF5Error {
-      HDF5Error(file: path, action: "cannot open", reason: reason, isInputOutput: isInputOutput)
-    }
-    var status = stat()
-    guard stat(path, &status) == 0 else {
-      throw refuse(String(cString: strerror(errno)), isInputOutput: true)
-    }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw refuse("it is not a regular file") }
-    guard access(path, R_OK) == 0 else {
-      throw refuse(String(cString: strerror(errno)), isInputOutput: true)
-    }
   }
 
   public var attributeHandle: Int64 { handle }

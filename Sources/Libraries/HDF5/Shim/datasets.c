@@ -147,7 +147,8 @@ int rfm_h5_enumeration(
   return result;
 }
 
-int rfm_h5_dataset_storage(int64_t dataset, rfm_h5_storage *s, char *error, size_t size) {
+int rfm_h5_dataset_storage(
+    int64_t dataset, int measure, rfm_h5_storage *s, char *error, size_t size) {
   h5_enter();
   memset(s, 0, sizeof *s);
   s->deflate_level = -1;
@@ -177,7 +178,7 @@ int rfm_h5_dataset_storage(int64_t dataset, rfm_h5_storage *s, char *error, size
       s->filters[s->filter_count++] = (int32_t)filter;
       if (filter == H5Z_FILTER_DEFLATE && count > 0) s->deflate_level = (int32_t)values[0];
     }
-    s->stored_bytes = H5Dget_storage_size(dataset);
+    if (measure) s->stored_bytes = H5Dget_storage_size(dataset);
   }
   if (properties >= 0) H5Pclose(properties);
   h5_leave();

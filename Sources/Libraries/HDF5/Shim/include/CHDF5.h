@@ -87,7 +87,7 @@ typedef struct {
   int32_t filter_count;
   int32_t filters[RFM_H5_MAX_FILTERS];  // HDF5's numbers: 1 deflate, 2 shuffle, 3 fletcher32, …
   int32_t deflate_level;                // -1 without deflate
-  uint64_t stored_bytes;
+  uint64_t stored_bytes;                // 0 where they were not to be measured
 } rfm_h5_storage;
 
 /// What a dataset is created with.
@@ -140,7 +140,9 @@ int rfm_h5_describe_dataset(
 int rfm_h5_enumeration(
     int64_t dataset, rfm_h5_member *members, uint64_t capacity, uint64_t *count, char *error,
     size_t size);
-int rfm_h5_dataset_storage(int64_t dataset, rfm_h5_storage *storage, char *error, size_t size);
+/// With `measure`, bytes in the file are summed up too: over all chunks.
+int rfm_h5_dataset_storage(
+    int64_t dataset, int measure, rfm_h5_storage *storage, char *error, size_t size);
 int rfm_h5_count_chunks(int64_t dataset, uint64_t *count, char *error, size_t size);
 /// Inflates what the deflate filter has written, without the library or its lock. Returns 1 if `input` was
 /// one stream of exactly `output_length` bytes, 0 if it was anything else or memory ran out. Never writes
