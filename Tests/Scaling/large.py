@@ -221,4 +221,5 @@ def main():
         asked.output.write_text(json.dumps(results, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
