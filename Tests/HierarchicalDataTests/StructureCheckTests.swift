@@ -73,6 +73,19 @@ import Testing
     #expect(reason.contains("an attribute declares 9 bytes where 8 are left"), "\(reason)")
   }
 
+  /// Files are examined some time before the library opens them.
+  @Test func aDamagedFileThatTakesTheNameOfAnExaminedOneIsRefused() throws {
+    let path = folder("whole.h5")
+    let examined = try ExaminedFile(path)
+    #expect(try HDF5File(opening: examined).names().count == 4)
+    var changed = whole
+    changed[try place(of: Array("version\0".utf8)) + 3] = 0
+    try Data(changed).write(to: URL(filePath: folder("other.h5")))
+    try #require(rename(folder("other.h5"), path) == 0)
+    let error = try #require(throws: HDF5Error.self) { _ = try HDF5File(opening: examined) }
+    #expect(error.reason.contains("an attribute's name of 4 bytes declares 8"), "\(error)")
+  }
+
   /// Found by fuzzing: the library gives up there, and fails on what it has of the attributes so far.
   @Test func anAttributesNameThatEndsBeforeItsLengthIsRefused() throws {
     let name = try place(of: Array("version\0".utf8))

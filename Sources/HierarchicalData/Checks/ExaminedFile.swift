@@ -39,6 +39,9 @@ public struct ExaminedFile: Sendable {
     }
   }
 
+  /// Whether the file of this name is the one that was examined.
+  var isStillThere: Bool { checked.map { FileStamp(of: path) == $0.identity } ?? true }
+
   static func requireRegularFile(_ path: String) throws(HDF5Error) {
     func refuse(_ reason: String, isInputOutput: Bool = false) -> HDF5Error {
       HDF5Error(file: path, action: "cannot open", reason: reason, isInputOutput: isInputOutput)

@@ -60,8 +60,9 @@ public struct HDF5File: ~Copyable, Sendable, HDF5AttributeHolder {
     try self.init(opening: ExaminedFile(path, known: known))
   }
 
-  /// Opens a file that was examined, likewise.
-  public init(opening file: ExaminedFile) throws(HDF5Error) {
+  /// Opens a file that was examined, likewise. One that has taken its name since is examined anew.
+  public init(opening examined: ExaminedFile) throws(HDF5Error) {
+    let file = examined.isStillThere ? examined : try ExaminedFile(examined.path)
     let path = file.path
     let handle = try Shim.check(file: path, action: "cannot open") {
       rfm_h5_open_file(path, $0, $1)
