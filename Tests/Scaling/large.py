@@ -24,6 +24,11 @@ ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROO
                    OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
 
 
+def tell(results, what, found):
+    results[what] = found
+    print(f"{what}: {found}", flush=True)
+
+
 def shards(folder, name, *options):
     path = folder / name
     if not (path / "complete").exists():
