@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import FaceShards
@@ -136,8 +137,41 @@ import Testing
   @Test func aPlanSurvivesItsJourneyAsBytes() throws {
     var plan = try plan(people(12, images: 2))
     plan.items[3].path = BytePath(bytes: [0x72, 0x2F, 0xFF, 0x0A, 0x80])
+    plan.items[5].mask = BytePath(bytes: [0x6D, 0x2F, 0xFE])
+    plan.items[7].isVideo = true
     plan.notes = ["one", "", "drei ✓"]
-    #expect(PackPlan(decoding: plan.encoded) == plan)
+    let folder = TemporaryFolder()
+    let staged = try StagedPlan(plan, in: folder.path)
+    let other = StagedPlan(decoding: staged.encoded, in: folder.path)
+    for known in [staged, other] {
+      #expect(known.methods == plan.methods && known.splits == plan.splits)
+      #expect(known.notes == plan.notes && known.shards == plan.shards)
+      #expect(known.contents == PackContents(plan) && known.contents.videos == 1)
+      #expect((0..<known.unitCount).map(known.unit) == plan.units)
+      for (number, unit) in plan.units.enumerated() {
+        #expect(try known.files(of: number) == plan.files(unit.items))
+      }
+      for shard in plan.shards.indices {
+        let own = plan.units.indices.filter { plan.units[$0].shard == shard }
+        #expect(Array(known.units(of: shard)) == own)
+      }
+    }
+    #expect(other.encoded == staged.encoded)
+  }
+
+  @Test func filesThatAreToldOtherwiseThanPlannedAreRefused() throws {
+    let folder = TemporaryFolder()
+    let staged = try StagedPlan(plan(people(12, images: 2)), in: folder.path)
+    let path = folder.path + "/files"
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    bytes[bytes.count / 2] ^= 1
+    try bytes.write(to: URL(fileURLWithPath: path))
+    let error = #expect(throws: ShardError.self) {
+      for unit in 0..<staged.unitCount { _ = try staged.files(of: unit) }
+    }
+    #expect(error?.description.contains(path) == true)
+    try bytes.prefix(3).write(to: URL(fileURLWithPath: path))
+    #expect(throws: ShardError.self) { try staged.files(of: staged.unitCount - 1) }
   }
 
   @Test func sharesAreReadAndBadOnesExplained() throws {

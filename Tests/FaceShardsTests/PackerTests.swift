@@ -289,17 +289,15 @@ import Testing
   /// Leaves what a run that was killed leaves: parts of units and complete shards.
   private func begin(_ settings: PackSettings, units: Int) throws -> PackStaging {
     let output = try ShardOutput(opening: settings.output)
-    let plan = try Packer.prepare(settings, output, {})
-    let recipe = try PackRecipe(settings, plan)
-    _ = try output.stage(for: Packer.identity(of: plan, recipe))
+    let (plan, _, recipe) = try Packer.stage(settings, output, {})
     let staging = PackStaging(folder: output.staging, row: recipe.row)
     let reader = try FaceReader(recipe)
-    for (number, unit) in plan.units.enumerated().prefix(units) {
+    for number in 0..<units {
       try PackPart.write(to: staging.part(number), row: staging.row) { part in
-        try unit.items.map { item in
+        try zip(plan.unit(number).items, plan.files(of: number)).map { item, file in
           try reader.read(
-            plan.path(of: item, below: BytePath(settings.input)), plan.items[item], number: item,
-            isStopped: { false }, store: { try part.append($0, of: item) })
+            file.path(below: BytePath(settings.input)), file, number: item, isStopped: { false },
+            store: { try part.append($0, of: item) })
         }
       }
     }
@@ -315,7 +313,7 @@ import Testing
     try part.dropLast(40).write(to: URL(fileURLWithPath: staging.part(0)))
     let plan = try Packer.prepare(
       settings, try ShardOutput(opening: TemporaryFolder().path), {})
-    let changed = plan.path(of: plan.units[1].items.lowerBound, below: BytePath(settings.input))
+    let changed = plan.files(plan.units[1].items)[0].path(below: BytePath(settings.input))
     let picture = try PNGCodec.encode(KnownImage.pattern(width: 50, height: 50))
     try Data(picture).write(to: URL(fileURLWithPath: changed.description))
     try Data(repeating: 0, count: part.count).write(to: URL(fileURLWithPath: staging.part(2)))

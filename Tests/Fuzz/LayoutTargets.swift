@@ -33,7 +33,10 @@ extension FuzzTarget {
             try SplitAssignment(layout: layout, shares: nil, seed: 0), seed: 0, imagesPerShard: 7)
         })
       else { continue }
-      precondition(PackPlan(decoding: plan.encoded) == plan, "another plan came back")
+      for unit in plan.units {
+        let told = plan.files(unit.items)
+        precondition(PlannedFile.decode(PlannedFile.encode(told)) == told, "other files came back")
+      }
       precondition(Set(plan.items.map(\.path)) == taken, "the plan has other images")
       guard layout.splits.isEmpty else { continue }
       var splitOf: [Int: Int] = [:]

@@ -1,8 +1,9 @@
 import Foundations
 
-/// Where a file belongs by the names of its folders.
+/// Where a file belongs by the names of its folders. Files of one folder share what is told of it, so that
+/// millions fit into memory.
 struct FolderPlace {
-  var path: BytePath
+  private(set) var path: BytePath
   var split: String?
   var isFake: Bool
   var isNumbered: Bool
@@ -10,11 +11,35 @@ struct FolderPlace {
   var prefix: [[UInt8]] = []
   /// What sources are told apart by beside their names.
   var scope: [UInt8] = []
-  /// Below the class's folder.
-  var rest: [[UInt8]]
+  /// Those below the class's folder.
+  var folders: [[UInt8]]
   /// Which of the path's folders names the class, and which the split, if another does.
   var classIndex: Int
   var splitIndex: Int?
+
+  var name: [UInt8] {
+    path.bytes.lastIndex(of: 47).map { Array(path.bytes[($0 + 1)...]) } ?? path.bytes
+  }
+
+  /// Below the class's folder.
+  var rest: [[UInt8]] { folders + [name] }
+
+  /// The place of another file if it is in the same folder.
+  func sibling(_ other: BytePath) -> FolderPlace? {
+    func folder(_ path: BytePath) -> ArraySlice<UInt8> {
+      path.bytes[..<(path.bytes.lastIndex(of: 47) ?? 0)]
+    }
+    guard folder(other) == folder(path) else { return nil }
+    var place = self
+    place.path = other
+    return place
+  }
+
+  /// Keeps what is the same in `other` once.
+  mutating func share(_ other: FolderPlace) {
+    if folders == other.folders { folders = other.folders }
+    if scope == other.scope { scope = other.scope }
+  }
 
   /// What the names of folders say, looked up once each.
   struct RoleCache {
@@ -51,7 +76,7 @@ struct FolderPlace {
     split = role.split
     isFake = role.isFake!
     isNumbered = role.isNumbered
-    rest = Array(parts[(found + 1)...])
+    folders = Array(parts[(found + 1)...].dropLast())
     classIndex = found
     for index in 0..<found {
       guard let above = named[index], let name = above.split, above.isFake == nil else {

@@ -30,7 +30,7 @@ enum FoldersLayout: LayoutReader {
     var places: [FolderPlace] = []
     var strays: [BytePath] = []
     for path in input.files {
-      if let place = try FolderPlace(path, &roles, folder) {
+      if let place = try places.last?.sibling(path) ?? FolderPlace(path, &roles, folder) {
         places.append(place)
       } else {
         strays.append(path)
@@ -73,7 +73,7 @@ enum FoldersLayout: LayoutReader {
       return []
     }
     let hasBoth = classes.values.allSatisfy { $0.count == 2 }
-    guard isNumbered || hasBoth && places.allSatisfy({ !$0.isFake || $0.rest.count == 1 }) else {
+    guard isNumbered || hasBoth && places.allSatisfy({ !$0.isFake || $0.folders.isEmpty }) else {
       let (one, other) = (places[0], places.first { $0.prefix != places[0].prefix } ?? places[0])
       throw PackError.badData(
         "\(folder): the folders above real and fake can be read in several ways, such as \(one.path)"
@@ -87,8 +87,9 @@ enum FoldersLayout: LayoutReader {
     for index in places.indices {
       // Numbers start anew in each of these folders.
       places[index].scope = Array(places[index].prefix.joined(separator: [47])) + [47]
-      if places[index].isFake { places[index].rest.insert(places[index].prefix[0], at: 0) }
+      if places[index].isFake { places[index].folders.insert(places[index].prefix[0], at: 0) }
       places[index].prefix = []
+      if index > 0 { places[index].share(places[index - 1]) }
     }
     return []
   }
@@ -143,10 +144,10 @@ enum FoldersLayout: LayoutReader {
     _ folder: String
   ) throws {
     guard places.allSatisfy({ $0.split == nil }) else { return }
-    /// The place in `rest` of a folder that is called like a split, and which.
+    /// The place in `folders` of one that is called like a split, and which.
     func below(_ place: FolderPlace) -> (index: Int, split: String)? {
-      for index in 0..<(place.isFake ? 2 : 1) where index + 1 < place.rest.count {
-        if let role = roles.role(place.rest[index]), role.isFake == nil, let split = role.split {
+      for index in 0..<(place.isFake ? 2 : 1) where index < place.folders.count {
+        if let role = roles.role(place.folders[index]), role.isFake == nil, let split = role.split {
           return (index, split)
         }
       }
@@ -161,7 +162,8 @@ enum FoldersLayout: LayoutReader {
       for index in places.indices {
         let (at, split) = found[index]!
         places[index].split = split
-        places[index].rest.remove(at: at)
+        places[index].folders.remove(at: at)
+        if index > 0 { places[index].share(places[index - 1]) }
       }
       return
     }
@@ -221,8 +223,8 @@ enum FoldersLayout: LayoutReader {
 
   private static func checkMethods(_ places: [FolderPlace], _ folder: String) throws {
     let fakes = places.filter(\.isFake)
-    if let stray = fakes.first(where: { $0.rest.count == 1 }),
-      fakes.contains(where: { $0.rest.count > 1 })
+    if let stray = fakes.first(where: \.folders.isEmpty),
+      fakes.contains(where: { !$0.folders.isEmpty })
     {
       throw PackError.badData(
         "\(folder): \(stray.path) lies directly in fake/, others in fake/METHOD/;"
@@ -234,8 +236,8 @@ enum FoldersLayout: LayoutReader {
           + " rename it")
     }
     // A method for every video would be learnt, and attributed, as one.
-    let realSources = Set(places.filter { !$0.isFake && $0.rest.count > 1 }.map { $0.rest[0] })
-    let mistaken = fakes.filter { $0.rest.count > 1 && realSources.contains($0.rest[0]) }
+    let realSources = Set(places.filter { !$0.isFake }.compactMap(\.folders.first))
+    let mistaken = fakes.filter { $0.folders.first.map(realSources.contains) ?? false }
     if let first = mistaken.first, mistaken.count == fakes.count {
       throw PackError.badData(
         "\(folder): the folders in fake/ are called like sources in real/, as in \(first.path), but"
@@ -244,12 +246,12 @@ enum FoldersLayout: LayoutReader {
   }
 
   private static func method(_ place: FolderPlace) -> String {
-    place.rest.count > 1 ? LayoutFiles.text(place.rest[0]) : "fake"
+    place.folders.first.map(LayoutFiles.text) ?? "fake"
   }
 
   /// What tells the place's source: below the class, and the method if there is one.
   private static func inside(_ place: FolderPlace) -> ArraySlice<[UInt8]> {
-    place.isFake && place.rest.count > 1 ? place.rest.dropFirst() : place.rest[...]
+    place.isFake && !place.folders.isEmpty ? place.rest.dropFirst() : place.rest[...]
   }
 
   private static func nameSources(
@@ -267,10 +269,11 @@ enum FoldersLayout: LayoutReader {
       }
     }
     let frames = FrameNames(files: flat, sources: folders)
+    reading.entries.reserveCapacity(places.count)
     for place in places {
       let inside = inside(place)
       var name = inside.first!
-      let kind = LayoutFiles.kind(of: place.path.components.last!)
+      let kind = LayoutFiles.kind(of: place.name)
       // A video is a source; a number may be any image's.
       var isNamed = true
       if inside.count == 1 {
@@ -279,10 +282,17 @@ enum FoldersLayout: LayoutReader {
         isNamed = video != nil || kind == .video
         name = video ?? name
       }
+      var source = LayoutFiles.text(place.scope + name)
+      // The same text is kept once for what lies together.
+      var method = place.isFake ? method(place) : nil
+      if let last = reading.entries.last {
+        if last.source == source { source = last.source }
+        if last.method == method { method = last.method }
+      }
       reading.entries.append(
         LayoutEntry(
-          path: place.path, kind: kind, method: place.isFake ? method(place) : nil,
-          source: LayoutFiles.text(place.scope + name), isNamed: isNamed, split: place.split))
+          path: place.path, kind: kind, method: method, source: source, isNamed: isNamed,
+          split: place.split))
     }
     if let note = frames.note {
       reading.isGrouped = true

@@ -88,6 +88,7 @@ struct PackLayout {
     var isReal: [Bool] = []
     // Sources that are more than a file's name, which may be a mere number.
     var isNamed: [Bool] = []
+    candidates.reserveCapacity(reading.entries.count)
     for entry in reading.entries {
       let source = index[entry.source] ?? sources.count
       if source == sources.count {

@@ -21,7 +21,7 @@ final class FaceReader {
   ///   - step: called after every frame.
   /// - Throws: what `store` throws. What is wrong with the file is in the result.
   func read(
-    _ path: BytePath, _ item: PackPlan.Item, number: Int, isStopped: () -> Bool,
+    _ path: BytePath, _ item: PlannedFile, number: Int, isStopped: () -> Bool,
     step: () -> Void = {}, store: (PackedFace) throws -> Void
   ) throws -> PackedItem {
     // Before it is read: a change while it is read must show.

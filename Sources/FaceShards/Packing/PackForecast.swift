@@ -13,10 +13,9 @@ struct PackForecast: Equatable {
   let free: Int?
   let isCompressed: Bool
 
-  init(_ plan: PackPlan, _ recipe: PackRecipe) {
+  init(_ contents: PackContents, _ recipe: PackRecipe) {
     let settings = recipe.settings
-    videos = plan.items.count(where: \.isVideo)
-    images = plan.items.count - videos
+    (images, videos) = (contents.images, contents.videos)
     faces = images + videos * settings.framesPerVideo
     bytes = faces * recipe.row.bytes
     isCompressed = settings.gzip != nil

@@ -1,29 +1,47 @@
+import Foundations
+
 /// What packing has done, gathered shard by shard.
 struct PackOutcome {
   /// Faces of each method, of every split.
   var counts: [[Int]]
-  /// Files of which nothing was stored, and why; places in the plan's items.
-  var skipped: [(item: Int, reason: String)] = []
+  /// A file of which nothing was stored.
+  struct Skipped {
+    let file: PlannedFile
+    /// Place in ``StagedPlan/splits``.
+    let split: Int
+    let reason: String
+  }
+
+  var skipped: [Skipped] = []
   /// What else is worth knowing of a file.
-  var notes: [(item: Int, note: String)] = []
+  var notes: [(path: BytePath, note: String)] = []
   /// Videos with frames that show no face: how many, those frames, all frames of these videos, and one of
   /// them.
-  var faceless = (videos: 0, frames: 0, of: 0, example: 0)
+  var faceless = (videos: 0, frames: 0, of: 0, example: BytePath(bytes: []))
   /// Shards that have faces, in order.
   var shards: [Int] = []
 
-  init(_ plan: PackPlan) {
+  init(_ plan: StagedPlan) {
     counts = Array(
       repeating: Array(repeating: 0, count: plan.methods.count), count: plan.splits.count)
   }
 
-  mutating func add(_ items: [PackedItem], shard: Int, of plan: PackPlan) {
+  /// - Parameter items: what became of all files of a shard.
+  /// - Throws: what reading the plan throws.
+  mutating func add(_ items: [PackedItem], shard: Int, of plan: StagedPlan) throws {
+    let split = plan.shards[shard].split
+    let files = try plan.units(of: shard).flatMap { try plan.files(of: $0) }
     for item in items {
-      counts[plan.shards[shard].split][plan.items[item.item].method] += item.faces
-      if let reason = item.skipped { skipped.append((item.item, reason)) }
-      for note in item.notes { notes.append((item.item, note)) }
+      let place = item.item - plan.shards[shard].range.lowerBound
+      guard files.indices.contains(place) else { throw plan.changed }
+      let file = files[place]
+      counts[split][file.method] += item.faces
+      if let reason = item.skipped {
+        skipped.append(Skipped(file: file, split: split, reason: reason))
+      }
+      for note in item.notes { notes.append((file.path, note)) }
       if item.framesWithoutFace > 0, item.skipped == nil {
-        if faceless.videos == 0 { faceless.example = item.item }
+        if faceless.videos == 0 { faceless.example = file.path }
         faceless.videos += 1
         faceless.frames += item.framesWithoutFace
         faceless.of += item.frames

@@ -57,22 +57,23 @@ struct PackPart {
     let file = try FileReader(opening: path)
     var sum = ContentsDigest()
     var bytes = [UInt8](repeating: 0, count: row.bytes)
-    func damaged() -> ShardError {
-      ShardError(
-        file: path, reason: "it was damaged since it was written: remove it and start again",
-        isInputOutput: true)
-    }
     for place in 0..<rows {
       let count = try bytes.withUnsafeMutableBytes {
         try file.read(into: $0, at: place * row.bytes)
       }
-      guard count == row.bytes else { throw damaged() }
+      guard count == row.bytes else { throw Self.damaged(path) }
       sum.add(bytes)
       let (item, face) = decode(bytes)
       try body(item, face)
     }
     sum.add(PackedItem.encode(items))
-    guard sum.value == digest else { throw damaged() }
+    guard sum.value == digest else { throw Self.damaged(path) }
+  }
+
+  static func damaged(_ path: String) -> ShardError {
+    ShardError(
+      file: path, reason: "it was damaged since it was written: remove it and start again",
+      isInputOutput: true)
   }
 
   private func decode(_ bytes: [UInt8]) -> (Int, PackedFace) {

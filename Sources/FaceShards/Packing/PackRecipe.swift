@@ -13,15 +13,12 @@ struct PackRecipe {
 
   /// - Throws: ``PackError`` where it must be said what to do, `FaceError` and `FileError` for settings or a
   ///   landmark model that can't be used.
-  init(_ settings: PackSettings, _ plan: PackPlan) throws {
+  init(_ settings: PackSettings, _ contents: PackContents) throws {
     self.settings = settings
-    let videos = plan.items.count(where: \.isVideo)
-    guard settings.faces != nil || videos == 0 || videos == plan.items.count else {
-      let (image, video) = (
-        plan.items.first { !$0.isVideo }!, plan.items.first { $0.isVideo }!
-      )
+    let videos = contents.videos
+    if settings.faces == nil, let image = contents.image, let video = contents.video {
       throw PackError.usage(
-        "\(settings.input): has both images (\(image.path)) and videos (\(video.path)): say --faces"
+        "\(settings.input): has both images (\(image)) and videos (\(video)): say --faces"
           + " detect to find the faces in all of them, or --faces keep to take all as they are")
     }
     let handling = settings.faces ?? (videos > 0 ? .detect : .keep)
@@ -39,7 +36,7 @@ struct PackRecipe {
       (crop, landmarkModel, preprocessing) = (nil, nil, nil)
     }
     row = PackPart.Row(
-      size: settings.size, hasMasks: plan.items.contains { $0.mask != nil },
+      size: settings.size, hasMasks: contents.hasMasks,
       hasOrigins: handling == .detect || videos > 0, hasLandmarks: landmarkModel != nil)
   }
 

@@ -1,9 +1,9 @@
 import Foundation
 import Foundations
 
-/// What a `pack` has finished, in the folder where its shards grow: the plan that it is for, the units that
-/// wait for their shard (``PackPart``), the shards that are complete, and what became of their files. One
-/// that was ended goes on from there; one of another plan begins anew.
+/// What a `pack` has finished, in the folder where its shards grow: the plan that it is for and its files
+/// (``StagedPlan``), the units that wait for their shard (``PackPart``), the shards that are complete, and what
+/// became of their files. One that was ended goes on from there; one of another plan begins anew.
 struct PackStaging {
   /// ``ShardOutput/staging``.
   let folder: String
@@ -50,18 +50,20 @@ struct PackStaging {
   /// Removes what is not as the files are now: units and shards of files that have changed since.
   ///
   /// - Returns: files that need not be read again.
-  func settle(_ plan: PackPlan, root: BytePath) throws -> Int {
+  func settle(_ plan: StagedPlan, root: BytePath) throws -> Int {
     unlink(stopMark)
-    func isUnchanged(_ items: [PackedItem]) -> Bool {
-      items.allSatisfy {
-        plan.items.indices.contains($0.item)
-          && FileIdentity(of: plan.path(of: $0.item, below: root)) == $0.identity
+    /// Whether these are what became of the files of some units, as the files are now.
+    func isUnchanged(_ items: [PackedItem], of units: Range<Int>) throws -> Bool {
+      guard items.map(\.item) == units.flatMap({ Array(plan.unit($0).items) }) else { return false }
+      let files = try units.flatMap { try plan.files(of: $0) }
+      return zip(items, files).allSatisfy {
+        FileIdentity(of: $1.path(below: root)) == $0.identity
       }
     }
     var kept = 0
     var complete = Set<Int>()
     for shard in plan.shards.indices {
-      if let items = completed(shard), isUnchanged(items) {
+      if let items = completed(shard), try isUnchanged(items, of: plan.units(of: shard)) {
         complete.insert(shard)
         kept += items.count
       } else {
@@ -69,11 +71,11 @@ struct PackStaging {
         unlink(self.shard(shard))
       }
     }
-    for (number, unit) in plan.units.enumerated() {
+    for number in 0..<plan.unitCount {
       let path = part(number)
       guard access(path, F_OK) == 0 else { continue }
-      if !complete.contains(unit.shard), let part = try PackPart(at: path, row: row),
-        part.items.map(\.item) == Array(unit.items), isUnchanged(part.items)
+      if !complete.contains(plan.unit(number).shard), let part = try PackPart(at: path, row: row),
+        try isUnchanged(part.items, of: number..<number + 1)
       {
         kept += part.items.count
       } else {
@@ -81,12 +83,5 @@ struct PackStaging {
       }
     }
     return kept
-  }
-}
-
-extension PackPlan {
-  /// Where an item's file is.
-  func path(of item: Int, below root: BytePath) -> BytePath {
-    root.appending(items[item].path.bytes)
   }
 }

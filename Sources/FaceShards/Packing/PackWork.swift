@@ -8,7 +8,7 @@ import Synchronization
 /// there, whichever rank has read them.
 struct PackWork {
   let recipe: PackRecipe
-  let plan: PackPlan
+  let plan: StagedPlan
   let staging: PackStaging
   let rank: Int
   let ranks: Int
@@ -16,10 +16,10 @@ struct PackWork {
   private var settings: PackSettings { recipe.settings }
 
   /// Units that this rank reads, in the plan's order, without those that are finished.
-  private func ownUnits(of unwritten: Set<Int>) -> [(number: Int, unit: PackUnit)] {
-    plan.units.enumerated().filter { number, unit in
-      number % ranks == rank && unwritten.contains(unit.shard) && !isFinished(number)
-    }.map { ($0.offset, $0.element) }
+  private func ownUnits(of unwritten: Set<Int>) -> [Int] {
+    stride(from: rank, to: plan.unitCount, by: ranks).filter { number in
+      unwritten.contains(plan.unit(number).shard) && !isFinished(number)
+    }
   }
 
   private func isFinished(_ unit: Int) -> Bool { access(staging.part(unit), F_OK) == 0 }
@@ -47,11 +47,9 @@ struct PackWork {
     // Asked once a shard: its record is read.
     let unwritten = plan.shards.indices.filter { staging.completed($0) == nil }
     let units = ownUnits(of: Set(unwritten))
-    let total = units.reduce(0) { $0 + $1.unit.items.count }
+    let total = units.reduce(0) { $0 + plan.unit($1).items.count }
     let shared = Progress()
     var toWrite = unwritten.filter { $0 % ranks == rank }
-    let all = plan.units
-    let unitsOf = Dictionary(grouping: all.indices) { all[$0].shard }
     progress(0, total)
     if units.count > 4 * max(1, settings.threads) {
       let watch = ContinuousClock.now
@@ -87,12 +85,12 @@ struct PackWork {
       while workers.wait(timeout: .now() + .milliseconds(20)) == .timedOut {
         try look()
         if staging.isStopped { throw Stopped() }
-        try write(&toWrite, unitsOf, shared)
+        try write(&toWrite, shared)
       }
       try look()
       // Other ranks may still read units of this rank's shards.
       while !toWrite.isEmpty {
-        try write(&toWrite, unitsOf, shared)
+        try write(&toWrite, shared)
         if toWrite.isEmpty { break }
         try look()
         if staging.isStopped { throw Stopped() }
@@ -110,25 +108,24 @@ struct PackWork {
   /// Another rank has stopped and tells why.
   private struct Stopped: Error {}
 
-  private func read(
-    _ next: (number: Int, unit: PackUnit), _ reader: FaceReader, _ shared: Progress
-  ) throws {
+  private func read(_ unit: Int, _ reader: FaceReader, _ shared: Progress) throws {
     let root = BytePath(settings.input)
     func isStopped() -> Bool { shared.isStopped.load(ordering: .relaxed) }
+    let files = try plan.files(of: unit)
     do {
-      try PackPart.write(to: staging.part(next.number), row: staging.row) { part in
+      try PackPart.write(to: staging.part(unit), row: staging.row) { part in
         var done: [PackedItem] = []
-        for item in next.unit.items {
+        for (item, file) in zip(plan.unit(unit).items, files) {
+          let path = file.path(below: root)
           let result = try reader.read(
-            plan.path(of: item, below: root), plan.items[item], number: item, isStopped: isStopped,
+            path, file, number: item, isStopped: isStopped,
             step: { shared.steps.add(1, ordering: .relaxed) }
           ) { face in
             try part.append(face, of: item)
           }
           if isStopped() { throw Stopped() }
           if settings.isStrict, let reason = result.skipped {
-            throw PackError.badData(
-              "\(plan.path(of: item, below: root)): \(reason) (--strict)")
+            throw PackError.badData("\(path): \(reason) (--strict)")
           }
           done.append(result)
           shared.files.add(1, ordering: .relaxed)
@@ -141,17 +138,14 @@ struct PackWork {
 
   /// Writes those of the shards in `waiting` of which every unit is there.
   private func write(
-    _ waiting: inout [Int], _ unitsOf: [Int: [Int]], _ shared: Progress
+    _ waiting: inout [Int], _ shared: Progress
   ) throws {
-    while let shard = waiting.first, unitsOf[shard, default: []].allSatisfy(isFinished) {
-      let units = unitsOf[shard, default: []]
+    while let shard = waiting.first, plan.units(of: shard).allSatisfy(isFinished) {
+      let units = plan.units(of: shard)
       var parts: [PackPart] = []
       for unit in units {
         guard let part = try PackPart(at: staging.part(unit), row: staging.row) else {
-          throw ShardError(
-            file: staging.part(unit),
-            reason: "it was damaged since it was written: remove it and start again",
-            isInputOutput: true)
+          throw PackPart.damaged(staging.part(unit))
         }
         parts.append(part)
       }
@@ -161,18 +155,20 @@ struct PackWork {
           methodNames: plan.methods, gzip: settings.gzip, hasSources: true, hasPaths: true,
           hasMasks: staging.row.hasMasks, hasOrigins: staging.row.hasOrigins,
           hasLandmarks: staging.row.hasLandmarks, preprocessing: recipe.preprocessing)
-        for part in parts {
+        for (unit, part) in zip(units, parts) {
+          let (first, files) = (plan.unit(unit).items.lowerBound, try plan.files(of: unit))
           try part.read { number, face in
-            let item = plan.items[number]
+            guard files.indices.contains(number - first) else { throw PackPart.damaged(part.path) }
+            let file = files[number - first]
             try writer.append(
-              image: face.pixels, method: item.method, source: plan.sources[item.source],
-              path: item.path.description, mask: face.mask, origin: face.origin)
+              image: face.pixels, method: file.method, source: file.source,
+              path: file.path.description, mask: face.mask, origin: face.origin)
             shared.steps.add(1, ordering: .relaxed)
           }
         }
         try writer.finish()
       }
-      try staging.complete(shard, parts.flatMap(\.items), units: units)
+      try staging.complete(shard, parts.flatMap(\.items), units: Array(units))
       waiting.removeFirst()
     }
   }

@@ -36,16 +36,14 @@ public enum Packer {
     let bytes = try ranks.fromRoot {
       let opened = try ShardOutput(opening: settings.output)
       do {
-        let plan = try prepare(settings, opened, found)
-        let recipe = try PackRecipe(settings, plan)
-        let staged = try opened.stage(for: identity(of: plan, recipe))
-        var lines = [PackForecast(plan, recipe).line]
+        let (plan, staged, recipe) = try stage(settings, opened, found)
+        var lines = [PackForecast(plan.contents, recipe).line]
         switch staged {
         case .new: break
         case .resumed:
           let kept = try PackStaging(folder: folder, row: recipe.row)
             .settle(plan, root: BytePath(settings.input))
-          lines.append("going on: \(kept) of \(plan.items.count) files were read before")
+          lines.append("going on: \(kept) of \(plan.contents.count) files were read before")
         case .replaced:
           lines.append(
             "an unfinished pack of other files or with other settings is left in"
@@ -59,10 +57,10 @@ public enum Packer {
         throw error
       }
     }
-    let plan = PackPlan(decoding: bytes)
+    let plan = StagedPlan(decoding: bytes, in: folder)
     do {
       let staging = try ranks.agreed {
-        let recipe = try PackRecipe(settings, plan)
+        let recipe = try PackRecipe(settings, plan.contents)
         let staging = PackStaging(folder: folder, row: recipe.row)
         do {
           let work = PackWork(
@@ -74,7 +72,7 @@ public enum Packer {
               let time = seconds * Double(units) / Double(max(1, settings.threads))
               announce(
                 "about \(ProgressLine.duration(time)) at the pace of the first"
-                  + " \(plan.items[0].isVideo ? "video" : "files")")
+                  + " \(plan.contents.beginsWithVideo ? "video" : "files")")
             }, progress: progress)
         } catch {
           // The other ranks look for this between units and stop too.
@@ -99,6 +97,16 @@ public enum Packer {
   }
 
   // MARK: Before
+
+  /// Plans, and notes the plan in the folder where shards grow. What planning holds is gone after it.
+  static func stage(
+    _ settings: PackSettings, _ output: ShardOutput, _ found: () -> Void
+  ) throws -> (StagedPlan, ShardOutput.Staged, PackRecipe) {
+    let plan = try prepare(settings, output, found)
+    let recipe = try PackRecipe(settings, PackContents(plan))
+    let staged = try output.stage(for: identity(of: plan, recipe))
+    return (try StagedPlan(plan, in: output.staging), staged, recipe)
+  }
 
   static func prepare(
     _ settings: PackSettings, _ output: ShardOutput, _ found: () -> Void
@@ -155,7 +163,13 @@ public enum Packer {
   /// Tells apart what would become different shards.
   static func identity(of plan: PackPlan, _ recipe: PackRecipe) -> String {
     var digest = SHA256()
-    digest.update(plan.encoded)
+    func add(_ list: [String]) {
+      digest.update(Array("\(list.count) ".utf8))
+      for text in list { digest.update(Array(text.utf8) + [0]) }
+    }
+    for list in [plan.methods, plan.splits, plan.notes] { add(list) }
+    for shard in plan.shards { add(["\(shard.split)", "\(shard.range.upperBound)"]) }
+    for unit in plan.units { digest.update(PlannedFile.encode(plan.files(unit.items))) }
     digest.update(Array(recipe.identity.utf8))
     return digest.hexadecimal()
   }
@@ -172,7 +186,7 @@ public enum Packer {
   // MARK: After
 
   /// What became of all files.
-  private static func outcome(_ plan: PackPlan, _ staging: PackStaging) throws -> PackOutcome {
+  private static func outcome(_ plan: StagedPlan, _ staging: PackStaging) throws -> PackOutcome {
     var done = PackOutcome(plan)
     for shard in plan.shards.indices {
       guard let items = staging.completed(shard) else {
@@ -180,31 +194,28 @@ public enum Packer {
           file: staging.shard(shard), reason: "it is gone while it was waiting for the others",
           isInputOutput: true)
       }
-      done.add(items, shard: shard, of: plan)
+      try done.add(items, shard: shard, of: plan)
     }
     return done
   }
 
-  private static func requireBothClasses(_ plan: PackPlan, _ all: PackOutcome) throws {
+  private static func requireBothClasses(_ plan: StagedPlan, _ all: PackOutcome) throws {
     for (split, name) in plan.splits.enumerated() {
       let counts = all.counts[split]
       for isFake in [false, true]
       where (isFake ? counts.dropFirst().reduce(0, +) : counts[0]) == 0 {
         // Those of this split and class, whatever else can't be decoded.
-        let own = all.skipped.filter { skipped in
-          (plan.items[skipped.item].method > 0) == isFake
-            && plan.shards.contains { $0.split == split && $0.range.contains(skipped.item) }
-        }
-        let first = own.min { plan.items[$0.item].path < plan.items[$1.item].path }
+        let own = all.skipped.filter { $0.split == split && ($0.file.method > 0) == isFake }
+        let first = own.min { $0.file.path < $1.file.path }
         throw PackError.badData(
           "none of the \(own.count) \(isFake ? "fake" : "real") files for split \(name) give a face;"
-            + (first.map { " the first is \(plan.items[$0.item].path): \($0.reason)" } ?? ""))
+            + (first.map { " the first is \($0.file.path): \($0.reason)" } ?? ""))
       }
     }
   }
 
   /// Gives the complete shards their names, in place of those that they replace. The paths, in order.
-  private static func settle(_ plan: PackPlan, done: PackOutcome, output: ShardOutput) throws
+  private static func settle(_ plan: StagedPlan, done: PackOutcome, output: ShardOutput) throws
     -> [String]
   {
     var next = [Int](repeating: 0, count: plan.splits.count)
@@ -221,19 +232,20 @@ public enum Packer {
   }
 
   /// - Parameter shards: paths of those in `done`.
-  private static func report(_ plan: PackPlan, _ done: PackOutcome, shards: [String]) -> PackReport
+  private static func report(_ plan: StagedPlan, _ done: PackOutcome, shards: [String])
+    -> PackReport
   {
-    func told(_ lines: [(item: Int, text: String)]) -> [PackReport.Skipped] {
-      lines.map { (plan.items[$0.item].path, $0.text) }.sorted { $0.0 < $1.0 }
-        .map { PackReport.Skipped(path: $0.0.description, reason: $0.1) }
+    func told(_ lines: [(path: BytePath, text: String)]) -> [PackReport.Skipped] {
+      lines.sorted { $0.path < $1.path }
+        .map { PackReport.Skipped(path: $0.path.description, reason: $0.text) }
     }
     var notes = plan.notes
-    notes += told(done.notes.map { ($0.item, $0.note) }).map { "\($0.path): \($0.reason)" }
+    notes += told(done.notes.map { ($0.path, $0.note) }).map { "\($0.path): \($0.reason)" }
     let faceless = done.faceless
     if faceless.videos > 0 {
       notes.append(
         "\(faceless.frames) of \(faceless.of) frames of \(faceless.videos) videos show no face, such as"
-          + " some of \(plan.items[faceless.example].path); they are not packed")
+          + " some of \(faceless.example); they are not packed")
     }
     return PackReport(
       methods: plan.methods,
@@ -243,7 +255,7 @@ public enum Packer {
           shards: zip(shards, done.shards).filter { plan.shards[$1].split == split }.map(\.0),
           counts: done.counts[split])
       },
-      skipped: told(done.skipped.map { ($0.item, $0.reason) }), files: plan.items.count,
+      skipped: told(done.skipped.map { ($0.file.path, $0.reason) }), files: plan.contents.count,
       notes: notes)
   }
 }
