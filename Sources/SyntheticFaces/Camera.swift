@@ -20,21 +20,23 @@ struct Camera: Sendable {
   var firstQuality: Int
   private var noiseSeed: UInt64
 
-  init(seed: UInt64, picture: Int) {
+  /// - Parameter variation: ``SynthesisDifficulty/variation``.
+  init(seed: UInt64, picture: Int, variation: Float = 1) {
     var g = CounterGenerator(
       seed: seed, epoch: SynthesisStream.camera.rawValue, sample: UInt64(picture),
       purpose: .synthesis)
-    blur = g.value(0.25, 0.75)
+    blur = g.value(0.25, 0.75 * variation)
     exposure = g.value(0.85, 1.2)
     let warmth = g.bell(0, 0.035)
     whiteBalance = SIMD4(1 + warmth, 1, 1 - warmth, 0)
     contrast = g.value(-0.1, 0.25)
     saturation = g.value(0.85, 1.15)
     vignette = g.value(0, 0.25)
-    noise = g.value(2.8, 5.6)
+    noise = g.value(2.8 / variation, 5.6 * variation)
     colourNoise = g.value(0.25, 0.7)
     sharpening = g.value(0, 0.5)
-    firstQuality = 92 + g.below(8)
+    let lowest = 92 - Int(10 * (variation - 1))
+    firstQuality = lowest + g.below(100 - lowest)
     noiseSeed = g.next()
   }
 
@@ -131,14 +133,16 @@ struct Distribution: Sendable {
   var subsampled: Bool
   var brightness: Float
 
-  init(seed: UInt64, picture: Int) {
+  /// - Parameter variation: ``SynthesisDifficulty/variation``.
+  init(seed: UInt64, picture: Int, variation: Float = 1) {
     var g = CounterGenerator(
       seed: seed, epoch: SynthesisStream.distribution.rawValue, sample: UInt64(picture),
       purpose: .synthesis)
-    blur = g.chance(0.25) ? g.value(0.2, 0.4) : 0
-    quality = 90 + g.below(9)
+    blur = g.chance(0.25 * variation) ? g.value(0.2, 0.4 * variation) : 0
+    let lowest = 90 - Int(15 * (variation - 1))
+    quality = lowest + g.below(99 - lowest)
     subsampled = g.chance(0.5)
-    brightness = g.bell(0, 4)
+    brightness = g.bell(0, 4 * variation)
   }
 
   func applied(to picture: Canvas) -> Canvas {

@@ -197,5 +197,5 @@ struct FaceModel: Sendable {
 /// data set's seed and an identity's or a picture's number.
 enum SynthesisStream: UInt64 {
   case identity = 1
-  case scene, camera, manipulation, donor, distribution, motion
+  case scene, camera, manipulation, donor, distribution, motion, furtherTraces
 }

@@ -44,15 +44,17 @@ struct FaceScene: Sendable {
   }
 
   /// Draws the scene of picture `picture` of the data set with this seed.
-  init(seed: UInt64, picture: Int) {
+  ///
+  /// - Parameter variation: ``SynthesisDifficulty/variation``.
+  init(seed: UInt64, picture: Int, variation: Float = 1) {
     var g = CounterGenerator(
       seed: seed, epoch: SynthesisStream.scene.rawValue, sample: UInt64(picture),
       purpose: .synthesis)
-    yaw = g.bell(0, 0.15)
-    pitch = g.bell(0, 0.075)
-    roll = g.bell(0, 0.035)
-    shift = SIMD2(g.bell(0, 0.02), g.bell(0, 0.02))
-    zoom = g.bell(1, 0.03)
+    yaw = g.bell(0, 0.15 * variation)
+    pitch = g.bell(0, 0.075 * variation)
+    roll = g.bell(0, 0.035 * variation)
+    shift = SIMD2(g.bell(0, 0.02 * variation), g.bell(0, 0.02 * variation))
+    zoom = g.bell(1, 0.03 * variation)
     smile = g.bell(0.3, 0.45)
     mouthOpen = g.chance(0.35) ? g.value(0.1, 1) : 0
     eyesOpen = g.value(0.72, 1.1)

@@ -15,19 +15,43 @@ struct Forgery: Sendable {
   var image: Canvas
   /// `[height, width]`: 0 where the picture is untouched, to the bit; above 0 where it was forged.
   var weights: [Float]
+
+  /// This one and then `next`, which was made of its picture and is blended in with `strength`, 0…1.
+  func followed(by next: Forgery, strength: Float) -> Forgery {
+    var both = next
+    for i in weights.indices {
+      if strength < 1, next.weights[i] > 0 {
+        both.image.pixels[i] = mix(image.pixels[i], next.image.pixels[i], strength)
+      }
+      both.weights[i] = max(weights[i], next.weights[i])
+    }
+    return both
+  }
 }
 
 /// A captured picture on its way to being forged, with all that a forger may use.
 struct ForgeryCase: Sendable {
   /// The face as rendered (linear light, face coordinates).
   let face: RenderedFace
-  /// The picture as the camera took it (display values).
-  let captured: Canvas
+  /// The picture as the camera took it, or as forgers before have left it (display values).
+  private(set) var captured: Canvas
   let camera: Camera
   /// The camera's exposure for this picture.
   let gain: Float
   /// Someone else, who is in no other picture.
   let donor: FaceModel
+
+  init(face: RenderedFace, captured: Canvas, camera: Camera, gain: Float, donor: FaceModel) {
+    (self.face, self.captured, self.camera) = (face, captured, camera)
+    (self.gain, self.donor) = (gain, donor)
+  }
+
+  /// The same with what a forger before has left.
+  func going(on picture: Canvas) -> ForgeryCase {
+    var next = self
+    next.captured = picture
+    return next
+  }
 
   var width: Int { captured.width }
   var height: Int { captured.height }

@@ -72,10 +72,10 @@ public struct VideoSynthesis: Sendable {
     let seed = synthesizer.seed
     let time = Float(frame) / Float(Self.framesPerSecond)
     let scene = FaceMotion(seed: seed, video: video.identity)
-      .moved(FaceScene(seed: seed, picture: video.identity), to: time)
+      .moved(synthesizer.scene(video.identity), to: time)
     let stages = synthesizer.stages(
       FaceModel(seed: seed, identity: video.identity), scene,
-      Camera(seed: seed, picture: video.identity).noise(ofFrame: frame), number: video.identity,
+      synthesizer.camera(video.identity).noise(ofFrame: frame), number: video.identity,
       method: video.method, donor: FaceModel(seed: seed, identity: video.partner))
     let size = synthesizer.size
     return SyntheticPicture(

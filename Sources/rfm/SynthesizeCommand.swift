@@ -24,6 +24,9 @@ struct SynthesizeCommand: RankCommand {
       split by identity into train-NNNNN.h5 (70 in a hundred), validation-NNNNN.h5 and \
       test-NNNNN.h5 (15 each); masks are 255 where a picture was forged.
 
+      The usual data set is an easy one. --traces 3 --strength 0.5 --variation 2 makes a harder one: three \
+      places of a forged face bear traces, all are half as strong, and pictures differ twice as much.
+
       With --videos N it draws videos of N people instead: faces that move, speak and blink, each once as \
       it is and forged by --video-methods of the methods, as streams of PPM pictures for an encoder \
       (original/000.ppm, METHOD/000_001.ppm and their masks; launch/quickstart-media encodes them).
@@ -54,6 +57,24 @@ struct SynthesizeCommand: RankCommand {
   @Option(
     help: ArgumentHelp("Pixels along each side: even, 64 to 1024. (default: 128)", valueName: "s"))
   var size: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Places of a forged face that bear traces, 1 to \(SynthesisDifficulty.mostTraces): beside its own "
+        + "method's, those of further ones that forge a small part. (default: 1)", valueName: "n"))
+  var traces: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "How much of a forgery is blended in, up to 1: at 0.5 traces are half as strong. (default: 1)",
+      valueName: "share"))
+  var strength: Float?
+
+  @Option(
+    help: ArgumentHelp(
+      "How widely heads turn and cameras, noise and compression differ, 1 to 3 times the usual. "
+        + "(default: 1)", valueName: "factor"))
+  var variation: Float?
 
   @Option(help: ArgumentHelp("What all random draws follow from.", valueName: "k"))
   var seed: UInt64 = 1
@@ -108,12 +129,24 @@ struct SynthesizeCommand: RankCommand {
       let others: [(name: String, isGiven: Bool)] = [
         ("--images-per-class", imagesPerClass != nil), ("--size", size != nil),
         ("--images-per-shard", imagesPerShard != nil), ("--videos", videos != nil),
+        ("--traces", traces != nil), ("--strength", strength != nil),
+        ("--variation", variation != nil),
       ]
       if let other = others.first(where: \.isGiven) {
         throw ValidationError(
           "\(other.name) goes with faces that are drawn, and --self-blended draws none: the fakes are as "
             + "many, as large and in as many shards as the real faces.")
       }
+    }
+    guard (1...SynthesisDifficulty.mostTraces).contains(traces ?? 1) else {
+      throw ValidationError(
+        "--traces is \(traces ?? 0), expected 1 to \(SynthesisDifficulty.mostTraces).")
+    }
+    guard (strength ?? 1) > 0, (strength ?? 1) <= 1 else {
+      throw ValidationError("--strength is \(strength ?? 0), expected above 0 and at most 1.")
+    }
+    guard (1...3).contains(variation ?? 1) else {
+      throw ValidationError("--variation is \(variation ?? 0), expected 1 to 3.")
     }
     guard ThreadShare.range.contains(threads ?? 1) else {
       throw ValidationError("--threads is \(threads ?? 0), expected \(ThreadShare.limits).")
@@ -134,6 +167,13 @@ struct SynthesizeCommand: RankCommand {
   /// Pixels along each side.
   private var side: Int { size ?? 128 }
 
+  private var synthesizer: FaceSynthesizer {
+    FaceSynthesizer(
+      seed: seed, size: side,
+      difficulty: SynthesisDifficulty(
+        traces: traces ?? 1, strength: strength ?? 1, variation: variation ?? 1))
+  }
+
   func run(_ world: Communicator) throws {
     RankStatus.enter(.drawing)
     if let videos { return try draw(videos, world) }
@@ -141,8 +181,7 @@ struct SynthesizeCommand: RankCommand {
     let plan = SynthesisPlan(
       imagesPerClass: imagesPerClass ?? 2000, imagesPerShard: imagesPerShard ?? 500)
     try make(
-      ShardSynthesis(
-        output: output, plan: plan, synthesizer: FaceSynthesizer(seed: seed, size: side)),
+      ShardSynthesis(output: output, plan: plan, synthesizer: synthesizer),
       "drawing image", world)
     if world.isRoot { print(summary(of: plan)) }
   }
@@ -202,7 +241,7 @@ struct SynthesizeCommand: RankCommand {
   private func draw(_ videos: Int, _ world: Communicator) throws {
     let synthesis = VideoSynthesis(
       output: output, identities: videos, methods: videoMethods, frames: frames,
-      synthesizer: FaceSynthesizer(seed: seed, size: side))
+      synthesizer: synthesizer)
     try world.agreed { if world.isRoot, !overwrite { try synthesis.prepare() } }
     let threads = try ThreadShare.threads(self.threads, world)
     let total = synthesis.videos.count * frames

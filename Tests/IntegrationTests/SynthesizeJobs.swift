@@ -64,7 +64,10 @@ import Testing
 
   @Test func aMistypedOptionIsUsage() throws {
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    for (option, value) in [("--images-per-class", "14"), ("--size", "65"), ("--threads", "0")] {
+    for (option, value) in [
+      ("--images-per-class", "14"), ("--size", "65"), ("--threads", "0"), ("--traces", "4"),
+      ("--strength", "0"), ("--strength", "nan"), ("--variation", "3.5"),
+    ] {
       let outcome = try Job.run("rfm", options("none") + [option, value])
       #expect(outcome.status == 64, "\(outcome)")
       #expect(outcome.standardError.contains(option))

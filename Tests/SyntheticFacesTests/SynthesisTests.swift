@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 import Testing
 
 @testable import FaceShards
@@ -80,6 +81,69 @@ private func everyKind(_ identity: Int) -> [(number: Int, method: ForgeryMethod?
         }
       }
     }
+  }
+
+  @Test(arguments: [2, 3]) func furtherTracesAreElsewhereAndMarked(traces: Int) throws {
+    let usual = FaceSynthesizer(seed: 11, size: 96)
+    let harder = FaceSynthesizer(
+      seed: 11, size: 96, difficulty: SynthesisDifficulty(traces: traces))
+    for (number, method) in everyKind(3) {
+      let own = usual.stages(number: number, identity: 3, method: method)
+      let all = harder.stages(number: number, identity: 3, method: method)
+      #expect(own.captured.pixels == all.captured.pixels)
+      guard method != nil else {
+        #expect(all.forgery == nil)
+        continue
+      }
+      let (first, both) = (try #require(own.forgery), try #require(all.forgery))
+      for i in both.weights.indices {
+        #expect(both.weights[i] >= first.weights[i])
+        // What no further method has touched is the method's own.
+        if both.weights[i] == 0 { #expect(both.image.pixels[i] == all.captured.pixels[i]) }
+      }
+      let changed = zip(both.image.pixels, first.image.pixels).count { $0 != $1 }
+      #expect(Double(changed) > 0.01 * Double(both.weights.count))
+    }
+    let methods = ForgeryMethod.allCases.map { method in
+      harder.difficulty.methods(
+        of: method, CounterGenerator(seed: 1, epoch: 2, sample: 3, purpose: .synthesis))
+    }
+    for (method, all) in zip(ForgeryMethod.allCases, methods) {
+      #expect(all.count == traces && all.first == method && Set(all).count == traces)
+    }
+  }
+
+  @Test func halfTheStrengthIsHalfTheChange() throws {
+    let usual = FaceSynthesizer(seed: 12, size: 64)
+    let fainter = FaceSynthesizer(
+      seed: 12, size: 64, difficulty: SynthesisDifficulty(strength: 0.5))
+    for (number, method) in everyKind(1) where method != nil {
+      let full = usual.stages(number: number, identity: 1, method: method)
+      let half = fainter.stages(number: number, identity: 1, method: method)
+      let (a, b) = (try #require(full.forgery), try #require(half.forgery))
+      #expect(a.weights == b.weights)
+      for i in a.weights.indices {
+        let expected = (full.captured.pixels[i] + a.image.pixels[i]) * 0.5
+        let error = b.image.pixels[i] - expected
+        #expect((error * error).sum() < 1e-4)
+      }
+    }
+  }
+
+  @Test func moreVariationTurnsHeadsFurtherAndCompressesMore() {
+    let numbers = 0..<300
+    for number in numbers {
+      let (usual, wide) = (
+        FaceScene(seed: 5, picture: number), FaceScene(seed: 5, picture: number, variation: 2)
+      )
+      #expect(abs(wide.yaw - 2 * usual.yaw) < 1e-6 && abs(wide.pitch - 2 * usual.pitch) < 1e-6)
+    }
+    func qualities(_ variation: Float) -> [Int] {
+      numbers.map { Distribution(seed: 5, picture: $0, variation: variation).quality }
+    }
+    #expect(qualities(1).allSatisfy { (90...98).contains($0) })
+    #expect(qualities(2).allSatisfy { (75...98).contains($0) } && qualities(2).min()! < 80)
+    #expect(qualities(3).allSatisfy { (60...98).contains($0) } && qualities(3).min()! < 65)
   }
 
   @Test func simpleStatisticsHardlyTellRealFromForged() {
