@@ -23,6 +23,9 @@ public final class LoadedDetector {
   /// Whether it is applied to faces that were cut out otherwise, too.
   public var takesAnyPreprocessing = false
 
+  /// SHA-256 of the file that the weights are from; nil where they are no checkpoint's.
+  public var weightsDigest: String? { checkpoint?.files[Checkpoint.modelName] }
+
   public var normalisation: PixelNormalisation { PixelNormalisation(mean: mean, std: std) }
 
   public init(

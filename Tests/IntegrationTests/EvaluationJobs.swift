@@ -73,6 +73,30 @@ extension Jobs {
       let table = String(decoding: try bytes(folder.file("sets/data-sets.md")), as: UTF8.self)
       #expect(outcome.standardOutput == table && table.contains("| mean"))
 
+      // The model's card has them, of this detector alone.
+      let run = (checkpoint as NSString).deletingLastPathComponent
+      func card(_ figures: String) throws -> Job.Outcome {
+        try Job.run(
+          "rfm",
+          [
+            "report", (run as NSString).deletingLastPathComponent, "--checkpoint", checkpoint,
+            "--data",
+            first, "--data-sets", figures, "--output", folder.file("page.html"), "--threads", "1",
+          ])
+      }
+      let written = try card(folder.file("sets/data-sets.json"))
+      #expect(written.succeeded, "\(written)")
+      let text = String(decoding: try bytes(folder.file("page-card.md")), as: UTF8.self)
+      #expect(text.contains("## Other data sets") && text.contains("\n| B "), "\(text)")
+      #expect(text.contains("\n| mean of these "), "\(text)")
+      let own = try #require(report["weights_sha256"]?.textValue)
+      let foreign = String(
+        decoding: try bytes(folder.file("sets/data-sets.json")), as: UTF8.self
+      ).replacingOccurrences(of: own, with: String(own.reversed()))
+      try foreign.write(toFile: folder.file("foreign.json"), atomically: false, encoding: .utf8)
+      let refused = try card(folder.file("foreign.json"))
+      #expect(refused.isRefusal(65, "foreign.json", "with other weights"), "\(refused)")
+
       // Each alone gives the same files.
       let alone = try evaluate("alone", ranks: 2, ["--data", first, "--bootstrap", "200"])
       #expect(alone.succeeded, "\(alone)")

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Configuration
@@ -48,7 +49,9 @@ import Testing
     chosen.evaluation?.data = "d/validation-*.h5"
     let flattered = try ModelCard(chosen).text()
     #expect(flattered.contains("were chosen among checkpoints by their AUC on these very images"))
-    #expect(flattered.contains("The test split (d/test-\\*.h5) was not looked at"), "\(flattered)")
+    #expect(
+      flattered.contains("The test split (d/test-\\*.h5) is not what the first figures are of"),
+      "\(flattered)")
   }
 
   @Test func itsHeadIsWhatHubsRead() throws {
@@ -75,6 +78,59 @@ import Testing
     let text = try ModelCard(bare).text()
     #expect(
       text.contains("The run has no checkpoint yet.") && text.contains("- Everything: nothing"))
+  }
+
+  /// What rfm evaluate writes of two data sets.
+  private func dataSets(weights: String?) throws -> String {
+    var metrics = try #require(contents().evaluation?.metrics)
+    let encoder = JSONEncoder()
+    func figures(_ auc: Double, degraded: Bool) throws -> String {
+      metrics.overall.auc = auc
+      let text = String(decoding: try encoder.encode(metrics), as: UTF8.self)
+      return text.dropLast() + ",\"images\":40"
+        + (degraded ? ",\"degradations\":[\"jpeg=50\"]" : "") + "}"
+    }
+    let digest = weights.map { ",\"weights_sha256\":\"\($0)\"" } ?? ""
+    return try
+      "{\"order\":[\"FF|+\",\"Celeb\"],\"data_sets\":{\"Celeb\":\(figures(0.71, degraded: true)),"
+      + "\"FF|+\":\(figures(0.93, degraded: false))},\"mean\":{\"images\":{\"auc\":0.82}}\(digest)}"
+  }
+
+  @Test func itTellsFiguresOfOtherDataSetsOfTheseWeightsAlone() throws {
+    let folder = TemporaryFolder()
+    let path = folder.path + "/data-sets.json"
+    func file(_ text: String) throws -> DataSetsFile {
+      try text.write(toFile: path, atomically: false, encoding: .utf8)
+      return try DataSetsFile(reading: path)
+    }
+    let found = try file(dataSets(weights: "abc"))
+    try found.check(weights: "abc", of: "runs/x/checkpoints/best")
+    for (other, part) in [("abd", "was measured with other weights"), (nil, "is no checkpoint")] {
+      let error = #expect(throws: DataSetsFile.Unusable.self) {
+        try found.check(weights: other, of: "runs/x/checkpoints/best")
+      }
+      #expect(error?.description.hasPrefix("\(path): ") == true)
+      #expect(error?.description.contains(part) == true)
+    }
+    let silent = try file(dataSets(weights: nil))
+    #expect(throws: DataSetsFile.Unusable.self) { try silent.check(weights: nil, of: "x") }
+    for text in ["", "{}", "[1]", "{\"order\":[\"a\"],\"data_sets\":{}}"] {
+      let error = #expect(throws: DataSetsFile.Unusable.self) { try file(text) }
+      #expect(error?.description.hasPrefix(path) == true)
+    }
+
+    var contents = try contents()
+    contents.dataSets = found
+    let card = try ModelCard(contents).text()
+    let rows = card.split(separator: "\n").filter {
+      $0.hasPrefix("| FF") || $0.hasPrefix("| Celeb")
+    }
+    #expect(rows.count == 2 * (1 + found.sets[0].metrics.methods.count), "\(card)")
+    #expect(rows[0].hasPrefix("| FF\\|+ ") && rows[0].contains("| 0.9300 [0.8000, 0.9000] |"))
+    #expect(rows.contains { $0.hasPrefix("| Celeb, jpeg=50 ") && $0.contains("| 0.7100 ") })
+    #expect(card.contains("| mean of these ") && card.contains("| 0.8200 "))
+    #expect(card.contains("name: \"Celeb, jpeg=50\"") && card.contains("value: 0.71"))
+    #expect(card.contains("Images degraded otherwise than above"))
   }
 
   @Test func thePageShowsIntervalsAndReliability() throws {

@@ -3,7 +3,7 @@ import Foundations
 /// What `data-sets.json` holds: each data set's figures, and their means over the data sets.
 public struct DataSetsReport: Encodable {
   /// The figures of a mean; one is nil where a data set does not have it.
-  public struct Means: Encodable {
+  public struct Means: Codable, Sendable {
     public let figures: [DetectionFigure: Double]
     public let intervals: DetectionIntervals?
 
@@ -21,6 +21,17 @@ public struct DataSetsReport: Encodable {
 
     private enum Keys: String, CodingKey { case intervals }
 
+    public init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: DetectionFigure.self)
+      var figures: [DetectionFigure: Double] = [:]
+      for figure in DetectionFigure.allCases {
+        figures[figure] = try container.decodeIfPresent(Double.self, forKey: figure)
+      }
+      self.figures = figures
+      intervals = try decoder.container(keyedBy: Keys.self)
+        .decodeIfPresent(DetectionIntervals.self, forKey: .intervals)
+    }
+
     public func encode(to encoder: any Encoder) throws {
       var container = encoder.container(keyedBy: DetectionFigure.self)
       for figure in DetectionFigure.allCases {
@@ -32,7 +43,7 @@ public struct DataSetsReport: Encodable {
   }
 
   /// Means over the data sets, of each kind of sample.
-  public struct MeansByKind: Encodable {
+  public struct MeansByKind: Codable, Sendable {
     public let images: Means
     /// Nil where a data set has no videos.
     public let videosByMean: Means?
@@ -84,6 +95,7 @@ public struct DataSetsReport: Encodable {
   private enum Keys: String, CodingKey {
     case sets = "data_sets"
     case means = "mean"
+    case weights = "weights_sha256"
     case order
   }
 
@@ -100,6 +112,7 @@ public struct DataSetsReport: Encodable {
     var each = container.nestedContainer(keyedBy: Name.self, forKey: .sets)
     for set in sets { try each.encode(set.report, forKey: Name(stringValue: set.name)) }
     try container.encode(means, forKey: .means)
+    try container.encodeIfPresent(sets.first?.report.weights, forKey: .weights)
   }
 }
 

@@ -67,6 +67,8 @@ public struct EvaluationJob {
     public let reliability: Reliability
     /// Against another detector on the same images.
     public let against: AUCComparison?
+    /// SHA-256 of the weights that were measured; nil where they are no checkpoint's.
+    public let weights: String?
     /// What should be known, a line each; not written.
     public let notes: [String]
     /// The images; not written.
@@ -76,6 +78,7 @@ public struct EvaluationJob {
     private enum Keys: String, CodingKey {
       case loss, images, degradations, localisation, videos, bootstrap, against
       case reliability = "calibration"
+      case weights = "weights_sha256"
     }
 
     func videoSamples(median: Bool) -> ScoredSamples? {
@@ -95,6 +98,7 @@ public struct EvaluationJob {
       try container.encodeIfPresent(videos, forKey: .videos)
       try container.encodeIfPresent(bootstrap, forKey: .bootstrap)
       try container.encodeIfPresent(against, forKey: .against)
+      try container.encodeIfPresent(weights, forKey: .weights)
     }
   }
 
@@ -120,8 +124,7 @@ public struct EvaluationJob {
     for input in inputs {
       guard
         let report = try measure(
-          input, pass, settings, temperature: loaded.calibration?.temperature,
-          bootstrap: bootstrap?.of(set: input.place),
+          input, pass, settings, loaded, bootstrap: bootstrap?.of(set: input.place),
           communicator: communicator)
       else { continue }
       reports.append(DataSetsReport.Set(name: input.data.name ?? "", report: report))
@@ -167,10 +170,10 @@ public struct EvaluationJob {
 
   /// Scores one data set and writes what was found. Collective; rank 0 gets it.
   private static func measure(
-    _ input: Input, _ pass: DatasetPass, _ settings: Settings, temperature: Double?,
+    _ input: Input, _ pass: DatasetPass, _ settings: Settings, _ loaded: LoadedDetector,
     bootstrap: EvaluationMetrics.Bootstrap?, communicator: Communicator
   ) throws -> Report? {
-    let set = input.set
+    let (set, temperature) = (input.set, loaded.calibration?.temperature)
     let prefix = input.data.name.map { "\($0), " } ?? ""
     let mine = pass.part(Array(0..<set.count)).count
     RankStatus.enter(.scoring)
@@ -223,7 +226,7 @@ public struct EvaluationJob {
       bootstrap: settings.bootstrap,
       reliability: Reliability(
         probabilities: scored.scores, labels: scored.labels, temperature: temperature),
-      against: against, notes: notes, samples: scored.samples,
+      against: against, weights: loaded.weightsDigest, notes: notes, samples: scored.samples,
       videoPlaces: places)
     try JobOutput.write(report, to: "\(input.output)/metrics.json")
     try ScoresTable.write(

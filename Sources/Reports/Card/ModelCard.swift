@@ -13,15 +13,13 @@ public struct ModelCard: Sendable {
   /// - Throws: `JSON.NotFinite` for a figure that is no number.
   public func text() throws -> String {
     var sections = ["---\n\(try frontMatter())---", introduction, figures]
-    sections += [data, preprocessing, training, untested]
+    sections += [dataSets, data, preprocessing, training, untested].compactMap(\.self)
     return sections.joined(separator: "\n\n") + "\n"
   }
 
   // MARK: For hubs
 
-  /// Texts are written as JSON has them, which is YAML too, whatever is in them.
   private func frontMatter() throws -> String {
-    func quoted(_ text: String) throws -> String { try JSON.text(text).line() }
     var lines = [
       "library_name: rfm", "pipeline_tag: image-classification", "tags:",
       "  - deepfake-detection", "  - face-forgery-detection", "  - representative-forgery-mining",
@@ -29,15 +27,27 @@ public struct ModelCard: Sendable {
     if let model = contents.configuration?.model.form.description {
       lines.append("  - \(try quoted(model))")
     }
-    guard let evaluation = contents.evaluation else { return lines.joined(separator: "\n") + "\n" }
+    guard contents.evaluation != nil || contents.dataSets != nil else {
+      return lines.joined(separator: "\n") + "\n"
+    }
     lines += ["metrics:", "  - roc_auc", "  - accuracy", "model-index:"]
     lines += ["  - name: \(try quoted(contents.name))", "    results:"]
-    let overall = evaluation.metrics.overall
-    lines += [
+    if let evaluation = contents.evaluation {
+      lines += try results(on: evaluation.data, evaluation.metrics.overall)
+    }
+    for set in contents.dataSets?.sets ?? [] {
+      lines += try results(on: Self.name(set), set.metrics.overall)
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// What a hub reads of one data set.
+  private func results(on data: String, _ metrics: DetectionMetrics) throws -> [String] {
+    var lines = [
       "      - task:", "          type: image-classification",
       "          name: Fake-face detection",
       "        dataset:", "          type: rfm-shard",
-      "          name: \(try quoted(evaluation.data))", "        metrics:",
+      "          name: \(try quoted(data))", "        metrics:",
     ]
     let types: [(DetectionFigure, String)] = [
       (.auc, "roc_auc"), (.averagePrecision, "average_precision"),
@@ -45,14 +55,22 @@ public struct ModelCard: Sendable {
       (.tprAt1e2, "true_positive_rate_at_false_positive_rate_0.01"),
     ]
     for (figure, type) in types {
-      guard let value = overall[figure] else { continue }
+      guard let value = metrics[figure] else { continue }
       lines += [
         "          - type: \(type)", "            name: \(try quoted(figure.title))",
         "            value: \(try JSON.number(value).line())",
       ]
     }
-    return lines.joined(separator: "\n") + "\n"
+    return lines
   }
+
+  /// A data set, and what was done to its images first.
+  private static func name(_ set: DataSetsFile.Set) -> String {
+    ([set.name] + set.degradations).joined(separator: ", ")
+  }
+
+  /// Texts are written as JSON has them, which is YAML too, whatever is in them.
+  private func quoted(_ text: String) throws -> String { try JSON.text(text).line() }
 
   // MARK: For people
 
@@ -133,6 +151,38 @@ public struct ModelCard: Sendable {
     return text + "\n\n" + MarkdownTable.grid(["fakes", "real / fake"] + shown.map(\.title), rows)
   }
 
+  private var dataSets: String? {
+    guard let file = contents.dataSets else { return nil }
+    let shown = DetectionFigure.allCases
+    var rows: [[String]] = []
+    func row(_ set: String, _ kind: String, _ figures: DetectionMetrics) {
+      rows.append(
+        [set, kind, "\(figures.real) / \(figures.fake)"]
+          + shown.map { MarkdownTable.figure(figures[$0], figures.intervals?[$0]) })
+    }
+    func row(_ kind: String, _ means: DataSetsReport.Means?) {
+      guard let means else { return }
+      rows.append(
+        ["mean of these", kind, ""]
+          + shown.map { MarkdownTable.figure(means.figures[$0], means.intervals?[$0]) })
+    }
+    for set in file.sets {
+      let name = plain(Self.name(set))
+      row(name, "images", set.metrics.overall)
+      for (method, figures) in set.metrics.methods.sorted(by: { $0.key < $1.key }) {
+        row(name, "images, " + plain(method), figures)
+      }
+      if let videos = set.videos { row(name, "videos, by mean", videos.mean.overall) }
+    }
+    row("images", file.means?.images)
+    row("videos, by mean", file.means?.videosByMean)
+    let intervals =
+      file.sets.contains { $0.bootstrap != nil } ? "; in brackets 95 % intervals over sources" : ""
+    return
+      "## Other data sets\n\nMeasured apart by rfm evaluate, with these weights\(intervals).\n\n"
+      + MarkdownTable.grid(["data set", "of", "real / fake"] + shown.map(\.title), rows)
+  }
+
   private var isChosenByTheseImages: Bool {
     guard let validation = contents.configuration?.data.validation else { return false }
     return contents.checkpoint?.role == "best"
@@ -205,9 +255,14 @@ public struct ModelCard: Sendable {
 
   private var untested: String {
     var lines: [String] = []
-    if let evaluation = contents.evaluation {
+    let others = contents.dataSets?.sets ?? []
+    let own = contents.evaluation?.methods ?? []
+    let methods = own + Set(others.flatMap(\.metrics.methods.keys)).subtracting(own).sorted()
+    if !methods.isEmpty {
       lines.append(
-        "- Manipulations other than \(list(evaluation.methods)): nothing is known of them.")
+        "- Manipulations other than \(list(methods)): nothing is known of them.")
+    }
+    if let evaluation = contents.evaluation {
       if !evaluation.leftOutMethods.isEmpty {
         lines.append(
           "- \(list(evaluation.leftOutMethods)) was never seen in training; it is measured above.")
@@ -215,15 +270,19 @@ public struct ModelCard: Sendable {
       if let test = contents.splits.first(where: { $0.name == "test" }),
         test.patterns.joined(separator: ", ") != evaluation.data
       {
-        lines.append("- The test split (\(list(test.patterns))) was not looked at for this card.")
+        lines.append(
+          "- The test split (\(list(test.patterns))) is not what the first figures are of.")
       }
-    } else {
+    } else if others.isEmpty {
       lines.append("- Everything: nothing was measured.")
     }
     lines += [
       "- Other data sets and cameras than those above (rfm evaluate --data NAME=GLOB).",
-      "- Compressed, blurred, noisy or resized images (rfm evaluate --degrade).",
-      "- Whole videos, and photos with several faces.",
+      others.contains { !$0.degradations.isEmpty }
+        ? "- Images degraded otherwise than above (rfm evaluate --degrade)."
+        : "- Compressed, blurred, noisy or resized images (rfm evaluate --degrade).",
+      others.contains { $0.videos != nil }
+        ? "- Photos with several faces." : "- Whole videos, and photos with several faces.",
       "- Groups of people: the data do not say who is in them, so nothing is known of differences by age, "
         + "sex or skin.",
       "- Somebody who knows the detector and works against it.",

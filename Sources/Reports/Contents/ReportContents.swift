@@ -27,6 +27,8 @@ public struct ReportContents: Sendable {
   public var splits: [DataSplit] = []
   /// How the faces of the training were cut out; nil where nothing says it.
   public var preprocessing: String?
+  /// What the detector does on data sets beside; for the model's card.
+  public var dataSets: DataSetsFile?
   /// Why a part is not there, or not whole: a sentence.
   public var missing: [Part: String] = [:]
 

@@ -17,6 +17,8 @@ public struct ReportJob {
     public var checkpoint: String?
     /// Patterns of shards; none: the run's validation shards.
     public var data: [String] = []
+    /// A `data-sets.json` of `rfm evaluate`, whose figures the model's card shows too.
+    public var dataSets: String?
     /// The page; nil: `report.html` in the run folder.
     public var output: String?
     /// Images of a rank that are run at a time.
@@ -66,8 +68,17 @@ public struct ReportJob {
     let settings = settings
     let isRoot = communicator.isRoot
     let reading = try communicator.agreed {
-      isRoot
-        ? try RunReading(settings.run, checkpoint: settings.checkpoint, warn: warn) : nil
+      guard isRoot else { return nil as RunReading? }
+      var reading = try RunReading(settings.run, checkpoint: settings.checkpoint, warn: warn)
+      // Refused before minutes of work.
+      if let path = settings.dataSets {
+        let figures = try DataSetsFile(reading: path)
+        try figures.check(
+          weights: reading.loaded?.weightsDigest,
+          of: reading.contents.checkpoint?.path ?? "\(settings.run)/checkpoints/best")
+        reading.contents.dataSets = figures
+      }
+      return reading
     }
     contents = reading?.contents
     let subject = try EvaluationSubject(reading, data: settings.data, communicator: communicator)
