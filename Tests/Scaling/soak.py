@@ -72,7 +72,8 @@ class Training:
     def disk(self):
         """Bytes and number of files, and bytes of what grows by a line a step."""
         size = count = lines = 0
-        for path in self.run.rglob("*"):
+        # A folder may be gone before it is looked into; walk passes over it.
+        for path in (pathlib.Path(folder, name) for folder, _, names in os.walk(self.run) for name in names):
             try:
                 if not path.is_file() or path.is_symlink():
                     continue
