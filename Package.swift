@@ -75,7 +75,10 @@ let package = Package(
     .target(
       name: "CDlib", path: "Sources/Libraries/Dlib/Shim",
       linkerSettings: [.linkedLibrary(":libdlib.a"), .linkedLibrary("stdc++")]),
-    .target(name: "CWebP", dependencies: ["WebP"], path: "Sources/Libraries/WebP/Shim"),
+    // pkg-config names the library that the other needs itself only where linkers want it all (Debian 12).
+    .target(
+      name: "CWebP", dependencies: ["WebP"], path: "Sources/Libraries/WebP/Shim",
+      linkerSettings: [.linkedLibrary("webp")]),
     .target(name: "CTIFF", dependencies: ["TIFF"], path: "Sources/Libraries/TIFF/Shim"),
     // As oneDNN without pkg-config: its file has a flag that Swift's package manager warns of.
     .target(

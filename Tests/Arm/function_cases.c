@@ -46,7 +46,7 @@ static void sums(draws *from, int count, results *list) {
   keep(list, EXACT, FLOATS, a, count, "gradients_unpack of %d", count);
   rfm_gradients_sum(packed, RANKS, count, sum, count);
   keep(list, EXACT, BFLOATS, sum, count, "gradients_sum of %d", count);
-  const double finite = rfm_gradients_share(arenas, RANKS, 0, count);
+  const double finite = rfm_gradients_share(arenas, RANKS, 0, count, RANKS);
   keep(list, EXACT, DOUBLES, &finite, 1, "gradients_share of %d: finite", count);
   keep(list, EXACT, FLOATS, arenas[RANKS - 1], count, "gradients_share of %d", count);
 }

@@ -156,7 +156,9 @@ struct UncertaintyGolden: Decodable {
     #expect(intervals(least, gap: 0.3).auc != nil)
     // The threshold of a low false positive rate rests on few sources.
     let few = intervals(100, gap: 0.3)
-    #expect(few.truePositiveRates == [nil, nil, nil])
+    #expect(few.truePositiveRates == [nil, nil, nil] && few.averagePrecision != nil)
+    let fewer = intervals(SourceBootstrap.leastSourcesOfPrecision - 1, gap: 0.3)
+    #expect(fewer.averagePrecision == nil && fewer.auc != nil)
     let many = intervals(Int(SourceBootstrap.leastSourcesAtRate * 100), gap: 0.3)
     #expect(many.truePositiveRates[0] != nil && many.truePositiveRates[1] == nil)
   }

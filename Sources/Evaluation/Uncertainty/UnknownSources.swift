@@ -31,10 +31,16 @@ extension SourceBootstrap {
           + "\(real) with real and \(fake) with fake images"
       ]
     }
+    var notes: [String] = []
+    if min(real, fake) < leastSourcesOfPrecision {
+      notes.append(
+        "\(data): AP has no interval: it needs \(leastSourcesOfPrecision) sources of each class, there are "
+          + "\(real) with real and \(fake) with fake images")
+    }
     let missing = zip(DetectionMetrics.falsePositiveRateNames, DetectionMetrics.falsePositiveRates)
       .filter { Double(real) * $1 < leastSourcesAtRate }.map(\.0)
-    guard let first = missing.first, let rate = Double(first) else { return [] }
-    return [
+    guard let first = missing.first, let rate = Double(first) else { return notes }
+    return notes + [
       "\(data): TPR at FPR \(missing.joined(separator: ", ")) has no interval: it rests on the highest "
         + "scores of too few of the \(real) real sources; \(first) needs "
         + "\(Int((leastSourcesAtRate / rate).rounded(.up)))"
