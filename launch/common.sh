@@ -100,6 +100,8 @@ prepare_mpi() {
   if [[ $(id -u) -eq 0 ]]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   fi
+  # Ranks say themselves why they end. (The option --quiet is Open MPI 4's alone; 5 passes over this.)
+  export OMPI_MCA_orte_execute_quiet=1
   # A rank's threads are rfm's own; the BLAS below them must not add more.
   export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 }

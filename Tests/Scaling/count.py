@@ -36,7 +36,7 @@ def run(rfm, folder, ranks, steps, host_memory, trace):
     out = folder / f"{ranks}-{steps}-{host_memory}-{trace}"
     out.mkdir()
     command = [
-        "mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none",
+        "mpirun", "-np", str(ranks), "--oversubscribe", "--bind-to", "none",
         "--mca", "mpi_yield_when_idle", "1", "--mca", "pml_monitoring_enable", "2",
         "--mca", "pml_monitoring_enable_output", "3", "--mca", "pml_monitoring_filename", str(out / "sent"),
         sys.executable, "-c", RANK, str(out), "trace" if trace else "plain",

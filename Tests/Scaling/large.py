@@ -44,7 +44,7 @@ def shards(folder, name, *options):
 
 def mpirun(ranks):
     return [] if ranks == 1 else [
-        "mpirun", "--quiet", "-np", str(ranks), "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]
+        "mpirun", "-np", str(ranks), "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]
 
 
 def peak(pids):

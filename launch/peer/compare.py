@@ -85,7 +85,7 @@ def command(key, options):
     program = [options.rfm, "benchmark", "--json", *OURS[key][1]]
     environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     if key == "rfm-ranks":
-        mpirun = ["mpirun", "--quiet", "-np", str(options.threads), "--oversubscribe"]
+        mpirun = ["mpirun", "-np", str(options.threads), "--oversubscribe"]
         program = [*mpirun, "--bind-to", "none", *program]
         if os.geteuid() == 0:
             environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
