@@ -169,7 +169,9 @@ def main():
                         if training.process.poll() is not None:
                             sys.exit(f"a training has ended: {training.said.read_text(errors='replace')[-3000:]}")
                         training.look()
-                    memory.append([sum(column) for column in zip(*map(process, calm.ranks()))])
+                    looked = [process(rank) for rank in calm.ranks()]
+                    if len(looked) == RANKS:  # else a rank was between two programs as the list was made
+                        memory.append([sum(column) for column in zip(*looked)])
                     disk.append([*calm.disk(), *disturbed.disk()])
                     time.sleep(2)
                 kind = disturb(disturbed, draw, faults)
