@@ -132,7 +132,7 @@ import Testing
     }
     #expect(problem(1, path) == nil)
     let error = try #require(problem(2, path))
-    #expect(error.isChecksumFailure && !error.isInputOutput)
+    #expect(error.isDamage && !error.isInputOutput)
     #expect("\(error)".hasPrefix("\(path), rows: cannot read row 2: "))
     // Cut off behind the row.
     try Data(bytes[..<(offset + 5)]).write(to: URL(filePath: path))

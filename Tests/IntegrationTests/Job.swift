@@ -78,7 +78,8 @@ final class Job {
     if let ranks {
       command =
         ["/usr/bin/env", "mpirun", "-np", "\(ranks)", "--oversubscribe", "--bind-to", "none"]
-        + mpirunOptions + command
+        // As launch/local has it: Open MPI 5 complains of other interfaces, beside what rfm says.
+        + ["--mca", "btl_tcp_if_include", "lo"] + mpirunOptions + command
     }
     if let directory { command = ["/usr/bin/env", "-C", directory] + command }
 

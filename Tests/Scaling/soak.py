@@ -29,7 +29,7 @@ RANKS = 2
 
 class Training:
     def __init__(self, rfm, folder, name, every):
-        self.run, self.said = folder / name, folder / f"{name}.said"
+        self.run, self.said, self.program = folder / name, folder / f"{name}.said", os.path.basename(rfm)
         settings = {
             "data.train": f"{folder}/d/train-*.h5", "data.validation": f"{folder}/d/validation-*.h5",
             "training.steps": 10_000_000, "training.threads": 1, "training.schedule.name": "constant",
@@ -45,7 +45,7 @@ class Training:
             self.process = subprocess.Popen(self.command + list(more), env=ENVIRONMENT, stdout=said, stderr=said)
 
     def ranks(self):
-        return [p for p in children(self.process.pid) if program(p) == "rfm"]
+        return [p for p in children(self.process.pid) if program(p) == self.program]
 
     def lines(self):
         """The figures of every step, without those of time."""
@@ -126,7 +126,7 @@ def disturb(training, draw, faults):
         training.process.wait(120)
     except subprocess.TimeoutExpired:
         sys.exit(f"{kind}: the launcher still runs after 120 s")
-    while any(program(rank) == "rfm" for rank in ranks):
+    while any(program(rank) == training.program for rank in ranks):
         if time.monotonic() - asked > 120:
             faults.append(f"{kind}: ranks still run after 120 s")
             break

@@ -37,6 +37,10 @@ public struct HDF5Error: ReportableError, Sendable {
       self.init(
         file: file, object: object, action: action, reason: String(message[start..<end]),
         isInputOutput: true)
+    } else if message == Self.filterFailure {
+      self.init(
+        file: file, object: object, action: action,
+        reason: "stored bytes are damaged: they don't unpack, or disagree with their checksum")
     } else if message == "file signature not found" {
       self.init(file: file, object: object, action: action, reason: "it is not an HDF5 file")
     } else {
@@ -44,8 +48,13 @@ public struct HDF5Error: ReportableError, Sendable {
     }
   }
 
-  /// Whether stored bytes and their checksum disagree.
-  public var isChecksumFailure: Bool { reason.contains("Fletcher32 checksum") }
+  /// What HDF5 1.14 says of a filter that failed, in place of the filter's own words.
+  private static let filterFailure = "filter returned failure during read"
+
+  /// Whether stored bytes are not those that were written: their checksum tells, or they don't unpack.
+  public var isDamage: Bool {
+    reason.contains("Fletcher32 checksum") || reason.hasPrefix("stored bytes are damaged")
+  }
 
   public var description: String {
     let place = object.map { "\(file), \($0)" } ?? file

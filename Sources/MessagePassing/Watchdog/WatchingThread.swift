@@ -45,5 +45,6 @@ func shown(seconds: Double) -> String { "\((seconds * 10).rounded() / 10) s" }
 /// A line on standard error in one write, so that those of several ranks do not mix.
 func sayAtOnce(_ text: String) {
   var text = text
-  text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  // A signal that comes meanwhile must not swallow it.
+  text.withUTF8 { while write(STDERR_FILENO, $0.baseAddress, $0.count) < 0, errno == EINTR {} }
 }

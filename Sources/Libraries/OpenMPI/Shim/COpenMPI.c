@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 // MPI_Comm and MPI_Request are pointers in Open MPI and integers in MPICH; through intptr_t both
 // fit into 64 bits.
@@ -68,6 +71,23 @@ static MPI_Op op_of(int op, int type) {
 
 // Life of the library.
 
+// What a process has said travels through its launcher, and Open MPI 5 ends a job without reading on. Waits, for
+// a second at most, until the launcher has taken it, and a moment for passing it on.
+static void let_words_out(void) {
+  for (int fd = 1; fd <= 2; fd++) {
+    struct stat kind;
+    if (fstat(fd, &kind) != 0 || !S_ISFIFO(kind.st_mode)) continue;
+    int left = 0;
+    for (int waits = 0; waits < 100 && ioctl(fd, FIONREAD, &left) == 0 && left > 0; waits++) usleep(10000);
+  }
+  usleep(100000);
+}
+
+static void end_job(int status) {
+  let_words_out();
+  MPI_Abort(MPI_COMM_WORLD, status);
+}
+
 static void end_with_process(int status, void *unused) {
   (void)unused;
   if (!rfm_mpi_is_active()) return;
@@ -76,7 +96,7 @@ static void end_with_process(int status, void *unused) {
   if (status == 0 || status == 75) {
     MPI_Finalize();
   } else if (size > 1) {
-    MPI_Abort(MPI_COMM_WORLD, status);
+    end_job(status);
   }
 }
 
@@ -113,7 +133,7 @@ int rfm_mpi_is_active(void) {
 int rfm_mpi_finalise(void) { return rfm_mpi_is_active() ? MPI_Finalize() : MPI_SUCCESS; }
 
 void rfm_mpi_abort(int status) {
-  if (rfm_mpi_is_active()) MPI_Abort(MPI_COMM_WORLD, status);
+  if (rfm_mpi_is_active()) end_job(status);
 }
 
 void rfm_mpi_error_text(int code, char *text, size_t capacity) {
