@@ -154,6 +154,7 @@ def main():
     found = [work.result() for work in works]
     rows = [{"cell": f["cell"], "seed": f["seed"], "figures": picked(study, f)} for f in found]
     if asked.output:
+        asked.output.parent.mkdir(parents=True, exist_ok=True)
         asked.output.write_text(json.dumps({"study": asked.study.name, "trainings": rows}, indent=1) + "\n")
     if len(study["seeds"]) > 1:
         print(table(study, rows))
