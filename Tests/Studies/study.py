@@ -8,7 +8,8 @@ what `rfm compare` does for methods of erasing, for any settings.
 
 A study says how its faces are made ("data", options of `rfm synthesize`), what all trainings have in common
 ("config", "set") and in what they differ ("cells": settings by name; the first is what others are measured
-against). FOLDER takes data and runs; what is finished there is not done again, so a study may be interrupted.
+against; with "average" true, the moving average of the weights is tested). "degrade" tests on degraded images as
+well, `rfm evaluate --degrade`. FOLDER takes data and runs; what is finished there is not done again, so a study may be interrupted.
 The output holds the figures that the study names, of every training, and the table is made of it alone: means over
 seeds, and differences from the first cell paired by seed, with their 95 % intervals (Student's). Trainings of one seed begin
 from the same weights and see the same images in the same order. Needs SciPy for the table.
@@ -37,6 +38,14 @@ def run(rfm, *arguments):
         raise Failed(f"rfm {' '.join(map(str, arguments))}: {done.stderr[-2000:]}")
 
 
+def settings_of(cell):
+    return cell["set"] if isinstance(cell, dict) else cell
+
+
+def is_average(cell):
+    return isinstance(cell, dict) and cell.get("average", False)
+
+
 def make_data(rfm, study, folder):
     data = folder / "data"
     mark, said = data / "complete", json.dumps(study["data"])
@@ -55,20 +64,26 @@ def train(rfm, study, folder, data, cell, seed, threads):
     settings = [
         f"data.train={data}/train-*.h5", f"data.validation={data}/validation-*.h5", f"run.seed={seed}",
         f"run.directory={folder}/runs", f"run.name={name}", f"training.threads={threads}", "run.report=false",
-        *study["set"], *study["cells"][cell]]
+        *study["set"], *settings_of(study["cells"][cell])]
     # Figures of other settings are none of this study's.
     config = (ROOT / study["config"]).read_text()
-    said = hashlib.sha256(json.dumps([config, study["data"], settings]).encode()).hexdigest()
+    averages = is_average(study["cells"][cell])
+    what = [config, study["data"], settings] + ([averages, study.get("degrade")] if averages or "degrade" in study else [])
+    said = hashlib.sha256(json.dumps(what).encode()).hexdigest()
     if place.exists() and json.loads(place.read_text())["settings"] == said:
         return json.loads(place.read_text())
     options = [word for setting in settings for word in ("--set", setting)]
     run_folder = folder / "runs" / name
     run(rfm, "train", "--config", ROOT / study["config"], *options, "--resume")
     out = folder / "tests" / name
-    detector = ["--checkpoint", run_folder / "checkpoints/latest"]
-    run(rfm, "evaluate", *detector, "--data", f"{data}/test-*.h5", "--output", out, "--localisation",
-        "--threads", threads)
+    detector = ["--checkpoint", run_folder / "checkpoints/latest" / ("average.safetensors" if averages else "")]
+    test = ["evaluate", *detector, "--data", f"{data}/test-*.h5", "--threads", threads]
+    run(rfm, *test, "--output", out, "--localisation")
     figures = {"settings": said, "cell": cell, "seed": seed, "metrics": json.loads((out / "metrics.json").read_text())}
+    if "degrade" in study:
+        degrade = [word for kind in study["degrade"] for word in ("--degrade", kind)]
+        run(rfm, *test, "--output", out / "degraded", *degrade)
+        figures["degraded"] = json.loads((out / "degraded/metrics.json").read_text())
     if study.get("attributes"):
         run(rfm, "prototypes", *detector, "--data", f"{data}/validation-*.h5", "--output", out / "prototypes.h5",
             "--threads", threads)
