@@ -59,7 +59,9 @@ let package = Package(
       name: "CFFmpeg", dependencies: ["FFmpeg"], path: "Sources/Libraries/FFmpeg/Shim",
       linkerSettings: ["avformat", "avcodec", "swscale", "avutil"].map { .linkedLibrary($0) }),
     .target(name: "CZLib", dependencies: ["ZLib"], path: "Sources/Libraries/ZLib/Shim"),
-    .target(name: "COpenMPI", dependencies: ["OpenMPI"], path: "Sources/Libraries/OpenMPI/Shim"),
+    .target(
+      name: "COpenMPI", dependencies: ["OpenMPI", "CStandardStreams"],
+      path: "Sources/Libraries/OpenMPI/Shim"),
     .target(
       name: "CHDF5", dependencies: ["HDF5", "ZLib"], path: "Sources/Libraries/HDF5/Shim"),
     .target(name: "COpenBLAS", dependencies: ["OpenBLAS"], path: "Sources/Libraries/OpenBLAS/Shim"),
@@ -89,9 +91,10 @@ let package = Package(
     .target(name: "CAllocations", path: "Sources/Libraries/Linux/Allocations"),
     .target(name: "CFileNames", path: "Sources/Libraries/Linux/FileNames"),
     .target(name: "CHostMemory", path: "Sources/Libraries/Linux/HostMemory"),
+    .target(name: "CStandardStreams", path: "Sources/Libraries/Linux/StandardStreams"),
 
     // The rooms, from the ground up.
-    .target(name: "Foundations", dependencies: ["OpenSSL"]),
+    .target(name: "Foundations", dependencies: ["OpenSSL", "CStandardStreams"]),
     .target(name: "MessagePassing", dependencies: ["Foundations", "COpenMPI", "CHostMemory"]),
     .target(name: "HierarchicalData", dependencies: ["Foundations", "CHDF5"]),
     .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),

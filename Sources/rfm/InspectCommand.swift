@@ -143,7 +143,7 @@ struct InspectCommand: RankCommand {
   }
 
   private func say(_ problem: String) {
-    FileHandle.standardError.write(Data("rfm: \(problem)\n".utf8))
+    writeToStandardError("rfm: \(problem)\n")
   }
 
   /// Progress of verifying, begun when its extent is known.

@@ -65,7 +65,7 @@ struct RFM: ParsableCommand {
         place = "rfm: rank \(rank): the command line of this rank can't be used\n"
       }
       // In one piece: the parser would write it byte by byte, and mpirun's own words come between.
-      FileHandle.standardError.write(Data("\(place)\(fitForTerminal(message))\n".utf8))
+      writeToStandardError("\(place)\(fitForTerminal(message))\n")
     }
     Self.exit(withError: ExitCode(exitCode(for: error).rawValue))
   }

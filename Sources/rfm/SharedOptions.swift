@@ -245,7 +245,7 @@ extension RankCommand {
 /// A line on standard error, from rank 0. It may quote what a file says.
 func say(_ line: String) {
   guard MessagePassing.rank == 0 else { return }
-  FileHandle.standardError.write(Data((printable(line, limit: 4000) + "\n").utf8))
+  writeToStandardError(printable(line, limit: 4000) + "\n")
 }
 
 /// Lines on standard output. They may quote what a file says, or what files are called.

@@ -4,6 +4,15 @@ import Testing
 @testable import Foundations
 
 @Suite struct ProgressLineTests {
+  /// Open MPI 5's launcher keeps what does not end with its line.
+  @Test func aTerminalBehindALauncherCountsWherePartsOfLinesArePassedOn() {
+    #expect(ProgressLine.Output.distantWidth("132", pmix: nil) == 132)
+    #expect(ProgressLine.Output.distantWidth("132", pmix: "4.2.2") == 132)
+    #expect(ProgressLine.Output.distantWidth("132", pmix: "5.0.6") == nil)
+    #expect(ProgressLine.Output.distantWidth("wide", pmix: nil) == nil)
+    #expect(ProgressLine.Output.distantWidth(nil, pmix: nil) == nil)
+  }
+
   /// A terminal, or none, with a clock that is set by hand.
   private final class Screen: Sendable {
     let text = Mutex("")

@@ -58,7 +58,7 @@ extension Jobs {
         #expect(
           first.isRefusal(64, "4 processes were started by \(words), but MPI joins none of them"),
           "\(first)")
-        #expect(first.standardError.split(separator: "\n").count == 1, "\(first)")
+        #expect(lines(of: first).count == 1, "\(first)")
         #expect(first.standardOutput.isEmpty, "\(first)")
       }
       // The others have nothing to add.
@@ -66,9 +66,14 @@ extension Jobs {
         let other = try Job.run(
           "rfm", command, environment: variables.merging([rank: "3"]) { $1 })
         #expect(other.status == 64 && !other.timedOut && other.leftovers.isEmpty, "\(other)")
-        #expect(other.standardError.isEmpty && other.standardOutput.isEmpty, "\(other)")
+        #expect(lines(of: other).isEmpty && other.standardOutput.isEmpty, "\(other)")
       }
       #expect(folder.everything == ["config.yaml", "faces"])
+    }
+
+    /// What the program says itself; PMIx has remarks of its own on half a launcher.
+    private func lines(of outcome: Job.Outcome) -> [Substring] {
+      outcome.standardError.split(separator: "\n").filter { $0.contains("rfm: ") }
     }
 
     /// `mpirun` is called in the midst of all of them, and a batch script is one process.

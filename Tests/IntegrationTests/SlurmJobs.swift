@@ -43,8 +43,11 @@ extension Jobs {
         (nodes > 1 ? ["--nodes", "\(nodes)"] : [])
           + ["bash", "submit", repository.path + "/launch/slurm.sbatch"]
           + runs.arguments(name, settings).dropFirst(),
-        environment: ["RFM": Job.product("rfm"), "RFM_HOME": repository.path]
-          .merging(environment) { $1 },
+        environment: [
+          "RFM": Job.product("rfm"), "RFM_HOME": repository.path,
+          // All nodes are this machine, which may have nothing but the loopback.
+          "OMPI_MCA_btl_tcp_if_include": "lo",
+        ].merging(environment) { $1 },
         directory: folder.path, timeLimit: 120)
     }
 

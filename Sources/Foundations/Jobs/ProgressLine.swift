@@ -21,9 +21,16 @@ public final class ProgressLine: Sendable {
     /// Seconds between lines.
     var interval: Double
 
+    /// Columns of the terminal at the other end of mpirun's pipe, as launch/local says; nil: there is none, or
+    /// Open MPI 5 is between, whose PMIx passes on whole lines only.
+    static func distantWidth(_ terminal: String?, pmix: String?) -> Int? {
+      let version = pmix?.split(separator: ".").first.flatMap { Int($0) } ?? 0
+      return version >= 5 ? nil : terminal.flatMap { Int($0) }
+    }
+
     static let standardError: Output = {
-      // launch/local says how wide the terminal at the other end of mpirun's pipe is.
-      let distant = getenv("RFM_TERMINAL").flatMap { Int(String(cString: $0)) }
+      func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+      let distant = distantWidth(variable("RFM_TERMINAL"), pmix: variable("PMIX_VERSION"))
       let isTerminal =
         (isatty(STDERR_FILENO) == 1 || distant != nil)
         && getenv("TERM").map { strcmp($0, "dumb") != 0 } ?? false
@@ -35,11 +42,7 @@ public final class ProgressLine: Sendable {
           return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
             ? Int(size.ws_col) : max(20, distant ?? 80)
         },
-        write: { text in
-          // One call, so that the lines of several processes do not mix.
-          var text = text
-          text.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
-        },
+        write: writeToStandardError,
         now: { (ContinuousClock.now - start).seconds },
         interval: isTerminal ? 0.1 : 10)
     }()

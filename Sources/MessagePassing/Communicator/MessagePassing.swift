@@ -1,4 +1,5 @@
 import COpenMPI
+import Foundations
 import Glibc
 import Synchronization
 
@@ -138,7 +139,7 @@ public enum MessagePassing {
       // Some launchers end all as soon as one fails: the one that speaks should be the first. With PMIx
       // alone it can't know that it is one of several.
       if error.launcher.rank == 0 || error.launcher.kind == .pmix {
-        sayAtOnce("\(name): \(shown(oneLine(error)))\n")
+        writeToStandardError("\(name): \(shown(oneLine(error)))\n")
       } else {
         usleep(1_500_000)
       }
@@ -152,7 +153,7 @@ public enum MessagePassing {
       while monotonicSeconds < end { usleep(20_000) }
       let place = size == 1 ? "" : "rank \(rank): "
       // One write, so that the lines of several ranks do not mix.
-      sayAtOnce("\(name): \(place)\(shown(oneLine(error)))\n")
+      writeToStandardError("\(name): \(place)\(shown(oneLine(error)))\n")
       abort(status: exitStatus(error))
     }
   }

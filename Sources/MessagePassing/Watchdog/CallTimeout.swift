@@ -1,3 +1,4 @@
+import Foundations
 import Glibc
 import Synchronization
 
@@ -30,7 +31,7 @@ final class CallTimeout: Sendable {
         waited += min(now - last, 2 * pause)
         last = now
       }
-      sayAtOnce(
+      writeToStandardError(
         "rfm: rank \(rank): waited \(shown(seconds: waited)) in \(operation) (\(setting)): another "
           + "rank does not come to it; the job ends here\n")
       _exit(exitStatus)

@@ -1,4 +1,5 @@
 import COpenMPI
+import Foundations
 import Glibc
 import Synchronization
 
@@ -247,7 +248,7 @@ public final class Watchdog: @unchecked Sendable {
         + "last heard of \(shown(seconds: findings.silence(rank))) ago, last got on "
         + "\(shown(seconds: findings.idle(rank))) ago\n"
     }
-    sayAtOnce(text)
+    writeToStandardError(text)
   }
 
   /// "0-2, 5" of 0, 1, 2, 5.

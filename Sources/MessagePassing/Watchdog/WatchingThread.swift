@@ -41,10 +41,3 @@ var monotonicSeconds: Double {
 
 /// Seconds as messages show them.
 func shown(seconds: Double) -> String { "\((seconds * 10).rounded() / 10) s" }
-
-/// A line on standard error in one write, so that those of several ranks do not mix.
-func sayAtOnce(_ text: String) {
-  var text = text
-  // A signal that comes meanwhile must not swallow it.
-  text.withUTF8 { while write(STDERR_FILENO, $0.baseAddress, $0.count) < 0, errno == EINTR {} }
-}

@@ -1,12 +1,12 @@
 #define _GNU_SOURCE  // on_exit
 #include "COpenMPI.h"
 
+#include <CStandardStreams.h>
+
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 // MPI_Comm and MPI_Request are pointers in Open MPI and integers in MPICH; through intptr_t both
@@ -71,15 +71,10 @@ static MPI_Op op_of(int op, int type) {
 
 // Life of the library.
 
-// What a process has said travels through its launcher, and Open MPI 5 ends a job without reading on. Waits, for
-// a second at most, until the launcher has taken it, and a moment for passing it on.
+// What a process has said travels through its launcher, and Open MPI 5 ends a job without reading on. Waits
+// until the launcher has taken it, and a moment for passing it on.
 static void let_words_out(void) {
-  for (int fd = 1; fd <= 2; fd++) {
-    struct stat kind;
-    if (fstat(fd, &kind) != 0 || !S_ISFIFO(kind.st_mode)) continue;
-    int left = 0;
-    for (int waits = 0; waits < 100 && ioctl(fd, FIONREAD, &left) == 0 && left > 0; waits++) usleep(10000);
-  }
+  for (int fd = 1; fd <= 2; fd++) rfm_wait_until_read(fd);
   usleep(100000);
 }
 

@@ -1,0 +1,34 @@
+#include "CStandardStreams.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void rfm_wait_until_read(int fd) {
+  struct stat kind;
+  if (fstat(fd, &kind) != 0 || !S_ISFIFO(kind.st_mode)) return;
+  int left = 0;
+  for (int waits = 0; waits < 1000 && ioctl(fd, FIONREAD, &left) == 0 && left > 0; waits++) usleep(1000);
+}
+
+void rfm_write_error(const char *text, size_t size) {
+  const int is_passed_on = getenv("PMIX_RANK") != NULL;
+  // Not what another thread is in the middle of: that may last.
+  if (is_passed_on && ftrylockfile(stdout) == 0) {
+    fflush(stdout);
+    funlockfile(stdout);
+    rfm_wait_until_read(STDOUT_FILENO);
+  }
+  while (size > 0) {
+    const ssize_t written = write(STDERR_FILENO, text, size);
+    if (written < 0 && errno != EINTR) return;
+    if (written > 0) {
+      text += written;
+      size -= (size_t)written;
+    }
+  }
+  if (is_passed_on) rfm_wait_until_read(STDERR_FILENO);
+}
