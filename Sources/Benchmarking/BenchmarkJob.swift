@@ -99,13 +99,13 @@ public struct BenchmarkJob {
     -> Report
   {
     let workers = WorkerPool(threads: settings.threads)
-    let before = multiplyRate(settings.precision, workers)
+    let before = MultiplyRate.measure(settings.precision, workers) / 1e9
     let report =
       settings.inference
       ? try inference(settings, communicator, workers)
       : try training(settings, communicator, workers)
     // Other work on the machine comes and goes: the mean of before and after.
-    let rate = (before + multiplyRate(settings.precision, workers)) / 2
+    let rate = (before + MultiplyRate.measure(settings.precision, workers) / 1e9) / 2
     var result = report
     result.threadsFrom = settings.threadsFrom
     result.gemmGflopsPerSecond = rate * Double(communicator.size)
@@ -237,86 +237,6 @@ public struct BenchmarkJob {
       gflopsPerSecond: work * images / seconds / 1e9, gemmGflopsPerSecond: 0, percentOfGemm: 0,
       peakMemoryBytes: try communicator.allReduce(peakMemory(), .max),
       dataWaitFraction: (phases["load"] ?? 0) / seconds)
-  }
-
-  /// Gflop/s of the middle flow's multiplies on all workers: forward, input gradient and weight
-  /// gradient, in equal parts.
-  static func multiplyRate(_ precision: Precision, _ workers: WorkerPool) -> Double {
-    let (rows, channels, stride) = (196, 728, 736)
-    let slice = (outputs: 128, rows: 8 * rows)
-    let elements = slice.rows * stride
-    let memories = (0..<workers.count).map { _ in
-      (
-        AlignedMemory(size: elements * 4), AlignedMemory(size: elements * 4),
-        AlignedMemory(size: elements * 4)
-      )
-    }
-    func fill(_ memory: AlignedMemory) {
-      // Small numbers of both signs, in either precision.
-      for i in 0..<memory.size / 4 { memory.floats()[i] = Float(i % 13) * 0.125 - 0.75 }
-    }
-    for (a, b, c) in memories {
-      fill(a)
-      fill(b)
-      fill(c)
-    }
-    let repeats = 12
-    var rates: [Double] = []
-    for _ in 0..<7 {
-      let watch = Stopwatch()
-      workers.run(workers.count) { task, _ in
-        let (a, b, c) = memories[task]
-        for _ in 0..<repeats {
-          if precision == .bfloat16 && MatrixMultiply.packsBFloat16 {
-            multiplyPacked(
-              rows: rows, channels: channels, stride: stride, slice, a.address, b.address,
-              c.address)
-          } else {
-            multiply(
-              precision, rows: rows, channels: channels, stride: stride, slice, a.address,
-              b.address, c.address)
-          }
-        }
-      }
-      let work =
-        2.0 * Double(channels) * Double(2 * rows * channels + slice.outputs * slice.rows)
-        * Double(repeats * workers.count)
-      rates.append(work / watch.seconds / 1e9)
-    }
-    return median(rates)
-  }
-
-  private static func multiply(
-    _ precision: Precision, rows: Int, channels: Int, stride: Int,
-    _ slice: (outputs: Int, rows: Int), _ a: UnsafeMutableRawPointer,
-    _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
-  ) {
-    MatrixMultiply.multiply(
-      precision, transposeB: true, m: rows, n: channels, k: channels, a: a, lda: stride, b: b,
-      ldb: channels, c: c, ldc: stride)
-    MatrixMultiply.multiply(
-      precision, m: rows, n: channels, k: channels, a: a, lda: stride, b: b, ldb: channels, c: c,
-      ldc: stride)
-    MatrixMultiply.multiply(
-      precision, transposeA: true, m: slice.outputs, n: channels, k: slice.rows, a: a,
-      lda: stride, b: b, ldb: stride, c: c, ldc: channels, floatResult: true)
-  }
-
-  /// The same with operands as if they were packed: what they hold does not matter.
-  private static func multiplyPacked(
-    rows: Int, channels: Int, stride: Int, _ slice: (outputs: Int, rows: Int),
-    _ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
-  ) {
-    let a = a.assumingMemoryBound(to: UInt16.self)
-    let b = b.assumingMemoryBound(to: UInt16.self)
-    for _ in 0..<2 {
-      rfm_bf16_multiply(
-        Int64(rows), Int64(channels), Int64(channels / 2), a, Int64(stride), b, c, Int64(stride),
-        Int32(RFM_BF16_STORE))
-    }
-    rfm_bf16_multiply_blocks(
-      Int64(slice.outputs), Int64(channels), Int64(slice.rows / 2), a, b, c, Int64(channels),
-      Int32(RFM_BF16_STORE_FLOAT))
   }
 
   static func median(_ values: [Double]) -> Double {

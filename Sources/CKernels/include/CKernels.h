@@ -15,10 +15,12 @@
 #include <stdint.h>
 
 #include "bfloat16_multiply.h"
+#include "bfloat16_rows.h"
 #include "finite.h"
 #include "gradient_compression.h"
 #include "gradient_sum.h"
 #include "layer_kernels.h"
+#include "limits.h"
 #include "optimizers.h"
 
 #pragma clang assume_nonnull begin

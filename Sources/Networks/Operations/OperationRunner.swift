@@ -42,6 +42,8 @@ final class TileMemory: @unchecked Sendable {
   /// Addresses of a window's rows.
   let window: UnsafeMutablePointer<UnsafeRawPointer?>
   let winners: UnsafeMutablePointer<UnsafePointer<UInt8>?>
+  /// Where somebody wants to know what the worker's time goes to.
+  var clock: OperationClock?
   private let memory: AlignedMemory
 
   static let largestWindow = 16
@@ -103,6 +105,23 @@ class OperationRunner: @unchecked Sendable {
 
   func backward(_ images: Range<Int>, _ pass: GraphPass, _ tile: TileMemory, task: Int) {
     preconditionFailure("\(type(of: self)) has no backward")
+  }
+
+  /// One of both, by the worker whose tile it is.
+  @inline(__always)
+  final func run(
+    _ images: Range<Int>, _ pass: GraphPass, _ tile: TileMemory, task: Int, isBackward: Bool
+  ) {
+    if let clock = tile.clock {
+      clock.measure(index, isBackward: isBackward) {
+        isBackward
+          ? backward(images, pass, tile, task: task) : forward(images, pass, tile, task: task)
+      }
+    } else if isBackward {
+      backward(images, pass, tile, task: task)
+    } else {
+      forward(images, pass, tile, task: task)
+    }
   }
 
   /// What a worker needs.

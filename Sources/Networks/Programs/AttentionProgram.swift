@@ -27,6 +27,14 @@ public final class AttentionProgram: @unchecked Sendable {
   /// Follows weights and running statistics. Call after they changed and before the next `run`.
   public func refresh() { engine.refresh() }
 
+  /// Begins to measure where workers spend their time, or begins anew; it goes on until the program ends.
+  public func measureOperations() { engine.measure() }
+
+  /// Operations in forward order, with what `images` images cost and, since ``measureOperations()``, took.
+  public func operationProfiles(images: Int) -> [OperationProfile] {
+    engine.profiles(images: images)
+  }
+
   /// Takes the images `selected` of a batch through the pass.
   ///
   /// - Parameters:
@@ -65,6 +73,14 @@ public final class InferenceProgram: @unchecked Sendable {
 
   /// Follows weights and running statistics. Call after they changed and before the next `run`.
   public func refresh() { engine.refresh() }
+
+  /// Begins to measure where workers spend their time, or begins anew; it goes on until the program ends.
+  public func measureOperations() { engine.measure() }
+
+  /// Operations in forward order, with what `images` images cost and, since ``measureOperations()``, took.
+  public func operationProfiles(images: Int) -> [OperationProfile] {
+    engine.profiles(images: images)
+  }
 
   /// - Parameters:
   ///   - images: float32 (count, crop, crop, 3), normalised.

@@ -27,6 +27,8 @@ final class GraphAttention: @unchecked Sendable {
   }
 
   func refresh() { team.refresh() }
+  func measure() { team.measure() }
+  func profiles(images: Int) -> [OperationProfile] { team.profiles(images: images) }
 
   func run(
     images: UnsafePointer<Float>, selected: UnsafeBufferPointer<Int>,

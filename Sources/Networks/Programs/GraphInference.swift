@@ -22,6 +22,8 @@ final class GraphInference: @unchecked Sendable {
   }
 
   func refresh() { team.refresh() }
+  func measure() { team.measure() }
+  func profiles(images: Int) -> [OperationProfile] { team.profiles(images: images) }
 
   func run(
     images: UnsafePointer<Float>, count: Int, logits: UnsafeMutablePointer<Float>,

@@ -45,13 +45,7 @@ final class GraphTeam: @unchecked Sendable {
     let isBackward: Bool
 
     func run(_ images: Range<Int>, _ tile: TileMemory) {
-      for runner in runners {
-        if isBackward {
-          runner.backward(images, pass, tile, task: 0)
-        } else {
-          runner.forward(images, pass, tile, task: 0)
-        }
-      }
+      for runner in runners { runner.run(images, pass, tile, task: 0, isBackward: isBackward) }
     }
   }
 
@@ -129,6 +123,15 @@ final class GraphTeam: @unchecked Sendable {
       return !isLarge(read.first ?? MapSize(height: network.crop, width: network.crop))
         || network.maps[operation.output].isVector
     } ?? network.operations.count
+  }
+
+  /// Begins to measure operations, or begins anew.
+  func measure() { members[0].pass.plan.measure(members.map(\.tile)) }
+
+  /// What ``measure()`` has led to, with what `images` images cost.
+  func profiles(images: Int) -> [OperationProfile] {
+    let pass = members[0].pass
+    return pass.plan.profiles(images: images, pass.maps.precision, members.map(\.tile))
   }
 
   func refresh() {

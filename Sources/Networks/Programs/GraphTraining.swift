@@ -37,6 +37,8 @@ final class GraphTraining: @unchecked Sendable {
   private var steps: [Step] = []
   private var forwardSteps: [Step] = []
   private var backwardSteps: [Step] = []
+  /// The operation whose weights' gradients are being planned.
+  private var planned: Int?
 
   /// Operations that run in the same tasks.
   private struct Group {
@@ -189,22 +191,31 @@ final class GraphTraining: @unchecked Sendable {
   // MARK: Planning
 
   private func planTasks(
-    _ group: Group,
-    _ body: @escaping (_ runner: OperationRunner, Range<Int>, TileMemory, _ task: Int) -> Void,
+    _ group: Group, isBackward: Bool,
     before: @escaping (Range<Int>, _ task: Int) -> Void = { _, _ in }
   ) {
     let members = group.operations.map { runners[$0] }
-    let (batch, tiles, each) = (batch, tiles, group.imagesPerTask)
+    let (batch, tiles, each, pass) = (batch, tiles, group.imagesPerTask, pass)
     steps.append(
       .tasks(tasks(group)) { task, worker in
         let images = task * each..<min(batch, (task + 1) * each)
         before(images, task)
-        for member in members { body(member, images, tiles[worker], task) }
+        for member in members {
+          member.run(images, pass, tiles[worker], task: task, isBackward: isBackward)
+        }
       })
   }
 
   func planParallel(_ parts: Int, _ body: @escaping (_ part: Int) -> Void) {
-    steps.append(.tasks(parts) { part, _ in body(part) })
+    let (tiles, operation) = (tiles, planned)
+    steps.append(
+      .tasks(parts) { part, worker in
+        if let clock = tiles[worker].clock, let operation {
+          clock.measure(operation, isBackward: true) { body(part) }
+        } else {
+          body(part)
+        }
+      })
   }
 
   func planSerial(_ body: @escaping () throws -> Void) { steps.append(.serial(body)) }
@@ -226,10 +237,7 @@ final class GraphTraining: @unchecked Sendable {
   }
 
   private func planForward(_ group: Group) {
-    let pass = pass
-    planTasks(group) { runner, images, tile, task in
-      runner.forward(images, pass, tile, task: task)
-    }
+    planTasks(group, isBackward: false)
     for affine in group.affines {
       let state = states[affine]
       let pixels = batch * network.maps[state.affine.map].size.pixels
@@ -240,7 +248,6 @@ final class GraphTraining: @unchecked Sendable {
   }
 
   private func planBackward(_ groups: [Group]) {
-    let pass = pass
     // Uses of each parameter that are to come.
     var uses = [Int](repeating: 0, count: detector.parameters.count)
     let all =
@@ -250,11 +257,13 @@ final class GraphTraining: @unchecked Sendable {
     for (number, group) in groups.enumerated() {
       let tasks = tasks(group)
       planTasks(
-        group, { runner, images, tile, task in runner.backward(images, pass, tile, task: task) },
+        group, isBackward: true,
         before: number == 0
           ? { [unowned self] images, task in seed(images, task: task) } : { _, _ in })
       for operation in group.operations {
+        planned = operation
         runners[operation].planWeightGradients(self, tasks: tasks)
+        planned = nil
         for parameter in network.operations[operation].parameters { uses[parameter] -= 1 }
       }
       for affine in group.affines {
@@ -288,6 +297,13 @@ final class GraphTraining: @unchecked Sendable {
       case .serial(let body): try body()
       }
     }
+  }
+
+  /// Begins to measure operations, or begins anew.
+  func measure() { pass.plan.measure(tiles) }
+
+  func profiles() -> [OperationProfile] {
+    pass.plan.profiles(images: batch, kernels.precision, tiles)
   }
 
   func refresh() {

@@ -82,6 +82,13 @@ public final class TrainingProgram: @unchecked Sendable {
   /// Gradients are summed over ranks by `finishGradients`, not by the caller.
   public var reducesGradients: Bool { engine.reducesGradients }
 
+  /// Begins to measure where workers spend their time, or begins anew; it goes on until the program ends.
+  public func measureOperations() { engine.measure() }
+
+  /// Operations in forward order, with what a batch costs and, since ``measureOperations()``, took. The way
+  /// back holds both gradients.
+  public func operationProfiles() -> [OperationProfile] { engine.profiles() }
+
   // MARK: Where numbers stopped being finite
 
   /// Names of the layers in forward order, the head last.
