@@ -15,13 +15,18 @@ bfloat16            channels-last under bfloat16 autocast
 bfloat16-compiled   that under torch.compile
 distributed         channels-last in DistributedDataParallel: --ranks processes over gloo, each with
                     --threads threads and --batch images
+ipex                channels-last with Intel's extension (ipex.optimize)
 inference           forward only: channels-last, torch.inference_mode
 inference-bfloat16  that under bfloat16 autocast
 inference-compiled  inference under torch.compile, with frozen weights
+inference-ipex      inference with Intel's extension, traced and frozen
+inference-onnxruntime, inference-openvino
+                    the same network in ONNX Runtime and in OpenVINO, float32 on all threads
 """
 
 import argparse
 import copy
+import io
 import json
 import os
 import random
@@ -44,7 +49,8 @@ MODELS = {
 }
 VARIANTS = [
     "published", "channels-last", "compiled", "bfloat16", "bfloat16-compiled", "distributed",
-    "inference", "inference-bfloat16", "inference-compiled",
+    "ipex", "inference", "inference-bfloat16", "inference-compiled", "inference-ipex",
+    "inference-onnxruntime", "inference-openvino",
 ]  # fmt: skip
 
 
@@ -220,6 +226,25 @@ class Improved:
         return loss.item()
 
 
+class Extended(Improved):
+    """The same with Intel's extension, which lays the weights out anew: attention takes them from the model
+    in evaluation mode itself."""
+
+    def __init__(self, options):
+        import intel_extension_for_pytorch as ipex
+
+        self.autocast = False
+        model = network(options).to(memory_format=torch.channels_last).train()
+        optimizer = torch.optim.Adam(model.parameters(), lr=2e-4, fused=True)
+        self.model, self.optimizer = ipex.optimize(model, optimizer=optimizer, dtype=torch.float32)
+
+    def attentive(self, inputs):
+        self.model.eval()
+        logits = self.model(inputs)
+        self.model.train()
+        return logits
+
+
 class Inference:
     def __init__(self, options):
         self.autocast = options.variant == "inference-bfloat16"
@@ -229,6 +254,13 @@ class Inference:
 
             config.freezing = True  # folds batch norms and packs weights once
             self.model = torch.compile(self.model, dynamic=False, mode=options.compile_mode)
+        elif options.variant == "inference-ipex":
+            import intel_extension_for_pytorch as ipex
+
+            example = self.prepare(torch.zeros(options.batch, 3, options.crop, options.crop))
+            self.model = ipex.optimize(self.model, dtype=torch.float32, inplace=True)
+            with torch.inference_mode():
+                self.model = torch.jit.freeze(torch.jit.trace(self.model, example))
 
     def prepare(self, images):
         return images.contiguous(memory_format=torch.channels_last)
@@ -238,6 +270,61 @@ class Inference:
             logits = self.model(images)
         clock("forward")
         return logits.float().mean().item()
+
+
+class OnnxRuntime:
+    """PyTorch's own export of the network, run by ONNX Runtime."""
+
+    def __init__(self, options):
+        import onnxruntime
+
+        file = io.BytesIO()
+        example = torch.zeros(options.batch, 3, options.crop, options.crop)
+        torch.onnx.export(network(options).eval(), (example,), file, dynamo=False, opset_version=17,
+                          input_names=["images"])  # fmt: skip
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = options.threads
+        self.session = onnxruntime.InferenceSession(
+            file.getvalue(), settings, providers=["CPUExecutionProvider"])
+
+    def prepare(self, images):
+        return images.numpy()
+
+    def step(self, images, labels, clock):
+        (logits,) = self.session.run(None, {"images": images})
+        clock("forward")
+        return float(logits.mean())
+
+
+class OpenVino:
+    def __init__(self, options):
+        import openvino
+
+        example = torch.zeros(options.batch, 3, options.crop, options.crop)
+        model = openvino.convert_model(
+            network(options).eval(), example_input=example, input=[list(example.shape)])
+        self.model = openvino.Core().compile_model(model, "CPU", {
+            "INFERENCE_NUM_THREADS": options.threads, "PERFORMANCE_HINT": "LATENCY",
+            # Else it takes bfloat16 where the processor has it.
+            "INFERENCE_PRECISION_HINT": "f32"})  # fmt: skip
+
+    def prepare(self, images):
+        return images.numpy()
+
+    def step(self, images, labels, clock):
+        logits = self.model(images)[0]
+        clock("forward")
+        return float(logits.mean())
+
+
+def make_program(options):
+    if options.variant == "inference-onnxruntime":
+        return OnnxRuntime(options)
+    if options.variant == "inference-openvino":
+        return OpenVino(options)
+    if options.variant.startswith("inference"):
+        return Inference(options)
+    return {"published": Published, "ipex": Extended}.get(options.variant, Improved)(options)
 
 
 def run(options, program, rank=0):
@@ -328,11 +415,7 @@ def main():
         ranks = options.ranks
         seconds, phases, processor, peak = run_distributed(options)
     else:
-        if options.variant.startswith("inference"):
-            program = Inference(options)
-        else:
-            program = (Published if options.variant == "published" else Improved)(options)
-        seconds, phases, processor = run(options, program)
+        seconds, phases, processor = run(options, make_program(options))
         peak = peak_memory()
     result = {
         "variant": options.variant,
