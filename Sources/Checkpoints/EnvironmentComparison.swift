@@ -5,7 +5,8 @@ extension RunEnvironment {
   /// What decides the last bits of results, and what it is for people.
   private static let deciding: [(key: String, name: String)] = [
     ("arithmetic", "order of sums"), ("kernels", "kernels"),
-    ("float32_multiply", "float32 multiply"), ("onednn", "oneDNN"), ("openblas", "OpenBLAS"),
+    ("float32_multiply", "float32 multiply"), ("bfloat16_multiply", "bfloat16 multiply"),
+    ("onednn", "oneDNN"), ("openblas", "OpenBLAS"),
     ("mpi", "MPI"),
   ]
 

@@ -121,6 +121,7 @@ public struct Configuration: Sendable, Equatable {
     public var optimizer = Optimizer()
     public var schedule = Schedule()
     public var precision = Precision()
+    public var multiply = Multiply()
 
     public enum BatchNorm: String, Sendable, CaseIterable { case local, synchronized }
     public enum NonFinite: String, Sendable, CaseIterable { case stop, skip }
@@ -159,6 +160,16 @@ public struct Configuration: Sendable, Equatable {
       public var training = Element.float32
 
       public enum Element: String, Sendable, CaseIterable { case float32, bfloat16 }
+    }
+
+    /// How matrices are multiplied, as ``MultiplyWays`` has it.
+    public struct Multiply: Sendable, Equatable {
+      public var float32 = MultiplyWays.Float32.onednn
+      public var bfloat16 = BFloat16.measured
+
+      public enum BFloat16: String, Sendable, CaseIterable {
+        case measured, packed, onednn, widened
+      }
     }
 
     /// The number of updates, given how many make an epoch.

@@ -269,6 +269,14 @@ extension Configuration {
     .choice(
       "training.precision.training", \.training.precision.training,
       "Likewise in the update; weights, sums and statistics stay float32."),
+    .choice(
+      "training.multiply.float32", \.training.multiply.float32,
+      "What multiplies float32 matrices: the library oneDNN or OpenBLAS."),
+    .choice(
+      "training.multiply.bfloat16", \.training.multiply.bfloat16,
+      "What multiplies bfloat16 matrices: the processor's dot products with packed weights, oneDNN, or float32 "
+        + "arithmetic on widened rows; measured: the fastest that every rank has, which a run keeps when it is "
+        + "resumed."),
 
     .integer(
       "evaluation.every_steps", \.evaluation.everySteps, 0...1_000_000_000, effect: .harmless,

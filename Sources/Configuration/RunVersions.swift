@@ -15,7 +15,9 @@ public enum RunVersions {
   ///
   /// 3: ranks of a host add up before hosts do, where there are several of both; running statistics are added
   /// up in the order of gradients.
-  public static let arithmetic = 3
+  ///
+  /// 4: the exponential within SiLU, GELU and sigmoid is another polynomial.
+  public static let arithmetic = 4
 
   /// The order in which a training that shuffles draws its samples. A checkpoint tells it, and is refused by
   /// a version with another one: its position would be one in other permutations.
@@ -30,6 +32,7 @@ public enum RunVersions {
       .init("onednn", .text(MatrixMultiply.oneDNNVersion)),
       .init("openblas", .text(MatrixMultiply.openBLASConfiguration)),
       .init("float32_multiply", .text(MatrixMultiply.library)),
+      .init("bfloat16_multiply", .text(MatrixMultiply.ways.bfloat16.rawValue)),
       .init("hdf5", .text(HDF5Library.version)),
       .init("kernels", .text(KernelSelection.instructionSet)),
     ]

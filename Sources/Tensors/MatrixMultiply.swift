@@ -1,12 +1,7 @@
 import CKernels
 import COneDNN
 import COpenBLAS
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Musl
-#endif
+import Synchronization
 
 /// What activations and the operands of matrix multiplies are stored as.
 public enum Precision: String, Sendable, CaseIterable {
@@ -22,20 +17,27 @@ public enum Precision: String, Sendable, CaseIterable {
 ///
 /// oneDNN's multiply leads: it keeps more than 90 % of the processor's peak at the shapes of a
 /// separable convolution, where a tile has some 200 rows, and knows processors newer than the
-/// distribution's OpenBLAS does. `RFM_GEMM=openblas` chooses the other, for comparison.
+/// distribution's OpenBLAS does. What else there is, and what is taken, tells ``MultiplyWays``.
 public enum MatrixMultiply {
-  private static let choice: String? = getenv("RFM_GEMM").map { String(cString: $0) }
-  private static let usesOpenBLAS = choice == "openblas"
+  private static let usesOpenBLAS = Atomic<Bool>(MultiplyWays.usual.float32 == .openblas)
+  private static let bfloat16 = Mutex(MultiplyWays.usual.bfloat16)
 
-  /// bfloat16 weights are packed once and multiplied by this project's own kernel
-  /// (`bfloat16_multiply.h`): some 10 % faster than oneDNN, which packs them anew for every tile.
-  /// Not on processors with matrix tiles (AMX), which oneDNN makes use of. `RFM_GEMM=onednn`
-  /// chooses oneDNN everywhere.
-  public static let packsBFloat16 =
-    choice != "onednn" && rfm_bf16_multiplies() != 0 && rfm_has_matrix_tiles() == 0
+  /// The ways that this process takes; the usual ones unless it was told otherwise.
+  public static var ways: MultiplyWays {
+    MultiplyWays(
+      float32: usesOpenBLAS.load(ordering: .relaxed) ? .openblas : .onednn,
+      bfloat16: bfloat16.withLock { $0 })
+  }
+
+  /// Takes these from now on. Programs that exist already multiply bfloat16 as they did.
+  public static func use(_ ways: MultiplyWays) {
+    precondition(MultiplyWays.possible(ways.bfloat16), "\(ways.bfloat16) on this processor")
+    usesOpenBLAS.store(ways.float32 == .openblas, ordering: .relaxed)
+    bfloat16.withLock { $0 = ways.bfloat16 }
+  }
 
   /// Name of the library that multiplies float32 matrices.
-  public static var library: String { usesOpenBLAS ? "OpenBLAS" : "oneDNN" }
+  public static var library: String { ways.float32 == .openblas ? "OpenBLAS" : "oneDNN" }
 
   /// "2.6.3".
   public static var oneDNNVersion: String { String(cString: rfm_onednn_version()) }
@@ -63,7 +65,7 @@ public enum MatrixMultiply {
       let a = a.assumingMemoryBound(to: Float.self)
       let b = b.assumingMemoryBound(to: Float.self)
       let c = c.assumingMemoryBound(to: Float.self)
-      if usesOpenBLAS {
+      if usesOpenBLAS.load(ordering: .relaxed) {
         rfm_openblas_sgemm(
           transposeA ? 1 : 0, transposeB ? 1 : 0, Int64(m), Int64(n), Int64(k), a, Int64(lda), b,
           Int64(ldb), accumulate ? 1 : 0, c, Int64(ldc))

@@ -19,6 +19,9 @@ struct BenchmarkCommand: RankCommand {
       each phase, and the arithmetic against the rate of matrix multiplies measured in the same \
       run.
 
+      --operations shows where the time goes, operation by operation, and which share of the processor's \
+      or the memory's limit each reaches.
+
       --allreduce measures what it costs to sum gradients over ranks, from 1 kB to 128 MB. \
       --scaling predicts the step on 1 to 1,024 ranks, on common networks or the one that \
       --allreduce measured.
@@ -35,6 +38,7 @@ struct BenchmarkCommand: RankCommand {
         rfm benchmark --threads 2
         mpirun -np 2 --bind-to none rfm benchmark --threads 1 --json
         rfm benchmark --inference --precision bfloat16
+        rfm benchmark --operations --model efficientnet-b0
         mpirun -np 4 --hostfile hosts rfm benchmark --allreduce --json > reduction.json
         rfm benchmark --json > step.json
         rfm benchmark --scaling --step step.json --reduction reduction.json
@@ -56,6 +60,9 @@ struct BenchmarkCommand: RankCommand {
   var warmup = 2
   @Flag(help: "Measure inference (evaluate) instead of the step.")
   var inference = false
+  @Flag(
+    help: "Measure operation by operation, attention and update or, with --inference, inference.")
+  var operations = false
   @Flag(
     help: ArgumentHelp(
       "Let ranks of one host, too, add up gradients by messages instead of in memory that they share."
@@ -140,6 +147,9 @@ struct BenchmarkCommand: RankCommand {
       throw ValidationError(
         "--inference, --allreduce, --scaling, --loading and --faces exclude each other")
     }
+    guard !operations || !(allreduce || scaling || !faces.isEmpty || !loading.isEmpty) else {
+      throw ValidationError("--operations goes with --inference alone")
+    }
     guard config == nil || !loading.isEmpty else {
       throw ValidationError("--config belongs to --loading")
     }
@@ -165,10 +175,20 @@ struct BenchmarkCommand: RankCommand {
     if !loading.isEmpty { return try load(communicator) }
     if allreduce { return try reduce(communicator) }
     if scaling { return try predict(communicator) }
+    if operations { return try measureOperations(communicator) }
     let report = try measure(communicator)
     guard communicator.isRoot else { return }
     if json { return try printJSON(report) }
     show(report)
+  }
+
+  private func measureOperations(_ communicator: Communicator) throws {
+    guard communicator.size == 1 else {
+      throw ValidationError("--operations measures one rank: start it without mpirun")
+    }
+    let report = OperationBenchmark.run(try settings(communicator))
+    if json { return try printJSON(report) }
+    print(OperationTable.text(report))
   }
 
   private func findFaces(_ communicator: Communicator) throws {
@@ -208,6 +228,10 @@ struct BenchmarkCommand: RankCommand {
   }
 
   private func measure(_ communicator: Communicator) throws -> BenchmarkJob.Report {
+    try BenchmarkJob.run(settings(communicator), communicator: communicator)
+  }
+
+  private func settings(_ communicator: Communicator) throws -> BenchmarkSettings {
     var settings = BenchmarkSettings()
     settings.model = model
     settings.crop = crop
@@ -216,18 +240,11 @@ struct BenchmarkCommand: RankCommand {
     settings.threads = threads ?? share.threads
     settings.threadsFrom = threads == nil ? share.origin : "--threads"
     settings.precision = precision
-    // All ranks measure the same.
-    if precision == .bfloat16, try !communicator.all(KernelSelection.hasBFloat16) {
-      say(
-        "warning: not every rank's processor has bfloat16 instructions; float32 is measured "
-          + "instead")
-      settings.precision = .float32
-    }
     settings.steps = steps
     settings.warmup = warmup
     settings.inference = inference
     settings.hostMemory = !messages
-    return try BenchmarkJob.run(settings, communicator: communicator)
+    return settings
   }
 
   private func printJSON(_ report: some Encodable) throws {

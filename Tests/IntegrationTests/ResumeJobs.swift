@@ -47,6 +47,32 @@ extension Jobs {
       return job.wait()
     }
 
+    /// How bfloat16 is multiplied is measured where a run begins, and stays.
+    @Test func bfloat16IsMultipliedAsTheRunBegan() throws {
+      let precision = ["attention", "training"].map { "training.precision.\($0)=bfloat16" }
+      let runs = try TinyRuns()
+      func way(_ name: String) throws -> String? {
+        try json(runs.path(name) + "/environment.json")["versions"]?["bfloat16_multiply"]?.textValue
+      }
+      let measured = "bfloat16 is multiplied as "
+      let begun = try runs.train("parts", precision + ["training.steps=4"], ranks: 2)
+      #expect(begun.succeeded && begun.standardError.contains(measured), "\(begun)")
+      let first = try #require(try way("parts"))
+      let ended = try runs.train("parts", precision, ranks: 2, more: ["--resume"])
+      #expect(ended.succeeded && !ended.standardError.contains(measured), "\(ended)")
+      #expect(try way("parts") == first)
+      let fixed = try runs.train(
+        "whole", precision + ["training.multiply.bfloat16=\(first)"], ranks: 2)
+      #expect(fixed.succeeded && !fixed.standardError.contains(measured), "\(fixed)")
+      #expect(try way("whole") == first)
+      for file in ["model.safetensors", "optimizer.safetensors"] {
+        let isTheSame = try bytes(runs.latest("parts", file)) == bytes(runs.latest("whole", file))
+        #expect(isTheSame, "\(file)")
+      }
+      let isSaid = begun.standardError.contains("\(measured)\(first): ")
+      #expect(isSaid, "\(begun)")
+    }
+
     private func resume(_ runs: TinyRuns) throws {
       let outcome = try runs.train(Self.name, Self.settings, ranks: Self.ranks, more: ["--resume"])
       #expect(outcome.succeeded, "\(outcome)")

@@ -4,12 +4,7 @@ import Testing
 @testable import Tensors
 
 /// bfloat16 against float32, on the weights and images of the goldens.
-@Suite(
-  .serialized,
-  .enabled(
-    if: KernelSelection.hasBFloat16,
-    "this processor has no bfloat16 instructions: bfloat16 programs are not tested here"))
-struct BFloat16Tests {
+@Suite(.serialized) struct BFloat16Tests {
   /// Measured: at least 0.998 on Xception at 224, 0.9906 on the tiny detector.
   @Test(arguments: ["xception-224", "xception-tiny-96", "xception-tiny-97"])
   func attentionPointsWhereFloat32Points(name: String) throws {
@@ -66,7 +61,7 @@ struct BFloat16Tests {
     }
   }
 
-  /// Measured: losses within 0.06, 0.04 and 0.5 %, logits 0.05, 0.9 and 1.3 %, running statistics
+  /// Measured with dot products: logits within 0.05, 0.9 and 1.3 %, running statistics
   /// 2e-4, 7e-4 and 1e-3; cosines of the gradients 0.999999, 0.953 and 0.942. Ordinary random
   /// weights, the tiny detector's, put many elements at their kinks, which rounding to 8 bits moves
   /// across.
@@ -81,7 +76,13 @@ struct BFloat16Tests {
         precision: precision, workers: workers)
       return try TrainingResult.of(program, images, labels)
     }
-    #expect(abs(results[1].loss / results[0].loss - 1) < 0.01)
+    // Cross-entropy moves at most as far as the difference of the logits does.
+    func differences(_ result: TrainingResult) -> [Double] {
+      labels.indices.map { Double(result.logits[2 * $0 + 1]) - Double(result.logits[2 * $0]) }
+    }
+    let moved = zip(differences(results[0]), differences(results[1])).map { abs($0 - $1) }
+    let most = moved.reduce(0, +) / Double(moved.count)
+    #expect(abs(results[1].loss - results[0].loss) <= most + 1e-6)
     #expect(relativeDistance(results[1].logits, results[0].logits) < 0.03)
     #expect(cosine(results[1].gradients, results[0].gradients) > leastCosine)
     #expect(relativeDistance(results[1].running, results[0].running) < 0.002)

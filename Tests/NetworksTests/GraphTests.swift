@@ -592,12 +592,10 @@ import Testing
   static let networks: [DetectorName] = [
     .resnet18, .efficientnetB0, .mobilenetV2, .vgg16BN, .convnextTiny, .mesoInception4,
   ]
-  private static let precisions: [Precision] =
-    KernelSelection.hasBFloat16 ? [.float32, .bfloat16] : [.float32]
 
   private static func crop(_ name: DetectorName) -> Int { name == .mesoInception4 ? 256 : 64 }
 
-  @Test(arguments: networks, precisions)
+  @Test(arguments: networks, Precision.allCases)
   func resultsDoNotDependOnTheThreads(name: DetectorName, precision: Precision) throws {
     let crop = Self.crop(name)
     let (images, labels) = Fixture.batch([2, 5, 7, 12, 15], crop: crop)
@@ -620,7 +618,6 @@ import Testing
 
   /// bfloat16 is float32 but for its rounding.
   @Test(
-    .enabled(if: KernelSelection.hasBFloat16),
     arguments: [DetectorName.resnet18, .efficientnetB0, .convnextTiny, .mesoInception4])
   func bfloat16IsNearFloat32(name: DetectorName) throws {
     let crop = Self.crop(name)
@@ -644,7 +641,7 @@ import Testing
   }
 
   /// The same of layers that no network here has yet.
-  @Test(.enabled(if: KernelSelection.hasBFloat16), arguments: layersOfOtherNetworks)
+  @Test(arguments: layersOfOtherNetworks)
   func bfloat16IsNearFloat32(middle: Middle) throws {
     let (images, labels) = Fixture.batch([3, 8, 13, 22, 31], crop: Self.crop)
     let workers = WorkerPool(threads: 2)

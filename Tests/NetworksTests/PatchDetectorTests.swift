@@ -273,8 +273,7 @@ import Testing
     let form = DetectorForm(.efficientnetB0, truncate: "blocks.3", head: .patch)
     let (images, labels) = Fixture.batch([2, 5, 7, 12, 15], crop: 64)
     var results: [TrainingResult] = []
-    let ways: [(Int, Precision)] =
-      [(1, .float32), (3, .float32)] + (KernelSelection.hasBFloat16 ? [(2, .bfloat16)] : [])
+    let ways: [(Int, Precision)] = [(1, .float32), (3, .float32), (2, .bfloat16)]
     for (threads, precision) in ways {
       let detector = try Self.drawn(form)
       let program = TrainingProgram(

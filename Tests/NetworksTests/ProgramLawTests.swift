@@ -7,11 +7,8 @@ import Testing
 @Suite(.serialized) struct ProgramLawTests {
   private static let crop = 63
   private static let numbers = [2, 5, 7, 12, 15, 21, 24]
-  /// What this processor runs.
-  private static let precisions: [Precision] =
-    KernelSelection.hasBFloat16 ? [.float32, .bfloat16] : [.float32]
 
-  @Test(arguments: precisions)
+  @Test(arguments: Precision.allCases)
   func attentionAndInferenceDoNotDependOnTheThreads(precision: Precision) throws {
     let detector = try Fixture.detector("xception-tiny")
     let (images, labels) = Fixture.batch(Self.numbers, crop: Self.crop)
@@ -39,7 +36,7 @@ import Testing
 
   /// Maps from 10×10, which workers without a group take off the others, image by image: some groups
   /// are not full, and there are more threads than groups.
-  @Test(arguments: precisions, [1, 5, 7])
+  @Test(arguments: Precision.allCases, [1, 5, 7])
   func helpChangesNothing(precision: Precision, count: Int) throws {
     let crop = 165
     let detector = try Fixture.detector("xception-tiny")
@@ -65,7 +62,7 @@ import Testing
     #expect(logits.allSatisfy { $0 == attention[0].logits })
   }
 
-  @Test(arguments: precisions, [false, true])
+  @Test(arguments: Precision.allCases, [false, true])
   func trainingDoesNotDependOnTheThreads(precision: Precision, synchronized: Bool) throws {
     let (images, labels) = Fixture.batch(Self.numbers, crop: Self.crop)
     var results: [TrainingResult] = []
@@ -232,7 +229,7 @@ import Testing
     #expect(expected.loss != doubled.loss)
   }
 
-  @Test(arguments: precisions)
+  @Test(arguments: Precision.allCases)
   func refreshedProgramsFollowTheWeights(precision: Precision) throws {
     let workers = WorkerPool(threads: 2)
     let detector = try Fixture.detector("xception-tiny")

@@ -178,7 +178,7 @@ import Testing
   }
 
   /// bfloat16 is float32 but for its rounding: the same is left out.
-  @Test(.enabled(if: KernelSelection.hasBFloat16)) func bothPrecisionsLeaveOutTheSame() throws {
+  @Test func bothPrecisionsLeaveOutTheSame() throws {
     var gradients: [[Float]] = []
     for precision in [Precision.float32, .bfloat16] {
       let program = TrainingProgram(

@@ -169,6 +169,58 @@ import Testing
     return result.map(float)
   }
 
+  /// In float32 arithmetic: the exact result, rounded once where it is bfloat16. A thread's memory holds some
+  /// rows of the last shapes at a time.
+  @Test(arguments: [0, 6])
+  func widenedEqualsTheRoundedProduct(gap: Int) {
+    MatrixMultiply.prepareThread()
+    let long = ThreadScratch.capacity / 3
+    let shapes =
+      Shape.all.filter { !$0.transposeA }
+      + [false, true].map { Shape(m: 7, n: 3, k: long, transposeB: $0) }
+    for (index, shape) in shapes.enumerated() {
+      let (lda, ldb, ldc) = (shape.a.columns + gap, shape.b.columns + gap, shape.n + gap)
+      let a = Self.whole(shape.a.rows * lda, limit: 2, seed: UInt64(3 * index))
+      let b = Self.whole(shape.b.rows * ldb, limit: 2, seed: UInt64(3 * index + 1))
+      let c = Self.whole(shape.m * ldc, limit: 50, seed: UInt64(3 * index + 2))
+      let exact = Self.naive(shape, a, lda, b, ldb, accumulate: false, c, ldc)
+      var result = c.map(Self.bfloat16)
+      MatrixMultiply.multiplyWidened(
+        transposeB: shape.transposeB, m: shape.m, n: shape.n, k: shape.k,
+        a: a.map(Self.bfloat16), lda: lda, b: b, ldb: ldb, c: &result, ldc: ldc)
+      #expect(result.map(Self.float) == exact.map { Self.float(Self.bfloat16($0)) }, "\(shape)")
+    }
+  }
+
+  @Test(arguments: [0, 6], [false, true])
+  func widenedWeightGradientsEqualTheProduct(gap: Int, accumulate: Bool) {
+    MatrixMultiply.prepareThread()
+    let tall = Shape(m: 5, n: 3, k: ThreadScratch.capacity / 8 + 11, transposeA: true)
+    let shapes = Shape.all.filter { $0.transposeA && !$0.transposeB } + [tall]
+    for (index, shape) in shapes.enumerated() {
+      let (lda, ldb, ldc) = (shape.a.columns + gap, shape.b.columns + gap, shape.n + gap)
+      let a = Self.whole(shape.a.rows * lda, limit: 2, seed: UInt64(3 * index))
+      let b = Self.whole(shape.b.rows * ldb, limit: 2, seed: UInt64(3 * index + 1))
+      var c = Self.whole(shape.m * ldc, limit: 50, seed: UInt64(3 * index + 2))
+      let exact = Self.naive(shape, a, lda, b, ldb, accumulate: accumulate, c, ldc)
+      MatrixMultiply.multiplyWidened(
+        m: shape.m, n: shape.n, k: shape.k, a: a.map(Self.bfloat16), lda: lda,
+        b: b.map(Self.bfloat16), ldb: ldb, accumulate: accumulate, c: &c, ldc: ldc)
+      #expect(c == exact, "\(shape)")
+    }
+  }
+
+  @Test func ratesAreMeasuredOfWhatTheProcessorCan() {
+    let rates = MultiplyWays.rates(WorkerPool(threads: 2))
+    #expect(rates.float32 > 0)
+    #expect(
+      rates.bfloat16.map(\.way) == MultiplyWays.BFloat16.allCases.filter(MultiplyWays.possible))
+    #expect(rates.bfloat16.allSatisfy { $0.rate > 0 })
+    let best = rates.bfloat16.map(\.rate).max()
+    #expect(rates.bfloat16.first { $0.way == rates.fastest() }?.rate == best)
+    #expect(rates.fastest { $0 == .widened } == .widened)
+  }
+
   /// A shape's kernel is made by the thread that multiplies: each makes its own, all the same.
   @Test(.enabled(if: rfm_has_bfloat16() != 0, lacksBFloat16))
   func bfloat16MultipliesOnEveryWorker() {

@@ -465,10 +465,9 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
     let lane = plan.keepsLayer ? nil : pass.lanes[index].map { $0 + task * laneCount }
     guard plan.isPacked else {
       guard let lane else { return }
-      MatrixMultiply.multiply(
-        pass.maps.precision, transposeA: true, m: layer.outputs, n: matrixInputs, k: pixels, a: dy,
-        lda: output.stride, b: x, ldb: operandStride, accumulate: accumulate, c: lane,
-        ldc: matrixInputs, floatResult: true)
+      pass.weights.weightGradient(
+        outputs: layer.outputs, inputs: matrixInputs, pixels: pixels, dy, stride: output.stride, x,
+        stride: operandStride, accumulate: accumulate, to: lane)
       return
     }
     let total = plan.keepsLayer ? plan.totalPairs : (pixels + 1) / 2
@@ -537,11 +536,10 @@ final class ConvolutionRunner: OperationRunner, @unchecked Sendable {
       if slice.isEmpty { return }
       let result = gradient + slice.lowerBound * inputs
       guard plan.isPacked else {
-        MatrixMultiply.multiply(
-          pass.maps.precision, transposeA: true, m: slice.count, n: inputs,
-          k: pass.images * size.pixels, a: dy + slice.lowerBound * element, lda: output.stride,
-          b: x, ldb: operandStride, accumulate: program.accumulates, c: result, ldc: inputs,
-          floatResult: true)
+        pass.weights.weightGradient(
+          outputs: slice.count, inputs: inputs, pixels: pass.images * size.pixels,
+          dy + slice.lowerBound * element, stride: output.stride, x, stride: operandStride,
+          accumulate: program.accumulates, to: result)
         return
       }
       rfm_bf16_multiply_blocks(

@@ -4,13 +4,16 @@ import Tensors
 /// The weights as a pass reads them, and the multiplies by them: matrix operands in the pass's
 /// precision, depthwise weights and everything per channel in float32.
 ///
-/// In float32 these are the master weights themselves. In bfloat16 they are copies that `refresh`
-/// renews: packed once for all tiles where this project's own multiply runs, plain where the
-/// library's does.
+/// In float32 these are the master weights themselves, and so where bfloat16 is multiplied in float32
+/// arithmetic. In bfloat16 they are copies that `refresh` renews: packed once for all tiles where this project's
+/// own multiply runs, plain where the library's does.
 final class WorkingWeights: @unchecked Sendable {
   let precision: Precision
+  /// How bfloat16 is multiplied.
+  let way: MultiplyWays.BFloat16
   /// Matrices are packed (`bfloat16_multiply.h`).
-  let isPacked: Bool
+  var isPacked: Bool { precision == .bfloat16 && way == .packed }
+  private var isWidened: Bool { precision == .bfloat16 && way == .widened }
   private let detector: Detector
   private let copies: AlignedMemory?
   private let matrices: [Matrix]
@@ -37,19 +40,19 @@ final class WorkingWeights: @unchecked Sendable {
   init(_ detector: Detector, kernels: Kernels) {
     self.detector = detector
     precision = kernels.precision
-    isPacked = precision == .bfloat16 && MatrixMultiply.packsBFloat16
+    way = MatrixMultiply.ways.bfloat16
     var matrices = detector.parameters.map { parameter in
       Matrix(
         outputs: parameter.matrixShape?.outputs ?? 0, inputs: parameter.matrixShape?.inputs ?? 0)
     }
-    guard precision == .bfloat16 else {
+    guard precision == .bfloat16, way != .widened else {
       copies = nil
       self.matrices = matrices
       return
     }
     var plan = MemoryPlan()
     let size = precision.size
-    if isPacked {
+    if way == .packed {
       for i in matrices.indices where matrices[i].outputs > 0 {
         let (outputs, inputs) = (matrices[i].outputs, matrices[i].inputs)
         matrices[i].forward = plan.take(
@@ -122,6 +125,13 @@ final class WorkingWeights: @unchecked Sendable {
     stride outStride: Int
   ) {
     let matrix = matrices[index]
+    if isWidened {
+      MatrixMultiply.multiplyWidened(
+        transposeB: true, m: pixels, n: matrix.outputs, k: matrix.inputs,
+        a: x.assumingMemoryBound(to: UInt16.self), lda: stride, b: floats(index),
+        ldb: matrix.inputs, c: y.assumingMemoryBound(to: UInt16.self), ldc: outStride)
+      return
+    }
     guard isPacked else {
       MatrixMultiply.multiply(
         precision, transposeB: true, m: pixels, n: matrix.outputs, k: matrix.inputs, a: x,
@@ -143,6 +153,13 @@ final class WorkingWeights: @unchecked Sendable {
     to dx: UnsafeMutableRawPointer, stride outStride: Int
   ) {
     let matrix = matrices[index]
+    if isWidened {
+      MatrixMultiply.multiplyWidened(
+        transposeB: false, m: pixels, n: matrix.inputs, k: matrix.outputs,
+        a: dy.assumingMemoryBound(to: UInt16.self), lda: stride, b: floats(index),
+        ldb: matrix.inputs, c: dx.assumingMemoryBound(to: UInt16.self), ldc: outStride)
+      return
+    }
     guard isPacked else {
       MatrixMultiply.multiply(
         precision, m: pixels, n: matrix.inputs, k: matrix.outputs, a: dy, lda: stride,
@@ -156,6 +173,23 @@ final class WorkingWeights: @unchecked Sendable {
       Int64(stride),
       (copies!.address + matrix.backward).assumingMemoryBound(to: UInt16.self), dx,
       Int64(outStride), Int32(RFM_BF16_STORE))
+  }
+
+  /// c (outputs, inputs) = dyᵀ·x over `pixels` rows, or c += with `accumulate`, in float32; the operands not packed.
+  func weightGradient(
+    outputs: Int, inputs: Int, pixels: Int, _ dy: UnsafeRawPointer, stride outStride: Int,
+    _ x: UnsafeRawPointer, stride: Int, accumulate: Bool, to c: UnsafeMutablePointer<Float>
+  ) {
+    if isWidened {
+      MatrixMultiply.multiplyWidened(
+        m: outputs, n: inputs, k: pixels, a: dy.assumingMemoryBound(to: UInt16.self),
+        lda: outStride, b: x.assumingMemoryBound(to: UInt16.self), ldb: stride,
+        accumulate: accumulate, c: c, ldc: inputs)
+    } else {
+      MatrixMultiply.multiply(
+        precision, transposeA: true, m: outputs, n: inputs, k: pixels, a: dy, lda: outStride, b: x,
+        ldb: stride, accumulate: accumulate, c: c, ldc: inputs, floatResult: true)
+    }
   }
 
   /// (outputs, inputs), not packed.

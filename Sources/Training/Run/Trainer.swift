@@ -90,8 +90,7 @@ public final class Trainer {
     self.observers = communicator.isRoot ? observers : []
     let share = try ThreadShare.perRank(communicator)
     let threadsFrom = configuration.training.threads == nil ? share.origin : "training.threads"
-    let configuration = try Self.withSupportedPrecision(
-      configuration.resolved(threads: share.threads), communicator, say: self.say)
+    let configuration = configuration.resolved(threads: share.threads)
     self.configuration = configuration
     patience = EarlyStopping(configuration.evaluation)
     self.communicator = communicator
@@ -109,6 +108,9 @@ public final class Trainer {
     var isReady = false
     defer { if !isReady { folder?.abandon() } }
     workers = WorkerPool(threads: configuration.training.threads!)
+    try SettledMultiplies.take(
+      configuration.training, record: resume ? folder?.environment : nil, communicator, workers,
+      say: self.say)
     detector = Detector(configuration.model.form)
     let seed = UInt64(configuration.run.seed)
     detector.initialise(seed: seed)
@@ -200,23 +202,6 @@ public final class Trainer {
       self.say("continuing \(configuration.run.folder) at step \(steps) of \(totalSteps)")
     }
     isReady = true
-  }
-
-  /// Without its instructions a multiply in bfloat16 would be slower than one in float32.
-  private static func withSupportedPrecision(
-    _ configuration: Configuration, _ communicator: Communicator, say: (String) -> Void
-  ) throws -> Configuration {
-    let precision = configuration.training.precision
-    guard precision.attention == .bfloat16 || precision.training == .bfloat16,
-      try !communicator.all(KernelSelection.hasBFloat16)
-    else { return configuration }
-    say(
-      "warning: not every rank's processor has bfloat16 instructions; training.precision is "
-        + "float32 instead")
-    var supported = configuration
-    supported.training.precision.attention = .float32
-    supported.training.precision.training = .float32
-    return supported
   }
 
   /// Whether SIGTERM or SIGUSR1 has asked this process to stop.

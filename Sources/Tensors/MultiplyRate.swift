@@ -1,0 +1,95 @@
+import CKernels
+
+/// What a processor does of the multiplies that a network's middle consists of, and nothing else.
+public enum MultiplyRate {
+  // A tile of the middle flow of Xception, and what a slice of output channels multiplies at the end of a layer.
+  private static let rows = 196
+  private static let channels = 728
+  private static let stride = 736
+  private static let slice = (outputs: 128, rows: 8 * rows)
+
+  /// Floating-point operations a second on all workers: forward, input gradient and weight gradient, in equal
+  /// parts; the median of `rounds`.
+  ///
+  /// - Parameters:
+  ///   - way: of bfloat16, by default the one that this process takes.
+  ///   - repeats: multiplies of each kind in a round.
+  public static func measure(
+    _ precision: Precision, _ workers: WorkerPool,
+    way: MultiplyWays.BFloat16 = MatrixMultiply.ways.bfloat16, repeats: Int = 12, rounds: Int = 7
+  ) -> Double {
+    let elements = slice.rows * stride
+    let memories = (0..<workers.count).map { _ in
+      (
+        AlignedMemory(size: elements * 4), AlignedMemory(size: elements * 4),
+        AlignedMemory(size: elements * 4)
+      )
+    }
+    func fill(_ memory: AlignedMemory) {
+      // Small numbers of both signs, in either precision.
+      for i in 0..<memory.size / 4 { memory.floats()[i] = Float(i % 13) * 0.125 - 0.75 }
+    }
+    for (a, b, c) in memories {
+      fill(a)
+      fill(b)
+      fill(c)
+    }
+    var rates: [Double] = []
+    for _ in 0..<rounds {
+      let start = ContinuousClock.now
+      workers.run(workers.count) { task, _ in
+        let (a, b, c) = memories[task]
+        for _ in 0..<repeats {
+          multiply(precision, way, a.address, b.address, c.address)
+        }
+      }
+      let seconds = (ContinuousClock.now - start) / .seconds(1)
+      let work =
+        2.0 * Double(channels) * Double(2 * rows * channels + slice.outputs * slice.rows)
+        * Double(repeats * workers.count)
+      rates.append(work / seconds)
+    }
+    return rates.sorted()[rounds / 2]
+  }
+
+  private static func multiply(
+    _ precision: Precision, _ way: MultiplyWays.BFloat16, _ a: UnsafeMutableRawPointer,
+    _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
+  ) {
+    guard precision == .bfloat16, way != .onednn else {
+      MatrixMultiply.multiply(
+        precision, transposeB: true, m: rows, n: channels, k: channels, a: a, lda: stride, b: b,
+        ldb: channels, c: c, ldc: stride)
+      MatrixMultiply.multiply(
+        precision, m: rows, n: channels, k: channels, a: a, lda: stride, b: b, ldb: channels,
+        c: c, ldc: stride)
+      MatrixMultiply.multiply(
+        precision, transposeA: true, m: slice.outputs, n: channels, k: slice.rows, a: a,
+        lda: stride, b: b, ldb: stride, c: c, ldc: channels, floatResult: true)
+      return
+    }
+    let (x, y) = (a.assumingMemoryBound(to: UInt16.self), b.assumingMemoryBound(to: UInt16.self))
+    let result = c.assumingMemoryBound(to: UInt16.self)
+    let sums = c.assumingMemoryBound(to: Float.self)
+    if way == .widened {
+      for transposeB in [true, false] {
+        MatrixMultiply.multiplyWidened(
+          transposeB: transposeB, m: rows, n: channels, k: channels, a: x, lda: stride,
+          b: b.assumingMemoryBound(to: Float.self), ldb: channels, c: result, ldc: stride)
+      }
+      MatrixMultiply.multiplyWidened(
+        m: slice.outputs, n: channels, k: slice.rows, a: x, lda: stride, b: y, ldb: stride,
+        accumulate: false, c: sums, ldc: channels)
+      return
+    }
+    // As if they were packed: what they hold does not matter.
+    for _ in 0..<2 {
+      rfm_bf16_multiply(
+        Int64(rows), Int64(channels), Int64(channels / 2), x, Int64(stride), y, c, Int64(stride),
+        Int32(RFM_BF16_STORE))
+    }
+    rfm_bf16_multiply_blocks(
+      Int64(slice.outputs), Int64(channels), Int64(slice.rows / 2), x, y, c, Int64(channels),
+      Int32(RFM_BF16_STORE_FLOAT))
+  }
+}

@@ -1,0 +1,89 @@
+import CKernels
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Musl
+#endif
+
+/// The ways in which matrices are multiplied: which of those that a processor has.
+///
+/// Each rounds sums in an order of its own, so a run that is to be repeated bit by bit takes the same.
+public struct MultiplyWays: Sendable, Equatable {
+  public enum Float32: String, Sendable, CaseIterable, Codable { case onednn, openblas }
+
+  /// Of operands that are stored as bfloat16.
+  public enum BFloat16: String, Sendable, CaseIterable, Codable {
+    /// Weights are packed once and multiplied by this project's own kernel (`bfloat16_multiply.h`): some 10 %
+    /// faster than oneDNN, which packs them anew for every tile.
+    case packed
+    /// On processors with matrix tiles (AMX), which it makes use of.
+    case onednn
+    /// In float32 arithmetic, for processors whose bfloat16 dot products are slow, or that have none.
+    case widened
+  }
+
+  public var float32: Float32
+  public var bfloat16: BFloat16
+
+  public init(float32: Float32, bfloat16: BFloat16) {
+    self.float32 = float32
+    self.bfloat16 = bfloat16
+  }
+
+  /// `RFM_GEMM` names them, whatever else is said.
+  public static let areNamed = getenv("RFM_GEMM") != nil
+
+  /// What the processor's instructions suggest, or `RFM_GEMM`: `openblas` in float32; `onednn`, or `widened`,
+  /// in bfloat16.
+  public static let usual = {
+    let wanted = getenv("RFM_GEMM").map { String(cString: $0) }
+    let bfloat16: BFloat16 =
+      if wanted == "widened" || rfm_has_bfloat16() == 0 {
+        .widened
+      } else if wanted == "onednn" || rfm_has_matrix_tiles() != 0 || rfm_bf16_multiplies() == 0 {
+        .onednn
+      } else {
+        .packed
+      }
+    return MultiplyWays(float32: wanted == "openblas" ? .openblas : .onednn, bfloat16: bfloat16)
+  }()
+
+  /// Whether this processor can.
+  public static func possible(_ way: BFloat16) -> Bool {
+    switch way {
+    case .packed: rfm_bf16_multiplies() != 0
+    case .onednn: rfm_has_bfloat16() != 0
+    case .widened: true
+    }
+  }
+
+  /// What a processor does with each way, floating-point operations a second on all workers.
+  public struct Rates: Sendable {
+    public let float32: Double
+    public let bfloat16: [(way: BFloat16, rate: Double)]
+
+    /// The fastest that `isAllowed`.
+    public func fastest(_ isAllowed: (BFloat16) -> Bool = { _ in true }) -> BFloat16 {
+      bfloat16.filter { isAllowed($0.way) }.max { $0.rate < $1.rate }?.way ?? .widened
+    }
+  }
+
+  /// Measures, by turns, what this processor does with each way in bfloat16 that it has, and in float32: some
+  /// tenths of a second.
+  public static func rates(_ workers: WorkerPool) -> Rates {
+    let ways = BFloat16.allCases.filter { possible($0) }
+    func rate(_ precision: Precision, _ way: BFloat16) -> Double {
+      MultiplyRate.measure(precision, workers, way: way, repeats: 1, rounds: 1)
+    }
+    let rounds = (0..<5).map { _ in
+      (float32: rate(.float32, .widened), bfloat16: ways.map { rate(.bfloat16, $0) })
+    }
+    func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+    return Rates(
+      float32: median(rounds.map(\.float32)),
+      bfloat16: ways.indices.map { index in
+        (ways[index], median(rounds.map { $0.bfloat16[index] }))
+      })
+  }
+}
