@@ -31,6 +31,15 @@ public struct BenchmarkSettings: Sendable {
   public var hostMemory = true
 
   public init() {}
+
+  /// The precision, as a training is told.
+  var training: Configuration.Training {
+    var training = Configuration.Training()
+    let element = Configuration.Training.Precision.Element(rawValue: precision.rawValue)!
+    training.precision.attention = element
+    training.precision.training = element
+    return training
+  }
 }
 
 /// Measures the whole step, and what the processor could do at best.
@@ -99,6 +108,7 @@ public struct BenchmarkJob {
     -> Report
   {
     let workers = WorkerPool(threads: settings.threads)
+    try SettledMultiplies.take(settings.training, communicator, workers)
     let before = MultiplyRate.measure(settings.precision, workers) / 1e9
     let report =
       settings.inference
@@ -119,12 +129,10 @@ public struct BenchmarkJob {
     var configuration = Configuration()
     configuration.model.name = .init(rawValue: settings.model.rawValue)!
     configuration.data.crop = settings.crop
+    configuration.training = settings.training
     configuration.training.batchPerRank = settings.batch
     configuration.training.threads = settings.threads
     configuration.communication.hostMemory = settings.hostMemory
-    let element = Configuration.Training.Precision.Element(rawValue: settings.precision.rawValue)!
-    configuration.training.precision.attention = element
-    configuration.training.precision.training = element
     let folder = try NoiseShards(crop: settings.crop, images: 4 * settings.batch, communicator)
     defer { folder.remove(communicator) }
     configuration.data.train = [folder.pattern]

@@ -1,7 +1,9 @@
 import CKernels
 import Foundations
+import MessagePassing
 import Networks
 import Tensors
+import Training
 
 /// Measures where a step's time goes, operation by operation, and holds it against a roofline (Williams,
 /// Waterman and Patterson, Communications of the ACM 2009): `rfm benchmark --operations`.
@@ -92,9 +94,15 @@ public enum OperationBenchmark {
     }
   }
 
-  /// - Parameter settings: what is measured; `inference` instead of attention and update.
-  public static func run(_ settings: BenchmarkSettings) -> Report {
+  /// - Parameters:
+  ///   - settings: what is measured; `inference` instead of attention and update.
+  ///   - communicator: of one rank.
+  /// - Throws: what settling how matrices are multiplied throws.
+  public static func run(_ settings: BenchmarkSettings, _ communicator: Communicator) throws
+    -> Report
+  {
     let workers = WorkerPool(threads: settings.threads)
+    try SettledMultiplies.take(settings.training, communicator, workers)
     let arithmetic =
       settings.precision == .float32
       ? multiplyAddRate(workers) : MultiplyRate.measure(settings.precision, workers)

@@ -186,7 +186,7 @@ struct BenchmarkCommand: RankCommand {
     guard communicator.size == 1 else {
       throw ValidationError("--operations measures one rank: start it without mpirun")
     }
-    let report = OperationBenchmark.run(try settings(communicator))
+    let report = try OperationBenchmark.run(settings(communicator), communicator)
     if json { return try printJSON(report) }
     print(OperationTable.text(report))
   }

@@ -1,3 +1,4 @@
+import MessagePassing
 import Networks
 import Tensors
 import Testing
@@ -5,7 +6,7 @@ import Testing
 @testable import Benchmarking
 
 @Suite struct OperationBenchmarkTests {
-  private static func report(inference: Bool) -> OperationBenchmark.Report {
+  private static func report(inference: Bool) throws -> OperationBenchmark.Report {
     var settings = BenchmarkSettings()
     settings.model = .xceptionTiny
     settings.crop = 64
@@ -14,12 +15,12 @@ import Testing
     settings.steps = 1
     settings.warmup = 1
     settings.inference = inference
-    return OperationBenchmark.run(settings)
+    return try OperationBenchmark.run(settings, Communicator.world(needing: .single))
   }
 
   /// The arithmetic of a step is attention's two passes and the update's three, less the image's gradient.
   @Test func aStepsArithmeticIsThatOfItsOperations() throws {
-    let report = Self.report(inference: false)
+    let report = try Self.report(inference: false)
     let macs = Double(NetworkCost.multiplyAccumulates(.xceptionTiny, crop: 64))
     let flops = report.rows.reduce(0) { $0 + $1.flops }
     let first = try #require(report.rows.first { $0.pass == .update && !$0.isBackward })
@@ -37,8 +38,8 @@ import Testing
     #expect(times == times.sorted(by: >))
   }
 
-  @Test func inferenceGoesForwardOnly() {
-    let report = Self.report(inference: true)
+  @Test func inferenceGoesForwardOnly() throws {
+    let report = try Self.report(inference: true)
     let macs = Double(NetworkCost.multiplyAccumulates(.xceptionTiny, crop: 64))
     #expect(report.rows.allSatisfy { $0.pass == .inference && !$0.isBackward })
     #expect(report.rows.reduce(0) { $0 + $1.flops } == 2 * 4 * macs)

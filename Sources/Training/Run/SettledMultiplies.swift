@@ -6,27 +6,28 @@ import Tensors
 
 /// Which ways of multiplying a training takes: those of its settings; what they leave open, as the run did so far,
 /// or else as rank 0 measures. The same on all ranks, because results depend on it.
-enum SettledMultiplies {
+public enum SettledMultiplies {
   /// A way that not every rank's processor has.
-  struct Impossible: ReportableError {
+  public struct Impossible: ReportableError {
     let way: MultiplyWays.BFloat16
 
-    var description: String {
+    public var description: String {
       "training.multiply.bfloat16 is \(way.rawValue), which not every rank's processor can: \"measured\" takes "
         + "what all of them can, \"widened\" runs everywhere"
     }
-    var exitStatus: ExitStatus { .usage }
+    public var exitStatus: ExitStatus { .usage }
   }
 
   /// Collective.
   ///
   /// - Parameters:
+  ///   - training: its settings.
   ///   - record: the `environment.json` of the run so far, on rank 0; nil where it begins.
   ///   - say: told what bfloat16 gains, where it was measured.
   /// - Throws: ``Impossible``, and what communication throws.
-  static func take(
-    _ training: Configuration.Training, record: JSON?, _ communicator: Communicator,
-    _ workers: WorkerPool, say: (String) -> Void
+  public static func take(
+    _ training: Configuration.Training, record: JSON? = nil, _ communicator: Communicator,
+    _ workers: WorkerPool, say: (String) -> Void = { _ in }
   ) throws {
     if MultiplyWays.areNamed { return }
     var ways = MultiplyWays(float32: training.multiply.float32, bfloat16: .widened)
