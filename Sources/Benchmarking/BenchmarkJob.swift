@@ -34,7 +34,7 @@ public struct BenchmarkSettings: Sendable {
 
   /// The precision, as a training is told.
   var training: Configuration.Training {
-    var training = Configuration.Training()
+    var training = Configuration().training
     let element = Configuration.Training.Precision.Element(rawValue: precision.rawValue)!
     training.precision.attention = element
     training.precision.training = element
