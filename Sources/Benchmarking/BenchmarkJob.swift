@@ -1,5 +1,4 @@
 import CAllocations
-import CKernels
 import Configuration
 import Evaluation
 import FaceShards
@@ -32,6 +31,11 @@ public struct BenchmarkSettings: Sendable {
 
   public init() {}
 
+  /// How bfloat16 is multiplied, where that is the precision; once that is settled.
+  var bfloat16Multiply: String? {
+    precision == .bfloat16 ? MatrixMultiply.ways.bfloat16.rawValue : nil
+  }
+
   /// The precision, as a training is told.
   var training: Configuration.Training {
     var training = Configuration().training
@@ -59,6 +63,8 @@ public struct BenchmarkJob {
     public var threadsFrom: String?
     public var precision: String
     public var kernels: String
+    /// How bfloat16 was multiplied, where that is the precision.
+    public var bfloat16Multiply: String?
     public var steps: Int
     public var imagesPerSecond: Double
     public var secondsPerStep: Double
@@ -85,6 +91,7 @@ public struct BenchmarkJob {
     enum CodingKeys: String, CodingKey {
       case model, crop, ranks, threads, precision, kernels, steps
       case batchPerRank = "batch_per_rank"
+      case bfloat16Multiply = "bfloat16_multiply"
       case threadsFrom = "threads_from"
       case imagesPerSecond = "images_per_second"
       case secondsPerStep = "seconds_per_step"
@@ -118,6 +125,7 @@ public struct BenchmarkJob {
     let rate = (before + MultiplyRate.measure(settings.precision, workers) / 1e9) / 2
     var result = report
     result.threadsFrom = settings.threadsFrom
+    result.bfloat16Multiply = settings.bfloat16Multiply
     result.gemmGflopsPerSecond = rate * Double(communicator.size)
     result.percentOfGemm = 100 * result.gflopsPerSecond / result.gemmGflopsPerSecond
     return result

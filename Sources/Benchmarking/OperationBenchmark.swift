@@ -37,7 +37,7 @@ public enum OperationBenchmark {
     /// What it would take at least.
     public var limitSeconds: Double
     public var bound: Bound
-    /// Of the limit that is reached.
+    /// The limit over the time: 1 is as fast as it can be.
     public var share: Double { limitSeconds / seconds }
 
     enum CodingKeys: String, CodingKey {
@@ -54,8 +54,10 @@ public enum OperationBenchmark {
     public var threads: Int
     public var precision: String
     public var kernels: String
-    /// Operations a second at most, of all threads: multiply-adds on registers in float32; in bfloat16 the
-    /// rate of matrix multiplies.
+    /// How bfloat16 was multiplied, where that is the precision.
+    public var bfloat16Multiply: String?
+    /// Operations a second at most, of all threads: multiply-adds on registers, or the rate of matrix multiplies
+    /// where that is more (in bfloat16).
     public var arithmeticLimit: Double
     /// Bytes a second at most, of all threads: two reads and a write of arrays that no cache holds.
     public var memoryLimit: Double
@@ -68,6 +70,7 @@ public enum OperationBenchmark {
       case arithmeticLimit = "arithmetic_limit"
       case memoryLimit = "memory_limit"
       case passSeconds = "pass_seconds"
+      case bfloat16Multiply = "bfloat16_multiply"
     }
 
     /// Rows of the same kind, pass and direction as one, the slowest first.
@@ -103,9 +106,8 @@ public enum OperationBenchmark {
   {
     let workers = WorkerPool(threads: settings.threads)
     try SettledMultiplies.take(settings.training, communicator, workers)
-    let arithmetic =
-      settings.precision == .float32
-      ? multiplyAddRate(workers) : MultiplyRate.measure(settings.precision, workers)
+    let arithmetic = max(
+      multiplyAddRate(workers), MultiplyRate.measure(settings.precision, workers))
     let memory = memoryRate(workers)
     let detector = Detector(settings.model)
     detector.initialise(seed: 5)
@@ -117,7 +119,8 @@ public enum OperationBenchmark {
     var report = Report(
       model: settings.model.rawValue, crop: settings.crop, batch: settings.batch,
       threads: settings.threads, precision: settings.precision.rawValue,
-      kernels: KernelSelection.instructionSet, arithmeticLimit: arithmetic, memoryLimit: memory,
+      kernels: KernelSelection.instructionSet, bfloat16Multiply: settings.bfloat16Multiply,
+      arithmeticLimit: arithmetic, memoryLimit: memory,
       passSeconds: [:], rows: [])
     if settings.inference {
       infer(settings, detector, images, workers, &report)
@@ -213,7 +216,8 @@ public enum OperationBenchmark {
 
   /// Bytes a second of out += in over arrays that no cache holds.
   static func memoryRate(_ workers: WorkerPool) -> Double {
-    let count = 24 << 20
+    // Of all threads together no more than what is surely there.
+    let count = max(4 << 20, min(24 << 20, (512 << 20) / workers.count))
     let arrays = (0..<workers.count).map { _ in
       (AlignedMemory(size: count * 4), AlignedMemory(size: count * 4))
     }

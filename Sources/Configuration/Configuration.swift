@@ -160,6 +160,8 @@ public struct Configuration: Sendable, Equatable {
       public var training = Element.float32
 
       public enum Element: String, Sendable, CaseIterable { case float32, bfloat16 }
+
+      public var usesBFloat16: Bool { attention == .bfloat16 || training == .bfloat16 }
     }
 
     /// How matrices are multiplied, as ``MultiplyWays`` has it.

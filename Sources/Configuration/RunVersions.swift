@@ -25,6 +25,9 @@ public enum RunVersions {
   /// 2: computed place by place. Before, and where a checkpoint tells none, lists were shuffled.
   public static let sampleOrder = 2
 
+  /// Tells how bfloat16 is multiplied, where a training does.
+  public static let bfloat16Multiply = "bfloat16_multiply"
+
   public static var all: [JSON.Member] {
     [
       .init("rfm", .text(rfm)), .init("arithmetic", .integer(arithmetic)),
@@ -32,7 +35,7 @@ public enum RunVersions {
       .init("onednn", .text(MatrixMultiply.oneDNNVersion)),
       .init("openblas", .text(MatrixMultiply.openBLASConfiguration)),
       .init("float32_multiply", .text(MatrixMultiply.library)),
-      .init("bfloat16_multiply", .text(MatrixMultiply.ways.bfloat16.rawValue)),
+      .init(bfloat16Multiply, .text(MatrixMultiply.ways.bfloat16.rawValue)),
       .init("hdf5", .text(HDF5Library.version)),
       .init("kernels", .text(KernelSelection.instructionSet)),
     ]

@@ -8,39 +8,31 @@ public enum MultiplyRate {
   private static let stride = 736
   private static let slice = (outputs: 128, rows: 8 * rows)
 
+  /// Floating-point operations a second on all workers, in the way that this process takes.
+  public static func measure(_ precision: Precision, _ workers: WorkerPool) -> Double {
+    measure(precision, workers, way: MatrixMultiply.ways.bfloat16)
+  }
+
   /// Floating-point operations a second on all workers: forward, input gradient and weight gradient, in equal
   /// parts; the median of `rounds`.
   ///
   /// - Parameters:
-  ///   - way: of bfloat16, by default the one that this process takes.
+  ///   - way: of bfloat16.
   ///   - repeats: multiplies of each kind in a round.
-  public static func measure(
+  ///   - known: what ``memories(_:)`` has made; nil: made anew.
+  static func measure(
     _ precision: Precision, _ workers: WorkerPool,
-    way: MultiplyWays.BFloat16 = MatrixMultiply.ways.bfloat16, repeats: Int = 12, rounds: Int = 7
+    way: MultiplyWays.BFloat16, repeats: Int = 12, rounds: Int = 7,
+    in known: [Operands]? = nil
   ) -> Double {
-    let elements = slice.rows * stride
-    let memories = (0..<workers.count).map { _ in
-      (
-        AlignedMemory(size: elements * 4), AlignedMemory(size: elements * 4),
-        AlignedMemory(size: elements * 4)
-      )
-    }
-    func fill(_ memory: AlignedMemory) {
-      // Small numbers of both signs, in either precision.
-      for i in 0..<memory.size / 4 { memory.floats()[i] = Float(i % 13) * 0.125 - 0.75 }
-    }
-    for (a, b, c) in memories {
-      fill(a)
-      fill(b)
-      fill(c)
-    }
+    let memories = known ?? memories(workers)
     var rates: [Double] = []
     for _ in 0..<rounds {
       let start = ContinuousClock.now
       workers.run(workers.count) { task, _ in
-        let (a, b, c) = memories[task]
+        let memory = memories[task]
         for _ in 0..<repeats {
-          multiply(precision, way, a.address, b.address, c.address)
+          multiply(precision, way, memory.a.address, memory.b.address, memory.c.address)
         }
       }
       let seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -50,6 +42,29 @@ public enum MultiplyRate {
       rates.append(work / seconds)
     }
     return rates.sorted()[rounds / 2]
+  }
+
+  /// What a worker multiplies.
+  struct Operands: Sendable {
+    let a: AlignedMemory
+    let b: AlignedMemory
+    let c: AlignedMemory
+  }
+
+  /// For every worker its own, filled by it: memory lies near the processor that first writes it.
+  static func memories(_ workers: WorkerPool) -> [Operands] {
+    let size = slice.rows * stride * 4
+    let memories = (0..<workers.count).map { _ in
+      Operands(
+        a: AlignedMemory(size: size), b: AlignedMemory(size: size), c: AlignedMemory(size: size))
+    }
+    workers.run(workers.count) { task, _ in
+      for memory in [memories[task].a, memories[task].b, memories[task].c] {
+        // Small numbers of both signs, in either precision.
+        for i in 0..<memory.size / 4 { memory.floats()[i] = Float(i % 13) * 0.125 - 0.75 }
+      }
+    }
+    return memories
   }
 
   private static func multiply(

@@ -17,7 +17,7 @@ public struct MultiplyWays: Sendable, Equatable {
     /// Weights are packed once and multiplied by this project's own kernel (`bfloat16_multiply.h`): some 10 %
     /// faster than oneDNN, which packs them anew for every tile.
     case packed
-    /// On processors with matrix tiles (AMX), which it makes use of.
+    /// oneDNN's, which makes use of matrix tiles (AMX) where there are some.
     case onednn
     /// In float32 arithmetic, for processors whose bfloat16 dot products are slow, or that have none.
     case widened
@@ -31,16 +31,29 @@ public struct MultiplyWays: Sendable, Equatable {
     self.bfloat16 = bfloat16
   }
 
-  /// `RFM_GEMM` names them, whatever else is said.
-  public static let areNamed = getenv("RFM_GEMM") != nil
+  /// `RFM_GEMM`, which names ways whatever else is said: `openblas` in float32, `packed` or `widened` in bfloat16,
+  /// `onednn` in both (in bfloat16 where it can). Empty where it is not set.
+  public static let named: String = {
+    let text = getenv("RFM_GEMM").map { String(cString: $0) } ?? ""
+    guard
+      text.isEmpty || Float32(rawValue: text) != nil
+        || BFloat16(rawValue: text).map(possible) == true
+    else {
+      fatalError(
+        "RFM_GEMM names a multiply that there is not, or that this processor doesn't run; use onednn, openblas, "
+          + "packed or widened, or leave it unset")
+    }
+    return text
+  }()
 
-  /// What the processor's instructions suggest, or `RFM_GEMM`: `openblas` in float32; `onednn`, or `widened`,
-  /// in bfloat16.
+  /// What the processor's instructions suggest, or ``named``.
   public static let usual = {
-    let wanted = getenv("RFM_GEMM").map { String(cString: $0) }
+    let wanted = named
     let bfloat16: BFloat16 =
       if wanted == "widened" || rfm_has_bfloat16() == 0 {
         .widened
+      } else if wanted == "packed" {
+        .packed
       } else if wanted == "onednn" || rfm_has_matrix_tiles() != 0 || rfm_bf16_multiplies() == 0 {
         .onednn
       } else {
@@ -73,8 +86,9 @@ public struct MultiplyWays: Sendable, Equatable {
   /// tenths of a second.
   public static func rates(_ workers: WorkerPool) -> Rates {
     let ways = BFloat16.allCases.filter { possible($0) }
+    let memories = MultiplyRate.memories(workers)
     func rate(_ precision: Precision, _ way: BFloat16) -> Double {
-      MultiplyRate.measure(precision, workers, way: way, repeats: 1, rounds: 1)
+      MultiplyRate.measure(precision, workers, way: way, repeats: 1, rounds: 1, in: memories)
     }
     let rounds = (0..<5).map { _ in
       (float32: rate(.float32, .widened), bfloat16: ways.map { rate(.bfloat16, $0) })

@@ -148,7 +148,7 @@ struct BenchmarkCommand: RankCommand {
         "--inference, --allreduce, --scaling, --loading and --faces exclude each other")
     }
     guard !operations || !(allreduce || scaling || !faces.isEmpty || !loading.isEmpty) else {
-      throw ValidationError("--operations goes with --inference alone")
+      throw ValidationError("--operations can be combined with --inference only")
     }
     guard config == nil || !loading.isEmpty else {
       throw ValidationError("--config belongs to --loading")
@@ -257,6 +257,7 @@ struct BenchmarkCommand: RankCommand {
     print(
       "\(report.model) at \(report.crop), batch \(report.batchPerRank) a rank, "
         + "\(report.ranks) ranks of \(report.threads) threads, \(report.precision), \(report.kernels)"
+        + (report.bfloat16Multiply.map { ", multiplied as \($0)" } ?? "")
     )
     if let origin = report.threadsFrom { print("threads         \(origin)") }
     print("images/s        \(fixed(report.imagesPerSecond, 2))")

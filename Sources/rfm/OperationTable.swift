@@ -13,11 +13,13 @@ enum OperationTable {
       .map { "\($0.key) \(fixed($0.value * 1e3, 1)) ms" }.joined(separator: ", ")
     var lines = [
       "\(report.model) at \(report.crop), batch \(report.batch), \(report.threads) threads, "
-        + "\(report.precision), \(report.kernels)",
+        + "\(report.precision), \(report.kernels)"
+        + (report.bfloat16Multiply.map { ", multiplied as \($0)" } ?? ""),
       "limits: \(fixed(report.arithmeticLimit / 1e9, 1)) Gflop/s, "
         + "\(fixed(report.memoryLimit / 1e9, 1)) GB/s",
       "\(passes); in operations \(fixed(measured * 1e3, 1)) ms, at their limits "
         + "\(fixed(limit * 1e3, 1)) ms: \(fixed(100 * limit / total, 1)) % of the time",
+      "a: bound by arithmetic, m: by memory; above 100 % a cache has helped",
       "", row("pass", ["ms", "% of all", "Gflop/s", "GB/s", "% of limit"], "kind"),
     ]
     lines += report.byKind.filter { $0.seconds > 0 }.map { line($0, $0.kind, of: total) }

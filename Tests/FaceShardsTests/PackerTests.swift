@@ -327,7 +327,7 @@ import Testing
   @Test func whatIsDamagedInsideIsRefusedAndSaid() throws {
     let (input, output) = (try faces(20), TemporaryFolder())
     let settings = settings(input, output)
-    let staging = try begin(settings, units: 1)
+    let staging = try begin(settings, units: 2)
     var part = try #require(FileManager.default.contents(atPath: staging.part(0)))
     part[100] ^= 1
     try part.write(to: URL(fileURLWithPath: staging.part(0)))

@@ -222,6 +222,8 @@ def chosen(options):
     elif options.short:
         keys = [key for key in keys if key in SHORT["keys"]]
     if not options.ipex_python:
+        if options.only and set(EXTENDED) & set(keys):
+            sys.exit("compare.py: Intel's extension needs --ipex or --ipex-python")
         keys = [key for key in keys if key not in EXTENDED]
     if not keys:
         sys.exit("compare.py: nothing to measure: give --rfm or a peer in --only")
@@ -233,6 +235,15 @@ def chosen(options):
 def main():
     options = parse()
     keys = chosen(options)
+    # Before an hour of measuring rather than behind it.
+    for file in filter(None, (options.output, options.plot)):
+        if not pathlib.Path(file).resolve().parent.is_dir():
+            sys.exit(f"compare.py: there is no folder for {file}")
+    if options.plot:
+        import matplotlib  # noqa: F401
+
+        if pathlib.Path(options.plot).suffix not in (".svg", ".pdf", ".png"):
+            sys.exit("compare.py: --plot takes a name that ends with .svg, .pdf or .png")
     host = machine()
     print(f"{host['processor']}, {options.threads} of {host['cores']} cores; "
           f"crop {options.crop}, batch {options.batch}", file=sys.stderr)  # fmt: skip
@@ -255,9 +266,9 @@ def main():
     record = {"machine": host, "settings": settings, "runs": runs,
               "failed": sorted(" ".join(names) for names in failed)}  # fmt: skip
     record["ratios"] = figures.all_rows(record)
+    figures.show(record, {key: title(key, options.threads) for key in ORDER})
     if options.output:
         pathlib.Path(options.output).write_text(json.dumps(record, indent=1) + "\n")
-    figures.show(record, {key: title(key, options.threads) for key in ORDER})
     if options.plot:
         figures.plot(record, options.plot)
     if failed:

@@ -20,8 +20,8 @@
 #include "gradient_compression.h"
 #include "gradient_sum.h"
 #include "layer_kernels.h"
-#include "limits.h"
 #include "optimizers.h"
+#include "processor_limits.h"
 
 #pragma clang assume_nonnull begin
 

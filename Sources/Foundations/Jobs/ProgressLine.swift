@@ -7,7 +7,8 @@ import Synchronization
 ///
 ///     step 1200/500000  loss 0.4211  4.31 images/s  5 h 12 min left
 ///
-/// Under `mpirun` that is so where RFM_TERMINAL has the terminal's columns (`launch/local` sets it).
+/// Under `mpirun` that is so where RFM_TERMINAL has the terminal's columns (`launch/local` sets it),
+/// but for PMIx 5, which passes on whole lines only.
 /// Elsewhere (a file, a pipe) it is a plain line every few seconds. Both are limited in
 /// rate, so ``update(_:_:)`` may be called as often as one likes. Only one rank should have one.
 public final class ProgressLine: Sendable {

@@ -29,8 +29,6 @@ struct Kernels: Sendable {
 /// The name of the kernels in use, for the record of a run.
 public enum KernelSelection {
   public static var instructionSet: String { Kernels.instructionSet }
-  /// This processor multiplies bfloat16 matrices at full speed.
-  public static var hasBFloat16: Bool { rfm_has_bfloat16() != 0 }
 }
 
 /// No ReLU.

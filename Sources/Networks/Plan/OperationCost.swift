@@ -30,12 +30,13 @@ extension PassPlan {
     let touched = Set(backwardGradients(index)).reduce(0) { $0 + mapBytes($1, precision) }
     let read = Set(backwardReads(index)).reduce(0) { $0 + mapBytes($1, precision) }
     let isFirst = operation.inputs.isEmpty
-    // Training has no use for the image's gradient, attention for no other's.
+    // Training needs no gradient of the image, attention none of weights.
     let products = purpose == .training ? (isFirst ? 1 : 2) : 1
     return OperationCost(
       multiplyAdds: images * products * network.multiplyAdds(index),
       bytes: images * (touched + read + (isFirst ? imageBytes : 0))
-        + products * weightBytes(operation, precision))
+        + weightBytes(operation, precision)
+        + (purpose == .training ? weightBytes(operation, .float32) : 0))
   }
 
   private var imageBytes: Int { network.crop * network.crop * 3 * 4 }
@@ -45,10 +46,17 @@ extension PassPlan {
     return stored.elements * (stored.isVector ? 4 : precision.size)
   }
 
+  /// As they are read; their gradients are float32.
   private func weightBytes(_ operation: LoweredNetwork.Operation, _ precision: Precision) -> Int {
-    operation.parameters.reduce(0) { sum, index in
+    let size: Int
+    switch operation.kind {
+    case .convolution, .separable:
+      size = MatrixMultiply.ways.bfloat16 == .widened ? 4 : precision.size
+    default: size = 4
+    }
+    return operation.parameters.reduce(0) { sum, index in
       let parameter = network.graph.parameters[index]
-      return sum + parameter.storedCount * (parameter.matrixShape == nil ? 4 : precision.size)
+      return sum + parameter.storedCount * (parameter.matrixShape == nil ? 4 : size)
     }
   }
 }

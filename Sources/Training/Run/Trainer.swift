@@ -178,7 +178,9 @@ public final class Trainer {
     try communicator.agreed {
       guard let folder else { return }
       let environment = RunEnvironment(
-        versions: RunVersions.all, hosts: hosts,
+        versions: RunVersions.all.filter {
+          configuration.training.precision.usesBFloat16 || $0.name != RunVersions.bfloat16Multiply
+        }, hosts: hosts,
         threadsPerRank: configuration.training.threads!, threadsFrom: threadsFrom,
         threadsOfRanks: threads)
       if resumed != nil, let before = folder.environment {

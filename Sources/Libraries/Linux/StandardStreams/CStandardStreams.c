@@ -1,6 +1,7 @@
 #include "CStandardStreams.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -16,14 +17,20 @@ void rfm_wait_until_read(int fd) {
 
 void rfm_write_error(const char *text, size_t size) {
   const int is_passed_on = getenv("PMIX_RANK") != NULL;
-  // Not what another thread is in the middle of: that may last.
-  if (is_passed_on && ftrylockfile(stdout) == 0) {
+  // Not where nobody reads, nor what another thread is in the middle of: that may last.
+  struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+  if (is_passed_on && poll(&out, 1, 0) == 1 && ftrylockfile(stdout) == 0) {
     fflush(stdout);
     funlockfile(stdout);
     rfm_wait_until_read(STDOUT_FILENO);
   }
   while (size > 0) {
     const ssize_t written = write(STDERR_FILENO, text, size);
+    if (written < 0 && errno == EAGAIN) {
+      struct pollfd error = {.fd = STDERR_FILENO, .events = POLLOUT};
+      if (poll(&error, 1, 1000) == 1) continue;
+      return;
+    }
     if (written < 0 && errno != EINTR) return;
     if (written > 0) {
       text += written;

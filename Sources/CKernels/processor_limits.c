@@ -1,6 +1,6 @@
 // s(i) ← s(i)·x + y, for as many independent sums as hide the time that one multiply-add takes: nothing but
-// multiply-adds, on registers. The vectors are as wide as those of the processor's widest kernels.
-#include "limits.h"
+// multiply-adds, on registers. The vectors are the processor's widest.
+#include "processor_limits.h"
 
 #include <stdint.h>
 
@@ -26,7 +26,7 @@ SUMS(wide, __attribute__((target("avx2,fma"))), 8, 12)
 
 double rfm_multiply_adds(int64_t turns) {
   if (__builtin_cpu_supports("avx512f")) return widest(turns);
-  return __builtin_cpu_supports("fma") ? wide(turns) : 0;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? wide(turns) : 0;
 }
 #else
 SUMS(wide, , 4, 24)
