@@ -11,7 +11,7 @@ AI vf NAME(act)(vf z, int kind, vf slope) {
       return low > six ? six : low;
     }
     case RFM_LEAKY_RELU: return z < zero ? slope * z : z;
-    case RFM_SILU: return z / (1.0f + vector_exp(z, -1.0f));
+    case RFM_SILU: return z * vector_sigmoid(z);
     case RFM_GELU: {
       vf density;
       return z * vector_normal(z, &density);

@@ -15,9 +15,7 @@ public enum RunVersions {
   ///
   /// 3: ranks of a host add up before hosts do, where there are several of both; running statistics are added
   /// up in the order of gradients.
-  ///
-  /// 4: the exponential within SiLU, GELU and sigmoid is another polynomial.
-  public static let arithmetic = 4
+  public static let arithmetic = 3
 
   /// The order in which a training that shuffles draws its samples. A checkpoint tells it, and is refused by
   /// a version with another one: its position would be one in other permutations.

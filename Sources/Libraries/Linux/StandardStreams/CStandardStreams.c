@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -23,6 +24,12 @@ void rfm_write_error(const char *text, size_t size) {
     fflush(stdout);
     funlockfile(stdout);
     rfm_wait_until_read(STDOUT_FILENO);
+    // Of a pseudo terminal, which Open MPI makes for it, nothing tells whether it was read: a moment then, if
+    // anything was ever printed (it has a buffer from then on). On a busy machine 50 ms were too short for 1 of
+    // some 100 messages, 200 ms for none of 200.
+    const char *version = getenv("PMIX_VERSION");
+    const int has_printed = __fbufsize(stdout) > 0;
+    if (version && atoi(version) >= 5 && isatty(STDOUT_FILENO) && has_printed) usleep(200000);
   }
   while (size > 0) {
     const ssize_t written = write(STDERR_FILENO, text, size);
