@@ -9,17 +9,15 @@ AI vi bytes_equal(const uint8_t *bytes, int value) {
   return __builtin_convertvector((signed_bytes)(*(const vb_any *)bytes == wanted), vi);
 }
 
-// eˢˣ for a sign s, a constant: 2ⁿ·eʳ with |r| ≤ ln 2/2 and a Taylor polynomial for eʳ. What would leave the range of
-// normal numbers is held at its ends; a NaN stays one.
-AI vf vector_exp(vf x, const float s) {
-  const vf least = s < 0 ? -88.0f : -87.0f, most = s < 0 ? 87.0f : 88.0f;
+// eˣ = 2ⁿ·eʳ with |r| ≤ ln 2/2 and a Taylor polynomial for eʳ. What would leave the range of normal
+// numbers is held at its ends; a NaN stays one.
+AI vf vector_exp(vf x) {
+  const vf least = -87.0f, most = 88.0f;
   x = x < least ? least : x;
   x = x > most ? most : x;
-  // 1.5·2²³: adding it rounds to a whole number, which is then in the lowest bits; with the exponent's bias.
-  const vf magic = 12582912.0f + 127.0f;
-  const vf rounded = x * (s * 1.44269504088896341f) + magic;
-  const vf n = rounded - magic;
-  vf r = s * x - n * 0.693145751953125f;
+  const vf magic = 12582912.0f;  // 1.5·2²³: adding it rounds to a whole number
+  const vf n = (x * 1.44269504088896341f + magic) - magic;
+  vf r = x - n * 0.693145751953125f;
   r -= n * 1.42860682030941723e-6f;
   vf p = 1.0f / 5040.0f;
   p = p * r + 1.0f / 720.0f;
@@ -29,15 +27,13 @@ AI vf vector_exp(vf x, const float s) {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  vi exponent;
-  memcpy(&exponent, &rounded, sizeof exponent);
-  exponent <<= 23;
+  const vi exponent = (__builtin_convertvector(n, vi) + 127) << 23;
   vf power;
   memcpy(&power, &exponent, sizeof power);
   return p * power;
 }
 
-AI vf vector_sigmoid(vf x) { return 1.0f / (1.0f + vector_exp(x, -1.0f)); }
+AI vf vector_sigmoid(vf x) { return 1.0f / (1.0f + vector_exp(-x)); }
 
 // The distribution function of the normal distribution, Φ(x), and its density φ(x).
 //
@@ -45,7 +41,7 @@ AI vf vector_sigmoid(vf x) { return 1.0f / (1.0f + vector_exp(x, -1.0f)); }
 // that West (2005) gives; right to the last places of float32 in the tail too.
 AI vf vector_normal(vf x, vf *density) {
   const vf t = x < 0.0f ? -x : x;
-  const vf e = vector_exp(0.5f * t * t, -1.0f);
+  const vf e = vector_exp(-0.5f * t * t);
   vf a = 3.52624965998911e-02f;
   a = a * t + 0.700383064443688f;
   a = a * t + 6.37396220353165f;

@@ -9,7 +9,8 @@ what `rfm compare` does for methods of erasing, for any settings.
 A study says how its faces are made ("data", options of `rfm synthesize`), what all trainings have in common
 ("config", "set") and in what they differ ("cells": settings by name; the first is what others are measured
 against; with "average" true, the moving average of the weights is tested). "degrade" tests on degraded images as
-well, `rfm evaluate --degrade`. FOLDER takes data and runs; what is finished there is not done again, so a study may be interrupted.
+well, `rfm evaluate --degrade`. FOLDER takes data and runs; what is finished there is not done again, so a study may
+be interrupted.
 The output holds the figures that the study names, of every training, and the table is made of it alone: means over
 seeds, and differences from the first cell paired by seed, with their 95 % intervals (Student's). Trainings of one seed begin
 from the same weights and see the same images in the same order. Needs SciPy for the table.
