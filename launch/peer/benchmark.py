@@ -22,6 +22,10 @@ inference-compiled  inference under torch.compile, with frozen weights
 inference-ipex      inference with Intel's extension, traced and frozen
 inference-onnxruntime, inference-openvino
                     the same network in ONNX Runtime and in OpenVINO, float32 on all threads
+inference-openvino-throughput
+                    OpenVINO given four batches at once, as rfm is, to run side by side
+
+Denormals count as zero in all of them, as they do in rfm.
 """
 
 import argparse
@@ -29,13 +33,14 @@ import copy
 import io
 import json
 import os
+import queue
 import random
 import resource
 import statistics
 import sys
 import time
 
-# rfm's names of networks: timm's. Xception needs no timm.
+# rfm's names of networks: timm's. Xception needs no timm. compare.py reads this too.
 MODELS = {
     "xception": None,
     "resnet18": "resnet18",
@@ -50,7 +55,7 @@ MODELS = {
 VARIANTS = [
     "published", "channels-last", "compiled", "bfloat16", "bfloat16-compiled", "distributed",
     "ipex", "inference", "inference-bfloat16", "inference-compiled", "inference-ipex",
-    "inference-onnxruntime", "inference-openvino",
+    "inference-onnxruntime", "inference-openvino", "inference-openvino-throughput",
 ]  # fmt: skip
 
 
@@ -239,9 +244,11 @@ class Extended(Improved):
         self.model, self.optimizer = ipex.optimize(model, optimizer=optimizer, dtype=torch.float32)
 
     def attentive(self, inputs):
-        self.model.eval()
+        # Its convolutions note in forward whether the weights require gradients, and backward then computes
+        # those even where only the input's are asked for.
+        self.model.eval().requires_grad_(False)
         logits = self.model(inputs)
-        self.model.train()
+        self.model.train().requires_grad_(True)
         return logits
 
 
@@ -284,6 +291,7 @@ class OnnxRuntime:
                           input_names=["images"])  # fmt: skip
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options.threads
+        settings.add_session_config_entry("session.set_denormal_as_zero", "1")
         self.session = onnxruntime.InferenceSession(
             file.getvalue(), settings, providers=["CPUExecutionProvider"])
 
@@ -297,30 +305,45 @@ class OnnxRuntime:
 
 
 class OpenVino:
+    """One batch on all threads, or several at once on some each, as OpenVINO sees fit."""
+
     def __init__(self, options):
         import openvino
 
+        self.takes_all = options.variant.endswith("throughput")
         example = torch.zeros(options.batch, 3, options.crop, options.crop)
         model = openvino.convert_model(
             network(options).eval(), example_input=example, input=[list(example.shape)])
         self.model = openvino.Core().compile_model(model, "CPU", {
-            "INFERENCE_NUM_THREADS": options.threads, "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": options.threads,
+            "PERFORMANCE_HINT": "THROUGHPUT" if self.takes_all else "LATENCY",
+            "CPU_DENORMALS_OPTIMIZATION": True,
             # Else it takes bfloat16 where the processor has it.
             "INFERENCE_PRECISION_HINT": "f32"})  # fmt: skip
+        if self.takes_all:
+            self.queue = openvino.AsyncInferQueue(self.model)
+            self.queue.set_callback(
+                lambda request, means: means.append(request.get_output_tensor(0).data.mean()))
 
     def prepare(self, images):
         return images.numpy()
 
     def step(self, images, labels, clock):
-        logits = self.model(images)[0]
+        means = []
+        if self.takes_all:
+            for batch in images:
+                self.queue.start_async([batch], means, share_inputs=True)
+            self.queue.wait_all()
+        else:
+            means.append(self.model(images)[0].mean())
         clock("forward")
-        return float(logits.mean())
+        return float(sum(means) / len(means))
 
 
 def make_program(options):
     if options.variant == "inference-onnxruntime":
         return OnnxRuntime(options)
-    if options.variant == "inference-openvino":
+    if options.variant.startswith("inference-openvino"):
         return OpenVino(options)
     if options.variant.startswith("inference"):
         return Inference(options)
@@ -335,23 +358,32 @@ def run(options, program, rank=0):
         program.prepare(torch.rand(shape, generator=generator) * 4 - 2) for _ in range(4)
     ]
     labels = torch.arange(options.batch) % 2
+    # A program that takes all batches at once does as many steps in one.
+    takes_all = getattr(program, "takes_all", False)
+    share = len(batches) if takes_all else 1
     steps, phases, processor = [], {}, []
     for number in range(options.warmup + options.steps):
         used = time.process_time()
         marks = [(None, time.perf_counter())]
         program.step(
-            batches[number % len(batches)],
+            batches if takes_all else batches[number % len(batches)],
             labels,
             lambda phase: marks.append((phase, time.perf_counter())),
         )
         if number < options.warmup:
             continue
-        steps.append(marks[-1][1] - marks[0][1])
-        processor.append(time.process_time() - used)
+        steps.append((marks[-1][1] - marks[0][1]) / share)
+        processor.append((time.process_time() - used) / share)
         for (_, begin), (phase, end) in zip(marks, marks[1:]):
-            phases.setdefault(phase, []).append(end - begin)
+            phases.setdefault(phase, []).append((end - begin) / share)
     middle = statistics.median
     return middle(steps), {k: middle(v) for k, v in phases.items()}, middle(processor)
+
+
+def settle(options):
+    """Settings that threads take over from the one that starts them: before anything runs in parallel."""
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(options.threads)
 
 
 def peak_memory():
@@ -363,7 +395,7 @@ def distributed_rank(rank, options, port, results):
     import torch.distributed as distributed
     from torch.nn.parallel import DistributedDataParallel
 
-    torch.set_num_threads(options.threads)
+    settle(options)
     distributed.init_process_group(
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=options.ranks
     )
@@ -391,12 +423,24 @@ def run_distributed(options):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     processes = [
-        context.Process(target=distributed_rank, args=(rank, options, port, results))
+        context.Process(target=distributed_rank, args=(rank, options, port, results), daemon=True)
         for rank in range(options.ranks)
     ]
     for process in processes:
         process.start()
-    gathered = sorted(results.get() for _ in processes)
+    gathered = []
+    while len(gathered) < len(processes):
+        try:
+            gathered.append(results.get(timeout=1))
+        except queue.Empty:
+            # A rank that ends without a result is waited for by the others, and by nobody here. Its own last
+            # words stand, unless it had none. Ranks that are left end with this process.
+            for rank, process in enumerate(processes):
+                if (process.exitcode or 0) < 0:
+                    sys.exit(f"rank {rank} was ended by signal {-process.exitcode}")
+                if process.exitcode:
+                    sys.exit(1)
+    gathered.sort()
     for process in processes:
         process.join()
     seconds = max(entry[1] for entry in gathered)
@@ -408,7 +452,7 @@ def main():
     options = OPTIONS
     torch.manual_seed(5)
     random.seed(5)
-    torch.set_num_threads(options.threads)
+    settle(options)
     ranks = 1
     baseline = peak_memory()
     if options.variant == "distributed":
