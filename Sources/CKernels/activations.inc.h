@@ -131,21 +131,32 @@ static void NAME(view_mask)(const rfm_view *in, uint16_t *words, int pixels) {
     }
 }
 
+// Sums over pixels are kept for so many channels at a time, and the pixels gone through as they lie: a
+// processor foresees that, and channels in strides of whole pixels it does not.
+enum { NAME(row_vectors) = 2048 / LANES };
+
 AI void NAME(mean_kind)(const rfm_view *in, float *mean, int pixels, int kind, int gated) {
   const ptrdiff_t ld = in->ld;
   const vf slope = in->slope;
-  for (ptrdiff_t c = 0; c < ld; c += LANES) {
-    vf total = 0.0f;
+  vf total[NAME(row_vectors)], sum[NAME(row_vectors)];
+  for (ptrdiff_t first = 0; first < ld; first += NAME(row_vectors) * LANES) {
+    const ptrdiff_t left = (ld - first) / LANES;
+    const ptrdiff_t count = left < NAME(row_vectors) ? left : NAME(row_vectors);
+    for (ptrdiff_t i = 0; i < count; i++) total[i] = 0.0f;
     // Blocks, so that rounding does not grow with the map.
     for (ptrdiff_t block = 0; block < pixels; block += 64) {
       const ptrdiff_t end = block + 64 < pixels ? block + 64 : pixels;
-      vf sum = 0.0f;
+      for (ptrdiff_t i = 0; i < count; i++) sum[i] = 0.0f;
       for (ptrdiff_t p = block; p < end; p++)
-        sum += NAME(act)(NAME(affine)(in, p, c), kind, slope);
-      total += sum;
+        for (ptrdiff_t i = 0; i < count; i++)
+          sum[i] += NAME(act)(NAME(affine)(in, p, first + i * LANES), kind, slope);
+      for (ptrdiff_t i = 0; i < count; i++) total[i] += sum[i];
     }
-    if (gated) total *= *(const vf_any *)(in->gate + c);
-    *(vf_any *)(mean + c) = total / (float)pixels;
+    for (ptrdiff_t i = 0; i < count; i++) {
+      const ptrdiff_t c = first + i * LANES;
+      if (gated) total[i] *= *(const vf_any *)(in->gate + c);
+      *(vf_any *)(mean + c) = total[i] / (float)pixels;
+    }
   }
 }
 
@@ -162,36 +173,42 @@ AI void NAME(unload_kind)(const rfm_view *in, const lane_bits *bits, const ACT *
   const ACT *y = in->data;
   const vf zero = 0.0f, slope = in->slope;
   const vf below = in->activation == RFM_LEAKY_RELU ? slope : zero;
-  for (ptrdiff_t c = 0; c < ld; c += LANES) {
-    const vf scale = *(const vf_any *)(in->scale + c), shift = *(const vf_any *)(in->shift + c);
-    const vf each = uniform ? *(const vf_any *)(uniform + c) : zero;
+  vf s[NAME(row_vectors)], sy[NAME(row_vectors)];
+  for (ptrdiff_t first = 0; first < ld; first += NAME(row_vectors) * LANES) {
+    const ptrdiff_t left = (ld - first) / LANES;
+    const ptrdiff_t count = left < NAME(row_vectors) ? left : NAME(row_vectors);
     for (ptrdiff_t block = 0; block < pixels; block += NAME(sum_block)) {
       const ptrdiff_t end = block + NAME(sum_block) < pixels ? block + NAME(sum_block) : pixels;
-      vf s = 0.0f, sy = 0.0f;
-      for (ptrdiff_t p = block; p < end; p++) {
-        vf d = each;
-        if (da) d += NAME(load)(da + p * ld + c);
-        if (existing && defers) d += NAME(load)(existing + p * ld + c);
-        vf value = 0.0f;
-        if (masked) {
-          const lane_bits b = bits[p * bits_ld + c / LANES];
-          const vf on = NAME(where)(b, d);
-          d = in->activation == RFM_LEAKY_RELU ? on + NAME(where)((lane_bits)~b, d * below) : on;
-        } else if (kind != RFM_IDENTITY || sums) {
-          value = NAME(load)(y + p * ld + c);
-          d = NAME(act_back)(value * scale + shift, d, kind, slope);
+      if (sums)
+        for (ptrdiff_t i = 0; i < count; i++) s[i] = sy[i] = 0.0f;
+      for (ptrdiff_t p = block; p < end; p++)
+        for (ptrdiff_t i = 0; i < count; i++) {
+          const ptrdiff_t c = first + i * LANES, at = p * ld + c;
+          vf d = uniform ? *(const vf_any *)(uniform + c) : zero;
+          if (da) d += NAME(load)(da + at);
+          if (existing && defers) d += NAME(load)(existing + at);
+          vf value = 0.0f;
+          if (masked) {
+            const lane_bits b = bits[p * bits_ld + c / LANES];
+            const vf on = NAME(where)(b, d);
+            d = in->activation == RFM_LEAKY_RELU ? on + NAME(where)((lane_bits)~b, d * below) : on;
+          } else if (kind != RFM_IDENTITY || sums) {
+            value = NAME(load)(y + at);
+            const vf z = value * *(const vf_any *)(in->scale + c) + *(const vf_any *)(in->shift + c);
+            d = NAME(act_back)(z, d, kind, slope);
+          }
+          if (existing && !defers) d += NAME(load)(existing + at);
+          NAME(store)(out + at, d);
+          if (sums) {
+            s[i] += d;
+            sy[i] += d * value;
+          }
         }
-        if (existing && !defers) d += NAME(load)(existing + p * ld + c);
-        NAME(store)(out + p * ld + c, d);
-        if (sums) {
-          s += d;
-          sy += d * value;
+      if (sums)
+        for (ptrdiff_t i = 0; i < count; i++) {
+          NAME(add_double)(sums + first + i * LANES, s[i]);
+          NAME(add_double)(sums + ld + first + i * LANES, sy[i]);
         }
-      }
-      if (sums) {
-        NAME(add_double)(sums + c, s);
-        NAME(add_double)(sums + ld + c, sy);
-      }
     }
   }
 }
@@ -221,17 +238,21 @@ AI void NAME(unload_gate_kind)(const rfm_view *in, const ACT *da, const ACT *exi
                                float *gate_gradient, int pixels, int kind) {
   const ptrdiff_t ld = in->ld;
   const vf slope = in->slope;
-  for (ptrdiff_t c = 0; c < ld; c += LANES) {
-    const vf gate = *(const vf_any *)(in->gate + c);
-    vf total = 0.0f;
-    for (ptrdiff_t p = 0; p < pixels; p++) {
-      const vf d = NAME(load)(da + p * ld + c);
-      total += d * NAME(act)(NAME(affine)(in, p, c), kind, slope);
-      vf passed = d * gate;
-      if (existing) passed += NAME(load)(existing + p * ld + c);
-      NAME(store)(out + p * ld + c, passed);
-    }
-    *(vf_any *)(gate_gradient + c) += total;
+  vf total[NAME(row_vectors)];
+  for (ptrdiff_t first = 0; first < ld; first += NAME(row_vectors) * LANES) {
+    const ptrdiff_t left = (ld - first) / LANES;
+    const ptrdiff_t count = left < NAME(row_vectors) ? left : NAME(row_vectors);
+    for (ptrdiff_t i = 0; i < count; i++) total[i] = 0.0f;
+    for (ptrdiff_t p = 0; p < pixels; p++)
+      for (ptrdiff_t i = 0; i < count; i++) {
+        const ptrdiff_t c = first + i * LANES, at = p * ld + c;
+        const vf d = NAME(load)(da + at);
+        total[i] += d * NAME(act)(NAME(affine)(in, p, c), kind, slope);
+        vf passed = d * *(const vf_any *)(in->gate + c);
+        if (existing) passed += NAME(load)(existing + at);
+        NAME(store)(out + at, passed);
+      }
+    for (ptrdiff_t i = 0; i < count; i++) *(vf_any *)(gate_gradient + first + i * LANES) += total[i];
   }
 }
 
