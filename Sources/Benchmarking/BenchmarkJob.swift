@@ -65,6 +65,8 @@ public struct BenchmarkJob {
     public var kernels: String
     /// How bfloat16 was multiplied, where that is the precision.
     public var bfloat16Multiply: String?
+    /// The library that multiplied float32.
+    public var float32Multiply: String?
     public var steps: Int
     public var imagesPerSecond: Double
     public var secondsPerStep: Double
@@ -92,6 +94,7 @@ public struct BenchmarkJob {
       case model, crop, ranks, threads, precision, kernels, steps
       case batchPerRank = "batch_per_rank"
       case bfloat16Multiply = "bfloat16_multiply"
+      case float32Multiply = "float32_multiply"
       case threadsFrom = "threads_from"
       case imagesPerSecond = "images_per_second"
       case secondsPerStep = "seconds_per_step"
@@ -126,6 +129,7 @@ public struct BenchmarkJob {
     var result = report
     result.threadsFrom = settings.threadsFrom
     result.bfloat16Multiply = settings.bfloat16Multiply
+    result.float32Multiply = MatrixMultiply.library
     result.gemmGflopsPerSecond = rate * Double(communicator.size)
     result.percentOfGemm = 100 * result.gflopsPerSecond / result.gemmGflopsPerSecond
     return result
@@ -134,7 +138,7 @@ public struct BenchmarkJob {
   private static func training(
     _ settings: BenchmarkSettings, _ communicator: Communicator, _ workers: WorkerPool
   ) throws -> Report {
-    var configuration = Configuration()
+    var configuration = Configuration.paper
     configuration.model.name = .init(rawValue: settings.model.rawValue)!
     configuration.data.crop = settings.crop
     configuration.training = settings.training

@@ -56,6 +56,8 @@ public enum OperationBenchmark {
     public var kernels: String
     /// How bfloat16 was multiplied, where that is the precision.
     public var bfloat16Multiply: String?
+    /// The library that multiplied float32.
+    public var float32Multiply: String?
     /// Operations a second at most, of all threads: multiply-adds on registers, or the rate of matrix multiplies
     /// where that is more (in bfloat16).
     public var arithmeticLimit: Double
@@ -71,6 +73,7 @@ public enum OperationBenchmark {
       case memoryLimit = "memory_limit"
       case passSeconds = "pass_seconds"
       case bfloat16Multiply = "bfloat16_multiply"
+      case float32Multiply = "float32_multiply"
     }
 
     /// Rows of the same kind, pass and direction as one, the slowest first.
@@ -120,6 +123,7 @@ public enum OperationBenchmark {
       model: settings.model.rawValue, crop: settings.crop, batch: settings.batch,
       threads: settings.threads, precision: settings.precision.rawValue,
       kernels: KernelSelection.instructionSet, bfloat16Multiply: settings.bfloat16Multiply,
+      float32Multiply: MatrixMultiply.library,
       arithmeticLimit: arithmetic, memoryLimit: memory,
       passSeconds: [:], rows: [])
     if settings.inference {

@@ -179,6 +179,7 @@ public final class ComparisonJob {
   ///
   /// - Throws: what training and evaluating throw.
   public func run() throws -> Outcome {
+    if resume, communicator.isRoot { rememberMultiplies() }
     var results: [VariantResult] = []
     for (place, variant) in plan.variants.enumerated() {
       let title = "variant \(place + 1) of \(plan.variants.count)"
@@ -214,6 +215,14 @@ public final class ComparisonJob {
     try testUncertainty()?.add(to: &comparison)
     try JobOutput.write(comparison, to: "\(output)/comparison.json")
     return .finished(comparison)
+  }
+
+  /// Variants that are still to be trained multiply as the others did. Rank 0's.
+  private func rememberMultiplies() {
+    for variant in plan.variants {
+      guard let state = try? Checkpoint(readingStateOf: latest(variant)).state else { continue }
+      return SettledMultiplies.remember(.init(state, environment: nil))
+    }
   }
 
   /// What the scores of all variants tell of other test sources; nil where the test images don't name their

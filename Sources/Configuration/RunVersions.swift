@@ -23,6 +23,8 @@ public enum RunVersions {
   /// 2: computed place by place. Before, and where a checkpoint tells none, lists were shuffled.
   public static let sampleOrder = 2
 
+  /// Tells which library multiplies float32.
+  public static let float32Multiply = "float32_multiply"
   /// Tells how bfloat16 is multiplied, where a training does.
   public static let bfloat16Multiply = "bfloat16_multiply"
 
@@ -32,7 +34,7 @@ public enum RunVersions {
       .init("sample_order", .integer(sampleOrder)),
       .init("onednn", .text(MatrixMultiply.oneDNNVersion)),
       .init("openblas", .text(MatrixMultiply.openBLASConfiguration)),
-      .init("float32_multiply", .text(MatrixMultiply.library)),
+      .init(float32Multiply, .text(MatrixMultiply.library)),
       .init(bfloat16Multiply, .text(MatrixMultiply.ways.bfloat16.rawValue)),
       .init("hdf5", .text(HDF5Library.version)),
       .init("kernels", .text(KernelSelection.instructionSet)),

@@ -37,7 +37,7 @@ public enum MatrixMultiply {
   }
 
   /// Name of the library that multiplies float32 matrices.
-  public static var library: String { ways.float32 == .openblas ? "OpenBLAS" : "oneDNN" }
+  public static var library: String { ways.float32.name }
 
   /// "2.6.3".
   public static var oneDNNVersion: String { String(cString: rfm_onednn_version()) }
@@ -59,28 +59,46 @@ public enum MatrixMultiply {
     k: Int, a: UnsafeRawPointer, lda: Int, b: UnsafeRawPointer, ldb: Int, accumulate: Bool = false,
     c: UnsafeMutableRawPointer, ldc: Int, floatResult: Bool = false
   ) {
-    let status: Int32
     switch precision {
     case .float32:
-      let a = a.assumingMemoryBound(to: Float.self)
-      let b = b.assumingMemoryBound(to: Float.self)
-      let c = c.assumingMemoryBound(to: Float.self)
-      if usesOpenBLAS.load(ordering: .relaxed) {
-        rfm_openblas_sgemm(
-          transposeA ? 1 : 0, transposeB ? 1 : 0, Int64(m), Int64(n), Int64(k), a, Int64(lda), b,
-          Int64(ldb), accumulate ? 1 : 0, c, Int64(ldc))
-        status = 0
-      } else {
-        status = rfm_onednn_sgemm(
-          transposeA ? 1 : 0, transposeB ? 1 : 0, Int64(m), Int64(n), Int64(k), a, Int64(lda), b,
-          Int64(ldb), accumulate ? 1 : 0, c, Int64(ldc))
-      }
+      multiply(
+        by: usesOpenBLAS.load(ordering: .relaxed) ? .openblas : .onednn, transposeA: transposeA,
+        transposeB: transposeB, m: m, n: n, k: k, a: a.assumingMemoryBound(to: Float.self),
+        lda: lda, b: b.assumingMemoryBound(to: Float.self), ldb: ldb, accumulate: accumulate,
+        c: c.assumingMemoryBound(to: Float.self), ldc: ldc)
     case .bfloat16:
-      status = rfm_onednn_bgemm(
+      let status = rfm_onednn_bgemm(
         transposeA ? 1 : 0, transposeB ? 1 : 0, Int64(m), Int64(n), Int64(k),
         a.assumingMemoryBound(to: UInt16.self), Int64(lda), b.assumingMemoryBound(to: UInt16.self),
         Int64(ldb), accumulate ? 1 : 0, c, floatResult ? 1 : 0, Int64(ldc))
+      requireMultiplied(status, precision, m, n, k)
     }
+  }
+
+  /// The same in float32, by a library that is named.
+  @inline(__always)
+  static func multiply(
+    by library: MultiplyWays.Float32, transposeA: Bool = false, transposeB: Bool = false, m: Int,
+    n: Int, k: Int, a: UnsafePointer<Float>, lda: Int, b: UnsafePointer<Float>, ldb: Int,
+    accumulate: Bool = false, c: UnsafeMutablePointer<Float>, ldc: Int
+  ) {
+    switch library {
+    case .openblas:
+      rfm_openblas_sgemm(
+        transposeA ? 1 : 0, transposeB ? 1 : 0, Int64(m), Int64(n), Int64(k), a, Int64(lda), b,
+        Int64(ldb), accumulate ? 1 : 0, c, Int64(ldc))
+    case .onednn:
+      let status = rfm_onednn_sgemm(
+        transposeA ? 1 : 0, transposeB ? 1 : 0, Int64(m), Int64(n), Int64(k), a, Int64(lda), b,
+        Int64(ldb), accumulate ? 1 : 0, c, Int64(ldc))
+      requireMultiplied(status, .float32, m, n, k)
+    }
+  }
+
+  @inline(__always)
+  private static func requireMultiplied(
+    _ status: Int32, _ precision: Precision, _ m: Int, _ n: Int, _ k: Int
+  ) {
     precondition(
       status == 0, "oneDNN refused a \(precision) multiply of \(m)x\(k) by \(k)x\(n): \(status)")
   }

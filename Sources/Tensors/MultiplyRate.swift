@@ -8,21 +8,27 @@ public enum MultiplyRate {
   private static let stride = 736
   private static let slice = (outputs: 128, rows: 8 * rows)
 
+  /// A precision, and how it is multiplied.
+  enum Kind {
+    case float32(MultiplyWays.Float32)
+    case bfloat16(MultiplyWays.BFloat16)
+  }
+
   /// Floating-point operations a second on all workers, in the way that this process takes.
   public static func measure(_ precision: Precision, _ workers: WorkerPool) -> Double {
-    measure(precision, workers, way: MatrixMultiply.ways.bfloat16)
+    let ways = MatrixMultiply.ways
+    return measure(
+      precision == .float32 ? .float32(ways.float32) : .bfloat16(ways.bfloat16), workers)
   }
 
   /// Floating-point operations a second on all workers: forward, input gradient and weight gradient, in equal
   /// parts; the median of `rounds`.
   ///
   /// - Parameters:
-  ///   - way: of bfloat16.
   ///   - repeats: multiplies of each kind in a round.
   ///   - known: what ``memories(_:)`` has made; nil: made anew.
   static func measure(
-    _ precision: Precision, _ workers: WorkerPool,
-    way: MultiplyWays.BFloat16, repeats: Int = 12, rounds: Int = 7,
+    _ kind: Kind, _ workers: WorkerPool, repeats: Int = 12, rounds: Int = 7,
     in known: [Operands]? = nil
   ) -> Double {
     let memories = known ?? memories(workers)
@@ -32,7 +38,7 @@ public enum MultiplyRate {
       workers.run(workers.count) { task, _ in
         let memory = memories[task]
         for _ in 0..<repeats {
-          multiply(precision, way, memory.a.address, memory.b.address, memory.c.address)
+          multiply(kind, memory.a.address, memory.b.address, memory.c.address)
         }
       }
       let seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -68,43 +74,53 @@ public enum MultiplyRate {
   }
 
   private static func multiply(
-    _ precision: Precision, _ way: MultiplyWays.BFloat16, _ a: UnsafeMutableRawPointer,
-    _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
+    _ kind: Kind, _ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer,
+    _ c: UnsafeMutableRawPointer
   ) {
-    guard precision == .bfloat16, way != .onednn else {
-      MatrixMultiply.multiply(
-        precision, transposeB: true, m: rows, n: channels, k: channels, a: a, lda: stride, b: b,
-        ldb: channels, c: c, ldc: stride)
-      MatrixMultiply.multiply(
-        precision, m: rows, n: channels, k: channels, a: a, lda: stride, b: b, ldb: channels,
-        c: c, ldc: stride)
-      MatrixMultiply.multiply(
-        precision, transposeA: true, m: slice.outputs, n: channels, k: slice.rows, a: a,
-        lda: stride, b: b, ldb: stride, c: c, ldc: channels, floatResult: true)
-      return
-    }
     let (x, y) = (a.assumingMemoryBound(to: UInt16.self), b.assumingMemoryBound(to: UInt16.self))
+    let (floatX, floatY) = (
+      a.assumingMemoryBound(to: Float.self), b.assumingMemoryBound(to: Float.self)
+    )
     let result = c.assumingMemoryBound(to: UInt16.self)
     let sums = c.assumingMemoryBound(to: Float.self)
-    if way == .widened {
+    switch kind {
+    case .float32(let library):
+      for transposeB in [true, false] {
+        MatrixMultiply.multiply(
+          by: library, transposeB: transposeB, m: rows, n: channels, k: channels, a: floatX,
+          lda: stride, b: floatY, ldb: channels, c: sums, ldc: stride)
+      }
+      MatrixMultiply.multiply(
+        by: library, transposeA: true, m: slice.outputs, n: channels, k: slice.rows, a: floatX,
+        lda: stride, b: floatY, ldb: stride, c: sums, ldc: channels)
+    case .bfloat16(.onednn):
+      for transposeB in [true, false] {
+        MatrixMultiply.multiply(
+          .bfloat16, transposeB: transposeB, m: rows, n: channels, k: channels, a: a, lda: stride,
+          b: b, ldb: channels, c: c, ldc: stride)
+      }
+      MatrixMultiply.multiply(
+        .bfloat16, transposeA: true, m: slice.outputs, n: channels, k: slice.rows, a: a,
+        lda: stride, b: b, ldb: stride, c: c, ldc: channels, floatResult: true)
+    case .bfloat16(.widened):
       for transposeB in [true, false] {
         MatrixMultiply.multiplyWidened(
-          transposeB: transposeB, m: rows, n: channels, k: channels, a: x, lda: stride,
-          b: b.assumingMemoryBound(to: Float.self), ldb: channels, c: result, ldc: stride)
+          transposeB: transposeB, m: rows, n: channels, k: channels, a: x, lda: stride, b: floatY,
+          ldb: channels, c: result, ldc: stride)
       }
       MatrixMultiply.multiplyWidened(
         m: slice.outputs, n: channels, k: slice.rows, a: x, lda: stride, b: y, ldb: stride,
         accumulate: false, c: sums, ldc: channels)
-      return
+    case .bfloat16(.packed):
+      // As if they were packed: what they hold does not matter.
+      for _ in 0..<2 {
+        rfm_bf16_multiply(
+          Int64(rows), Int64(channels), Int64(channels / 2), x, Int64(stride), y, c, Int64(stride),
+          Int32(RFM_BF16_STORE))
+      }
+      rfm_bf16_multiply_blocks(
+        Int64(slice.outputs), Int64(channels), Int64(slice.rows / 2), x, y, c, Int64(channels),
+        Int32(RFM_BF16_STORE_FLOAT))
     }
-    // As if they were packed: what they hold does not matter.
-    for _ in 0..<2 {
-      rfm_bf16_multiply(
-        Int64(rows), Int64(channels), Int64(channels / 2), x, Int64(stride), y, c, Int64(stride),
-        Int32(RFM_BF16_STORE))
-    }
-    rfm_bf16_multiply_blocks(
-      Int64(slice.outputs), Int64(channels), Int64(slice.rows / 2), x, y, c, Int64(channels),
-      Int32(RFM_BF16_STORE_FLOAT))
   }
 }

@@ -10,7 +10,12 @@ import CKernels
 ///
 /// Each rounds sums in an order of its own, so a run that is to be repeated bit by bit takes the same.
 public struct MultiplyWays: Sendable, Equatable {
-  public enum Float32: String, Sendable, CaseIterable, Codable { case onednn, openblas }
+  public enum Float32: String, Sendable, CaseIterable, Codable {
+    case onednn, openblas
+
+    /// "oneDNN".
+    public var name: String { self == .openblas ? "OpenBLAS" : "oneDNN" }
+  }
 
   /// Of operands that are stored as bfloat16.
   public enum BFloat16: String, Sendable, CaseIterable, Codable {
@@ -73,31 +78,42 @@ public struct MultiplyWays: Sendable, Equatable {
 
   /// What a processor does with each way, floating-point operations a second on all workers.
   public struct Rates: Sendable {
-    public let float32: Double
+    public let float32: [(way: Float32, rate: Double)]
+    /// Empty where it was not measured.
     public let bfloat16: [(way: BFloat16, rate: Double)]
 
+    /// What another library must be faster by to be taken: below, noise would decide.
+    static let margin = 1.05
+
+    /// oneDNN's, unless another is faster by more than noise.
+    public var fastestFloat32: Float32 {
+      let usual = float32.first { $0.way == .onednn }!
+      let best = float32.max { $0.rate < $1.rate }!
+      return best.rate > Self.margin * usual.rate ? best.way : .onednn
+    }
+
     /// The fastest that `isAllowed`.
-    public func fastest(_ isAllowed: (BFloat16) -> Bool = { _ in true }) -> BFloat16 {
+    public func fastestBFloat16(_ isAllowed: (BFloat16) -> Bool = { _ in true }) -> BFloat16 {
       bfloat16.filter { isAllowed($0.way) }.max { $0.rate < $1.rate }?.way ?? .widened
     }
   }
 
-  /// Measures, by turns, what this processor does with each way in bfloat16 that it has, and in float32: some
-  /// tenths of a second.
-  public static func rates(_ workers: WorkerPool) -> Rates {
-    let ways = BFloat16.allCases.filter { possible($0) }
+  /// Measures, by turns, what this processor does with each way that it has: some tenths of a second.
+  ///
+  /// - Parameter withBFloat16: whether bfloat16 is measured too.
+  public static func rates(_ workers: WorkerPool, withBFloat16: Bool = true) -> Rates {
+    let libraries = Float32.allCases
+    let ways = withBFloat16 ? BFloat16.allCases.filter { possible($0) } : []
     let memories = MultiplyRate.memories(workers)
-    func rate(_ precision: Precision, _ way: BFloat16) -> Double {
-      MultiplyRate.measure(precision, workers, way: way, repeats: 1, rounds: 1, in: memories)
+    func rate(_ kind: MultiplyRate.Kind) -> Double {
+      MultiplyRate.measure(kind, workers, repeats: 1, rounds: 1, in: memories)
     }
     let rounds = (0..<5).map { _ in
-      (float32: rate(.float32, .widened), bfloat16: ways.map { rate(.bfloat16, $0) })
+      (libraries.map { rate(.float32($0)) }, ways.map { rate(.bfloat16($0)) })
     }
     func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
     return Rates(
-      float32: median(rounds.map(\.float32)),
-      bfloat16: ways.indices.map { index in
-        (ways[index], median(rounds.map { $0.bfloat16[index] }))
-      })
+      float32: libraries.indices.map { i in (libraries[i], median(rounds.map { $0.0[i] })) },
+      bfloat16: ways.indices.map { i in (ways[i], median(rounds.map { $0.1[i] })) })
   }
 }

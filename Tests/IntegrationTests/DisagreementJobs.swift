@@ -215,6 +215,14 @@ extension Jobs {
       #expect(!folder.names().contains("runs"))
     }
 
+    /// As under an mpirun that hands the variable to its own host only.
+    @Test func ranksThatWereToldToMultiplyOtherwiseAreRefused() throws {
+      let arguments = try [rfm] + runs.arguments("x")
+      let outcome = try Job.run(apart: [arguments, ["env", "RFM_GEMM=openblas"] + arguments])
+      #expect(outcome.isRefusal(64, "RFM_GEMM", "mpirun -x RFM_GEMM"), "\(outcome)")
+      #expect(folder.names() == ["config.yaml"])
+    }
+
     /// A rank that fails before it has begun says why, whichever it is.
     @Test(arguments: [0, 1]) func aRankThatCannotBeginSaysWhy(rank: Int) throws {
       func run(_ wrong: [String]) throws -> Job.Outcome {

@@ -47,7 +47,7 @@ extension Jobs {
       return job.wait()
     }
 
-    /// How bfloat16 is multiplied is measured where a run begins, and stays.
+    /// How bfloat16 is multiplied is measured where a run begins, and stays, also where only the checkpoint tells.
     @Test func bfloat16IsMultipliedAsTheRunBegan() throws {
       let precision = ["attention", "training"].map { "training.precision.\($0)=bfloat16" }
       let runs = try TinyRuns()
@@ -58,6 +58,7 @@ extension Jobs {
       let begun = try runs.train("parts", precision + ["training.steps=4"], ranks: 2)
       #expect(begun.succeeded && begun.standardError.contains(measured), "\(begun)")
       let first = try #require(try way("parts"))
+      unlink(runs.path("parts") + "/environment.json")
       let ended = try runs.train("parts", precision, ranks: 2, more: ["--resume"])
       #expect(ended.succeeded && !ended.standardError.contains(measured), "\(ended)")
       #expect(try way("parts") == first)
@@ -71,6 +72,38 @@ extension Jobs {
       }
       let isSaid = begun.standardError.contains("\(measured)\(first): ")
       #expect(isSaid, "\(begun)")
+    }
+
+    /// A checkpoint tells by itself how its run multiplies: what would be measured does not count.
+    @Test func float32IsMultipliedAsTheCheckpointTells() throws {
+      let runs = try TinyRuns()
+      let key = "training.multiply.float32"
+      let openblas = ["\(key)=openblas"]
+      #expect(try runs.train("parts", openblas + ["training.steps=4"]).succeeded)
+      unlink(runs.path("parts") + "/environment.json")
+      let ended = try runs.train(
+        "parts", ["\(key)=measured"], more: ["--resume", "--force", key])
+      let isMeasured = ended.standardError.contains("float32 is multiplied by ")
+      #expect(ended.succeeded && !isMeasured, "\(ended)")
+      #expect(try runs.train("whole", openblas).succeeded)
+      #expect(try runs.train("other", ["\(key)=onednn"]).succeeded)
+      let models = try ["parts", "whole", "other"].map {
+        try bytes(runs.latest($0, "model.safetensors"))
+      }
+      let (isKept, differs) = (models[0] == models[1], models[1] != models[2])
+      #expect(isKept && differs, "\(isKept) \(differs)")
+    }
+
+    /// What is measured where a run begins is said and written down.
+    @Test func float32IsMeasuredWhereThatIsAsked() throws {
+      let runs = try TinyRuns()
+      let outcome = try runs.train("run", ["training.multiply.float32=measured"], ranks: 2)
+      let environment = try json(runs.path("run") + "/environment.json")
+      let library = try #require(environment["versions"]?["float32_multiply"]?.textValue)
+      let line = "float32 is multiplied by \(library): oneDNN "
+      #expect(outcome.succeeded && outcome.standardError.contains(line), "\(outcome)")
+      let state = try json(runs.latest("run", "state.json"))
+      #expect(state["details"]?["float32_multiply"]?.textValue == library)
     }
 
     private func resume(_ runs: TinyRuns) throws {

@@ -212,13 +212,24 @@ import Testing
 
   @Test func ratesAreMeasuredOfWhatTheProcessorCan() {
     let rates = MultiplyWays.rates(WorkerPool(threads: 2))
-    #expect(rates.float32 > 0)
+    #expect(rates.float32.map(\.way) == MultiplyWays.Float32.allCases)
+    #expect(rates.float32.allSatisfy { $0.rate > 0 })
     #expect(
       rates.bfloat16.map(\.way) == MultiplyWays.BFloat16.allCases.filter(MultiplyWays.possible))
     #expect(rates.bfloat16.allSatisfy { $0.rate > 0 })
     let best = rates.bfloat16.map(\.rate).max()
-    #expect(rates.bfloat16.first { $0.way == rates.fastest() }?.rate == best)
-    #expect(rates.fastest { $0 == .widened } == .widened)
+    #expect(rates.bfloat16.first { $0.way == rates.fastestBFloat16() }?.rate == best)
+    #expect(rates.fastestBFloat16 { $0 == .widened } == .widened)
+    #expect(MultiplyWays.rates(WorkerPool(threads: 1), withBFloat16: false).bfloat16.isEmpty)
+  }
+
+  @Test(arguments: [(100.0, 104.0, "onednn"), (100, 106, "openblas"), (106, 100, "onednn")])
+  func anotherLibraryIsTakenOnlyWhereItIsFasterByMoreThanNoise(
+    onednn: Double, openblas: Double, taken: String
+  ) {
+    let rates = MultiplyWays.Rates(
+      float32: [(.onednn, onednn), (.openblas, openblas)], bfloat16: [])
+    #expect(rates.fastestFloat32.rawValue == taken)
   }
 
   /// A shape's kernel is made by the thread that multiplies: each makes its own, all the same.

@@ -108,9 +108,17 @@ public final class Trainer {
     var isReady = false
     defer { if !isReady { folder?.abandon() } }
     workers = WorkerPool(threads: configuration.training.threads!)
+    // Rank 0 reads and writes; what it fails with, all fail with.
+    let (data, tell) = (data, self.say)
+    let resumed = try communicator.agreed {
+      guard resume, let folder else { return Checkpoint?.none }
+      return try Trainer.checkpoint(
+        toContinue: folder, configuration, data, forced: forced, say: tell)
+    }
     try SettledMultiplies.take(
-      configuration.training, record: resume ? folder?.environment : nil, communicator, workers,
-      say: self.say)
+      configuration.training,
+      record: resumed.map { .init($0.state, environment: folder?.environment) } ?? .init(),
+      communicator, workers, say: tell)
     detector = Detector(configuration.model.form)
     let seed = UInt64(configuration.run.seed)
     detector.initialise(seed: seed)
@@ -142,21 +150,11 @@ public final class Trainer {
       normalisation: PixelNormalisation(configuration.data),
       batch: configuration.evaluation.batch, communicator: communicator, workers: workers)
 
-    // Rank 0 reads and writes; what it fails with, all fail with.
-    let (data, shards, tell) = (data, data.shards, self.say)
-    let (resumed, metrics) = try communicator.agreed { () -> (Checkpoint?, MetricsFile?) in
-      guard let folder else { return (nil, nil) }
-      guard resume, let checkpoint = try folder.checkpoints.resume(report: tell) else {
-        return (nil, try folder.metrics(resumingAfter: 0))
-      }
-      try data.requireOrder(of: checkpoint)
-      try SettingsComparison.check(
-        configuration, shards, continuing: checkpoint, in: folder, forced: forced, say: tell)
-      let metrics = try folder.metrics(
-        resumingAfter: checkpoint.state.step, hasWorkPending: checkpoint.state.hasWorkPending)
-      return (checkpoint, metrics)
+    metrics = try communicator.agreed {
+      try folder?.metrics(
+        resumingAfter: resumed?.state.step ?? 0,
+        hasWorkPending: resumed?.state.hasWorkPending ?? false)
     }
-    self.metrics = metrics
     steps = try communicator.broadcast(resumed?.state.step ?? 0)
     if steps > 0 {
       try restore(resumed)

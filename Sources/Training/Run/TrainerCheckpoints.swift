@@ -38,7 +38,8 @@ extension Trainer {
         .init("skipped_steps", .integer(skipped.inAll)),
         .init("skipped_in_a_row", .integer(skipped.inARow)),
         .init(CheckpointState.workPendingName, .boolean(hasWorkPending)),
-      ] + (patience.patience > 0 ? patience.details : []))
+      ] + SettledMultiplies.Record.details(configuration.training)
+        + (patience.patience > 0 ? patience.details : []))
     try writer.start(
       state, isBest: isBest, prototypes: prototypes,
       synchronise: { try metrics?.synchronise() },
@@ -59,6 +60,18 @@ extension Trainer {
         normalisation: PixelNormalisation(configuration.data))
     }
     for observer in observers { try observer.saved(snapshot) }
+  }
+
+  /// The newest whole checkpoint of a run, which these settings and data continue; nil: there is none.
+  static func checkpoint(
+    toContinue folder: RunFolder, _ configuration: Configuration, _ data: TrainingData,
+    forced: [String], say: @escaping (String) -> Void
+  ) throws -> Checkpoint? {
+    guard let checkpoint = try folder.checkpoints.resume(report: say) else { return nil }
+    try data.requireOrder(of: checkpoint)
+    try SettingsComparison.check(
+      configuration, data.shards, continuing: checkpoint, in: folder, forced: forced, say: say)
+    return checkpoint
   }
 
   /// Rank 0's weights and running statistics become everybody's.
