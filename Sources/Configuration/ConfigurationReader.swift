@@ -194,6 +194,12 @@ extension Configuration {
         "is \(data.selfBlended.plain), a share of the fakes that go with as many real faces: it needs "
           + "data.sampling: balanced and data.order: shuffled")
     }
+    if evaluation.patience > 0, evaluation.everySteps == 0 || data.validation.isEmpty {
+      throw refuse(
+        "evaluation.patience",
+        "is \(evaluation.patience), and nothing is evaluated while training: it needs data.validation, and "
+          + "evaluation.every_steps above 0")
+    }
     let name = run.name
     let isPlain = name.unicodeScalars.allSatisfy {
       $0.properties.isAlphabetic || $0.properties.numericType != nil

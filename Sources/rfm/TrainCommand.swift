@@ -30,7 +30,7 @@ struct TrainCommand: ParsableCommand {
       """)
 
   @Option(
-    help: "YAML file; every key but the data paths has a default, the paper's.",
+    help: "YAML file; every key but the data paths has a default.",
     transform: pathToRead)
   var config: String
 

@@ -14,7 +14,7 @@ import Testing
            assignment: sample}
     model: {name: xception,
             weights: imagenet.safetensors}   # optional
-    augmentation: {method: sfe, probability: 1.0, blocks: 3, max_height: 120, max_width: 120, fill: noise}
+    augmentation: {method: sfe, probability: 0.5, blocks: 3, max_height: 120, max_width: 120, fill: noise}
     training: {steps: 500000,        # or epochs
                batch_per_rank: 16, accumulate: 1, flooding: 0.04, batch_norm: local, threads: 2,
                optimizer: {name: adam, learning_rate: 0.0002, weight_decay: 0.0},
@@ -101,6 +101,20 @@ import Testing
     }
     #expect(try parse("data: {train: a.h5, self_blended: 0, sampling: uniform}").data.flip)
     #expect(try refusal("data: {train: a.h5, self_blended: 1.5}").key == "data.self_blended")
+  }
+
+  @Test func onlyATrainingThatIsEvaluatedCanEndEarly() throws {
+    let patience = "evaluation: {patience: 2"
+    #expect(
+      try parse("data: {train: a.h5, validation: b.h5}\n\(patience)}").evaluation.patience == 2)
+    for text in [
+      "data: {train: a.h5}\n\(patience)}",
+      "data: {train: a.h5, validation: b.h5}\n\(patience), every_steps: 0}",
+    ] {
+      let error = try refusal(text)
+      #expect(error.key == "evaluation.patience", "\(error)")
+      #expect(error.description.contains("evaluation.every_steps"), "\(error)")
+    }
   }
 
   @Test func stepsAndEpochsExcludeEachOther() throws {

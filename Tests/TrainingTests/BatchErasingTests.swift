@@ -86,7 +86,9 @@ private struct PeakErasing: ErasingMethod {
     let detector = Detector(.xceptionTiny)
     detector.initialise(seed: 9)
     let workers = WorkerPool(threads: 2)
-    var method = PeakErasing(ErasingSettings(), crop: crop)
+    var settings = ErasingSettings()
+    settings.probability = 1
+    var method = PeakErasing(settings, crop: crop)
     method.guide = guide
     let erasing = BatchErasing(method, configuration, detector, batch: count, workers: workers)
     erasing.refresh()
@@ -139,6 +141,7 @@ private struct PeakErasing: ErasingMethod {
   @Test(arguments: ["re", "ae", "sfe"]) func aRampMakesErasingRarerAndSmaller(name: String) throws {
     var configuration = configuration
     configuration.augmentation.method = try #require(ErasingMethodName(rawValue: name))
+    configuration.augmentation.probability = 1
     configuration.augmentation.ramp = ErasingRamp(probability: 8, extent: 4)
     configuration.augmentation.blocks = 1
     let detector = Detector(.xceptionTiny)

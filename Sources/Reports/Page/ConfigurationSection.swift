@@ -2,17 +2,17 @@ import Configuration
 import Foundations
 
 extension ReportPage {
-  /// The settings: what differs from the defaults, and all of them.
+  /// The settings: what differs from the paper's, and all of them.
   func configuration() -> Section {
     var body = HTML.nothing
     if let configuration = contents.configuration {
-      let differences = configuration.differences(from: Configuration())
+      let differences = configuration.differences(from: .paper)
       if differences.isEmpty {
-        body += "<p>Every setting is the default.</p>\n"
+        body += "<p>Every setting is the paper's.</p>\n"
       } else {
         body += FigureTable(
-          caption: "What differs from the defaults, which are the paper's",
-          columns: ["setting", "value", "default"],
+          caption: "What differs from the paper's settings",
+          columns: ["setting", "value", "paper"],
           rows: differences.map { difference in
             [
               "<code>\(difference.key)</code>", "<code>\(difference.after)</code>",
