@@ -7,13 +7,13 @@ what `rfm compare` does for methods of erasing, for any settings.
     python3 Tests/Studies/study.py Tests/Studies/erasing-schedule.json --table Tests/Studies/results/erasing-schedule.json
 
 A study says how its faces are made ("data", options of `rfm synthesize`), what all trainings have in common
-("config", "set") and in what they differ ("cells": settings by name; the first is what others are measured
-against; with "average" true, the moving average of the weights is tested). "degrade" tests on degraded images as
-well, `rfm evaluate --degrade`. FOLDER takes data and runs; what is finished there is not done again, so a study may
-be interrupted.
-The output holds the figures that the study names, of every training, and the table is made of it alone: means over
-seeds, and differences from the first cell paired by seed, with their 95 % intervals (Student's). Trainings of one seed begin
-from the same weights and see the same images in the same order. Needs SciPy for the table.
+("config", "set") and in what they differ ("cells": settings by name; the first is what others are measured against,
+and "against" names other pairs; with "average" true, the moving average of the weights is tested). "degrade" tests on
+degraded images as well, `rfm evaluate --degrade`. FOLDER takes data and runs; what is finished there is not done
+again, so a study may be interrupted.
+The output holds the figures that the study names, of every training, and a digest of what made them; the table is
+made of it alone: means over seeds, and differences paired by seed, with their 95 % intervals (Student's). Trainings of
+one seed begin from the same weights and see the same images in the same order. Needs SciPy for the table.
 """
 import argparse
 import concurrent.futures
@@ -47,6 +47,20 @@ def is_average(cell):
     return isinstance(cell, dict) and cell.get("average", False)
 
 
+def digest(*what):
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def foundation(study):
+    """What decides the figures of every cell; remarks in the configuration may change."""
+    config = [line for line in (ROOT / study["config"]).read_text().splitlines() if line.split("#")[0].strip()]
+    return [config, study["data"], study["set"], study.get("degrade"), study.get("attributes")]
+
+
+def digest_of(study):
+    return digest(foundation(study), study["seeds"], study["cells"])
+
+
 def make_data(rfm, study, folder):
     data = folder / "data"
     mark, said = data / "complete", json.dumps(study["data"])
@@ -67,10 +81,8 @@ def train(rfm, study, folder, data, cell, seed, threads):
         f"run.directory={folder}/runs", f"run.name={name}", f"training.threads={threads}", "run.report=false",
         *study["set"], *settings_of(study["cells"][cell])]
     # Figures of other settings are none of this study's.
-    config = (ROOT / study["config"]).read_text()
     averages = is_average(study["cells"][cell])
-    what = [config, study["data"], settings] + ([averages, study.get("degrade")] if averages or "degrade" in study else [])
-    said = hashlib.sha256(json.dumps(what).encode()).hexdigest()
+    said = digest(foundation(study), study["cells"][cell], seed)
     if place.exists() and json.loads(place.read_text())["settings"] == said:
         return json.loads(place.read_text())
     options = [word for setting in settings for word in ("--set", setting)]
@@ -81,6 +93,7 @@ def train(rfm, study, folder, data, cell, seed, threads):
     test = ["evaluate", *detector, "--data", f"{data}/test-*.h5", "--threads", threads]
     run(rfm, *test, "--output", out, "--localisation")
     figures = {"settings": said, "cell": cell, "seed": seed, "metrics": json.loads((out / "metrics.json").read_text())}
+    figures["images"] = sum(figures["metrics"][kind] for kind in ("real", "fake"))
     if "degrade" in study:
         degrade = [word for kind in study["degrade"] for word in ("--degrade", kind)]
         run(rfm, *test, "--output", out / "degraded", *degrade)
@@ -101,7 +114,7 @@ def train(rfm, study, folder, data, cell, seed, threads):
 
 def value(figures, path):
     for key in path.split("/"):
-        figures = figures[key]
+        figures = (figures or {}).get(key)
     return figures
 
 
@@ -113,27 +126,35 @@ def picked(study, figures):
     return {name: round(value, 5) for name, value in found.items()}
 
 
-def table(study, rows):
+def difference(of, name, cell, other, seeds):
+    """Of two cells, paired by seed: mean, 95 % interval, and how often it is above 0."""
     from scipy.stats import t
 
+    differences = [of[cell, seed][name] - of[other, seed][name] for seed in seeds]
+    mean, spread = statistics.mean(differences), statistics.stdev(differences)
+    half = t.ppf(0.975, len(seeds) - 1) * spread / len(seeds) ** 0.5
+    higher = sum(d > 0 for d in differences)
+    return f"{mean:+.4f} | {mean - half:+.4f} … {mean + half:+.4f} | {higher} of {len(seeds)} |"
+
+
+def table(study, rows):
     cells = list(study["cells"])
     seeds = sorted({row["seed"] for row in rows})
     of = {(row["cell"], row["seed"]): row["figures"] for row in rows}
+    if len(seeds) < 2:
+        raise Failed("one seed makes no table: nothing tells how far others would be from it")
     lines = []
     for name in study["figures"]:
         lines += [f"**{name}**", "", f"| | mean | sd | less {cells[0]} | 95 % | higher at |", "| --- " * 6 + "|"]
         for cell in cells:
             values = [of[cell, seed][name] for seed in seeds]
-            line = f"| {cell} | {statistics.mean(values):.4f} | {statistics.stdev(values):.4f} |"
-            if cell == cells[0]:
-                line += " | | |"
-            else:
-                differences = [a - of[cells[0], seed][name] for a, seed in zip(values, seeds)]
-                mean, spread = statistics.mean(differences), statistics.stdev(differences)
-                half = t.ppf(0.975, len(seeds) - 1) * spread / len(seeds) ** 0.5
-                higher = sum(d > 0 for d in differences)
-                line += f" {mean:+.4f} | {mean - half:+.4f} … {mean + half:+.4f} | {higher} of {len(seeds)} |"
-            lines.append(line)
+            line = f"| {cell} | {statistics.mean(values):.4f} | {statistics.stdev(values):.4f} | "
+            lines.append(line + ("| | |" if cell == cells[0] else difference(of, name, cell, cells[0], seeds)))
+        pairs = study.get("against", {})
+        if pairs:
+            lines += ["", "| | difference | 95 % | higher at |", "| --- " * 4 + "|"]
+            lines += [f"| {cell} less {other} | {difference(of, name, cell, other, seeds)}"
+                      for cell, other in pairs.items()]
         lines.append("")
     return "\n".join(lines)
 
@@ -150,7 +171,10 @@ def main():
     asked = parser.parse_args()
     study = json.loads(asked.study.read_text())
     if asked.table:
-        print(table(study, json.loads(asked.table.read_text())["trainings"]))
+        results = json.loads(asked.table.read_text())
+        if results["digest"] != digest_of(study):
+            raise Failed(f"{asked.table} was made by another {asked.study} or {study['config']}")
+        print(table(study, results["trainings"]))
         return
     if not asked.rfm or not asked.folder:
         parser.error("rfm and FOLDER are needed")
@@ -171,7 +195,9 @@ def main():
     rows = [{"cell": f["cell"], "seed": f["seed"], "figures": picked(study, f)} for f in found]
     if asked.output:
         asked.output.parent.mkdir(parents=True, exist_ok=True)
-        asked.output.write_text(json.dumps({"study": asked.study.name, "trainings": rows}, indent=1) + "\n")
+        asked.output.write_text(json.dumps(
+            {"study": asked.study.name, "digest": digest_of(study), "test_images": found[0]["images"],
+             "trainings": rows}, indent=1) + "\n")
     if len(study["seeds"]) > 1:
         print(table(study, rows))
 
