@@ -36,7 +36,7 @@ import Testing
     let card = try ModelCard(contents()).text()
     let auc = try #require(contents().evaluation?.metrics.overall.auc)
     #expect(card.contains("| \(fixed(auc, 4)) [0.8000, 0.9000] |"), "\(card)")
-    #expect(card.contains("images of 34 sources. In brackets 95 % intervals, by 1,500 draws"))
+    #expect(card.contains(" of 34 sources. In brackets 95 % intervals, by 1,500 draws"))
     #expect(card.contains("logits are divided by 1.5"))
     #expect(card.contains("| training   | 30 "), "\(card)")
     #expect(card.contains("a\\|b 5, face-swap 20"))
@@ -52,6 +52,21 @@ import Testing
     #expect(
       flattered.contains("The test split (d/test-\\*.h5) is not what the first figures are of"),
       "\(flattered)")
+  }
+
+  /// What the training did besides, and that a part of the images was scored.
+  @Test func itHidesNoSetting() throws {
+    var contents = try contents()
+    contents.configuration?.imageAugmentation["gaussian_blur"].probability = 0.3
+    contents.configuration?.training.labelSmoothing = 0.1
+    contents.configuration?.training.threads = 7
+    contents.evaluation?.images = 9000
+    contents.evaluation?.scored = 4096
+    let card = try ModelCard(contents).text()
+    #expect(card.contains("`augmentation.gaussian_blur.probability` 0.3"), "\(card)")
+    #expect(card.contains("`training.label_smoothing` 0.1"), "\(card)")
+    #expect(!card.contains("training.threads") && !card.contains("`data.train`"), "\(card)")
+    #expect(card.contains("chosen evenly method by method among 9,000, of "), "\(card)")
   }
 
   @Test func itsHeadIsWhatHubsRead() throws {

@@ -135,8 +135,12 @@ public struct ModelCard: Sendable {
     for name in evaluation.methods {
       if let figures = metrics.methods[name] { rows.append(row(plain(name), figures)) }
     }
+    // A report scores an even part of a large set, methods with few images whole.
+    let ofAll =
+      evaluation.scored < evaluation.images
+      ? ", chosen evenly method by method among \(FigureText.count(evaluation.images))," : ""
     var text =
-      "## Figures\n\nOn \(plain(evaluation.data)): \(FigureText.count(evaluation.scored)) images of "
+      "## Figures\n\nOn \(plain(evaluation.data)): \(FigureText.count(evaluation.scored)) images\(ofAll) of "
       + "\(FigureText.count(evaluation.sources, "source")). "
     text +=
       evaluation.bootstrap.map {
@@ -172,10 +176,14 @@ public struct ModelCard: Sendable {
       for (method, figures) in set.metrics.methods.sorted(by: { $0.key < $1.key }) {
         row(name, "images, " + plain(method), figures)
       }
-      if let videos = set.videos { row(name, "videos, by mean", videos.mean.overall) }
+      if let videos = set.videos {
+        row(name, "videos, by mean", videos.mean.overall)
+        row(name, "videos, by median", videos.median.overall)
+      }
     }
     row("images", file.means?.images)
     row("videos, by mean", file.means?.videosByMean)
+    row("videos, by median", file.means?.videosByMedian)
     let intervals =
       file.sets.contains { $0.bootstrap != nil } ? "; in brackets 95 % intervals over sources" : ""
     return
@@ -249,9 +257,26 @@ public struct ModelCard: Sendable {
     if !configuration.data.excludeMethods.isEmpty {
       lines.append("- methods left out: \(list(configuration.data.excludeMethods))")
     }
+    let others = configuration.differences(from: Configuration()).filter {
+      !$0.isHarmless && !Self.toldElsewhere.contains($0.key)
+    }
+    if !others.isEmpty {
+      lines.append(
+        "- settings that are not the defaults: "
+          + others.map { "`\($0.key)` \(plain($0.after))" }.joined(separator: ", "))
+    }
     return "## Training\n\n" + lines.joined(separator: "\n")
       + "\n\nAll settings are in the run's config.yaml."
   }
+
+  /// Settings that the card tells in words.
+  private static let toldElsewhere: Set = [
+    "data.train", "data.crop", "data.flip", "data.mean", "data.std", "data.self_blended",
+    "data.exclude_methods", "model.weights", "augmentation.method", "augmentation.probability",
+    "training.batch_per_rank", "training.accumulate", "training.optimizer.name",
+    "training.optimizer.learning_rate", "training.schedule.name", "training.steps",
+    "training.epochs", "run.seed",
+  ]
 
   private var untested: String {
     var lines: [String] = []
