@@ -71,12 +71,13 @@ import Testing
     }
   }
 
-  @Test(arguments: [2, 4]) func theOrderIsIndependentOfTheNumberOfRanks(ranks: Int) throws {
+  @Test(arguments: [2, 4, 64]) func theOrderIsIndependentOfTheNumberOfRanks(ranks: Int) throws {
     let order = try SampleOrder(labels: set.labels, kind: .balanced, seed: 1)
-    let one = try BatchLoader(training: set, order: order, batchSize: 8, crop: 7)
+    let batch = max(8, ranks)
+    let one = try BatchLoader(training: set, order: order, batchSize: batch, crop: 7)
     let many = try (0..<ranks).map {
       try BatchLoader(
-        training: set, order: order, batchSize: 8 / ranks, crop: 7, rank: $0, ranks: ranks)
+        training: set, order: order, batchSize: batch / ranks, crop: 7, rank: $0, ranks: ranks)
     }
     for _ in 0..<6 {
       let whole = Contents(try #require(try one.next()))

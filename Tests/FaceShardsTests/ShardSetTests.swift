@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 import TestSupport
 import Testing
 
@@ -113,6 +114,31 @@ import Testing
       #expect(try image(part, 0) == KnownImage.pixels(first, height: 8, width: 10))
     }
     #expect(parts[2].methods.map { parts[2].methodNames[Int($0)] }.prefix(2) == ["age", "age"])
+  }
+
+  /// The rule in words, by going through all ranks for every shard.
+  @Test(arguments: [1, 2, 3]) func largeShardsGoFirstToWhoHasLeast(seed: UInt64) throws {
+    var random = CounterGenerator(seed: seed, purpose: .crop)
+    let shards = (0..<200).map {
+      ShardIdentity(
+        name: "s\($0)", digest: UInt64($0), count: 1 + Int(random.next() % 5), height: 8, width: 8,
+        methodNames: ["real"])
+    }
+    // Four disks, the last of which holds some of the first's.
+    var seen = (0..<3).map { disk in shards.filter { Int($0.digest) % 3 == disk } }
+    seen.append(Array(seen[0].prefix(40)) + seen[1].suffix(5))
+    let lists = (0..<24).map { $0 < 4 ? $0 : Int(random.next() % 4) }
+    let assignment = try ShardAssignment(seen: seen, lists: lists)
+    var (samples, held) = ([Int](repeating: 0, count: 24), [Int](repeating: 0, count: 24))
+    for shard in shards.sorted(by: {
+      $0.count == $1.count ? ShardIdentity.precedes($0, $1) : $0.count > $1.count
+    }) {
+      let owner = lists.indices.filter { seen[lists[$0]].contains(shard) }
+        .min { (samples[$0], held[$0], $0) < (samples[$1], held[$1], $1) }!
+      #expect(assignment.rank(of: shard) == owner, "\(shard.name)")
+      samples[owner] += shard.count
+      held[owner] += 1
+    }
   }
 
   @Test func aFingerprintTellsSetsApartAndHeedsNoNamesOfFiles() throws {

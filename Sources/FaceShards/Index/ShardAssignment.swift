@@ -1,5 +1,7 @@
 import Foundation
 import Foundations
+import MessagePassing
+import Synchronization
 
 // Assignment of whole shards to ranks (`data.assignment: shard`), for disks that belong to a node.
 //
@@ -55,19 +57,27 @@ struct Fingerprint {
 extension ShardSet {
   /// What this rank sees, in the order of `shards`.
   public func identities() throws -> [ShardIdentity] {
-    var image = [UInt8](repeating: 0, count: imageSize)
-    return try shards.indices.map { i in
-      let (shard, record) = (shards[i], index[i])
+    // Of thousands of shards several are read at a time.
+    let digests = Mutex([UInt64](repeating: 0, count: shards.count))
+    let readers = ImageReaders(count: min(8, shards.count), imageSize: imageSize)
+    try readers.forEach(shards.count) { i, image in
       // Of labels and methods.
-      var fingerprint = Fingerprint(value: record.columns)
-      for row in Set([0, shard.count - 1]).sorted() where row >= 0 && shard.count > 0 {
+      var fingerprint = Fingerprint(value: index[i].columns)
+      let count = shards[i].count
+      for row in Set([0, count - 1]).sorted() where row >= 0 && count > 0 {
         try image.withUnsafeMutableBufferPointer { try readImage(starts[i] + row, into: $0) }
         fingerprint.add(image)
       }
+      digests.withLock { $0[i] = fingerprint.value }
+      RankStatus.progress()
+    }
+    let found = digests.withLock { $0 }
+    return shards.indices.map { i in
+      let (shard, record) = (shards[i], index[i])
       // By bytes: a name may begin with a mark, which makes another character of the "/".
       let name = BytePath(shard.path).components.last ?? []
       return ShardIdentity(
-        name: String(decoding: name, as: UTF8.self), digest: fingerprint.value, count: shard.count,
+        name: String(decoding: name, as: UTF8.self), digest: found[i], count: shard.count,
         height: height, width: width,
         methodNames: index.texts.nameLists[record.names])
     }
@@ -136,22 +146,22 @@ struct ShardAssignment {
     }
     // Large shards first, each to the rank with the fewest samples among those that see it; of
     // equals the one with the fewest shards, then the lowest.
-    let sees = seen.map(Set.init)
-    var samples = [Int](repeating: 0, count: lists.count)
-    var shards = samples
+    var ranks = seen.map { _ in [Load]() }
+    for (rank, list) in lists.enumerated() { ranks[list].append(Load(rank: rank)) }
+    var seeing: [ShardIdentity: [Int]] = [:]
+    for (list, shards) in seen.enumerated() where !ranks[list].isEmpty {
+      for shard in Set(shards) { seeing[shard, default: []].append(list) }
+    }
     var owners: [ShardIdentity: Int] = [:]
     let bySize = distinct.sorted {
       $0.count == $1.count ? ShardIdentity.precedes($0, $1) : $0.count > $1.count
     }
     for shard in bySize {
-      let isSeen = sees.map { $0.contains(shard) }
-      let owner = lists.indices.lazy.filter { isSeen[lists[$0]] }
-        .min { (samples[$0], shards[$0], $0) < (samples[$1], shards[$1], $1) }!
-      owners[shard] = owner
-      samples[owner] += shard.count
-      shards[owner] += 1
+      let list = seeing[shard]!.min { ranks[$0][0] < ranks[$1][0] }!
+      owners[shard] = ranks[list][0].rank
+      Self.add(shard, toFirstOf: &ranks[list])
     }
-    if let poor = samples.firstIndex(of: 0) {
+    if let poor = ranks.joined().filter({ $0.samples == 0 }).map(\.rank).min() {
       throw ShardError(
         file: seen[lists[poor]].first?.name ?? "rank \(poor)",
         reason: "there are \(distinct.count) shards for \(lists.count) ranks, and none is left for "
@@ -163,4 +173,28 @@ struct ShardAssignment {
   }
 
   func rank(of shard: ShardIdentity) -> Int? { owners[shard] }
+
+  /// What a rank has so far.
+  private struct Load: Comparable {
+    var samples = 0
+    var shards = 0
+    let rank: Int
+
+    static func < (a: Load, b: Load) -> Bool {
+      (a.samples, a.shards, a.rank) < (b.samples, b.shards, b.rank)
+    }
+  }
+
+  /// Ranks stay sorted, so that nobody goes through a thousand of them for each of ten thousand shards.
+  private static func add(_ shard: ShardIdentity, toFirstOf ranks: inout [Load]) {
+    var load = ranks.removeFirst()
+    load.samples += shard.count
+    load.shards += 1
+    var (low, high) = (0, ranks.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if ranks[middle] < load { low = middle + 1 } else { high = middle }
+    }
+    ranks.insert(load, at: low)
+  }
 }
