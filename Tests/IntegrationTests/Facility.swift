@@ -9,10 +9,10 @@ struct Facility: Sendable {
   /// Why it can't be had here; nil if it can.
   let obstacle: String?
 
-  private init(_ name: String) {
+  private init(_ name: String, _ check: [String] = ["--check"]) {
     path = repository.appending(path: "Tests/Support/" + name).path
     do {
-      let outcome = try Job.run(path, ["--check"], timeLimit: 60)
+      let outcome = try Job.run(path, check, timeLimit: 60)
       let reason = outcome.standardError.split(separator: "\n").last.map(String.init)
       obstacle = outcome.status == 77 ? reason ?? "\(name) can't run here" : nil
     } catch {
@@ -25,6 +25,13 @@ struct Facility: Sendable {
 
   /// A Slurm of one node, for as long as a command runs.
   static let slurm = Facility("local-slurm")
+  /// The same, whose srun makes ranks of tasks.
+  static let slurmWithPMIx = Facility(
+    "local-slurm",
+    [
+      "bash", "-c",
+      "srun --mpi=list 2>&1 | grep -qw pmix || { echo 'Slurm here has no PMIx' >&2; exit 77; }",
+    ])
   /// A quota of processor time for a command.
   static let quota = Facility("processor-quota")
   /// Several hosts with networks of their own, for as long as a command runs.

@@ -71,10 +71,18 @@ extension Jobs {
     /// A rank is killed, and the training restarted within the job; then Slurm wants the machine
     /// back, the job saves and returns to the queue, and goes on when it is its turn again.
     @Test func killedAndPreemptedItEndsWithTheBitsOfOneThatWasNot() throws {
+      try killAndPreempt(launcher: "mpirun")
+    }
+
+    @Test(.needs(.slurmWithPMIx)) func killedAndPreemptedItDoesSoUnderSrunToo() throws {
+      try killAndPreempt(launcher: "srun")
+    }
+
+    private func killAndPreempt(launcher: String) throws {
       let whole = try runs.train("whole", Self.settings, ranks: 2)
       #expect(whole.succeeded, "\(whole)")
 
-      let job = try submitted("run", Self.settings)
+      let job = try submitted("run", Self.settings, environment: ["RFM_LAUNCHER": launcher])
       wait(job, for: "run", step: 8)
       let victim = try #require(job.ranks()[1], "\(log)")
       kill(victim, SIGKILL)
@@ -146,10 +154,8 @@ extension Jobs {
       try Job.run(Facility.slurm.path, command, directory: folder.path, timeLimit: 90)
     }
 
-    /// A script that ends with 77 where Slurm has no PMIx, else becomes what follows.
     private static let withPMIx =
-      #"srun --mpi=list 2>&1 | grep -qw pmix || exit 77; exec srun --mpi=pmix --kill-on-bad-exit=1 "#
-      + #"--ntasks 2 "$@""#
+      #"exec srun --mpi=pmix --kill-on-bad-exit=1 --ntasks 2 "$@""#
 
     /// Also within an allocation of more tasks. What was allocated is no rank.
     @Test func tasksThatMPIDidNotJoinAreRefusedOnce() throws {
@@ -174,12 +180,11 @@ extension Jobs {
       #expect(one.succeeded && one.standardOutput.contains("shard of "), "\(one)")
     }
 
-    @Test func tasksThatMPIJoinedAreRanksFromTheFirstMoment() throws {
+    @Test(.needs(.slurmWithPMIx)) func tasksThatMPIJoinedAreRanksFromTheFirstMoment() throws {
       let output = folder.file("results")
       let work = try beside(
         "bash", "-c", Self.withPMIx, "-", Job.product("rfm"), "evaluate", "--checkpoint",
         TinyRuns.checkpoint.get().path, "--data", SharedData.test, "--output", output)
-      guard work.status != 77 else { return }
       #expect(work.succeeded, "\(work)")
       #expect(work.standardOutput.components(separatedBy: "written to").count == 2, "\(work)")
 
@@ -194,26 +199,14 @@ extension Jobs {
     }
 
     /// The limit of time holds before MPI has begun, too.
-    @Test func aTaskThatStallsBeforeMPIHasBegunEndsTheStep() throws {
+    @Test(.needs(.slurmWithPMIx)) func aTaskThatStallsBeforeMPIHasBegunEndsTheStep() throws {
       let outcome = try beside(
         "bash", "-c", Self.withPMIx, "-", Job.product("mpi-checks"), "watch-begin", "1")
-      guard outcome.status != 77 else { return }
       #expect(!outcome.timedOut && outcome.leftovers.isEmpty, "\(outcome)")
       #expect(outcome.status != 0, "\(outcome)")
       #expect(
         outcome.standardError.contains("rank 0: waited 1.0 s in MPI_Init_thread (the limit)"),
         "\(outcome)")
-    }
-
-    @Test func theBatchScriptTrainsBySrunToo() throws {
-      let whole = try runs.train("whole", ranks: 2)
-      #expect(whole.succeeded, "\(whole)")
-      let outcome = try submitted("run", [], environment: ["RFM_LAUNCHER": "srun"]).wait()
-      if log.contains("--mpi") { return }  // Slurm says that it has no PMIx
-      #expect(
-        outcome.standardOutput == "JobState=COMPLETED\nRestarts=0\nExitCode=0\n",
-        "\(outcome)\n\(log)")
-      #expect(try runs.endedAlike("run", "whole"), "\(log)")
     }
 
     /// What would fail again is not tried again.
