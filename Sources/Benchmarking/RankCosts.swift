@@ -5,9 +5,10 @@ import Networks
 /// What a training of a given size asks of one rank, computed on paper: bytes and messages that it receives,
 /// files that it opens and memory that it takes for there being other ranks, at the start and in a step.
 ///
-/// Told of the rank that has most to do of each. Nothing in it may grow with ranks times images or ranks times
-/// shards. Bytes and messages of a step follow from the algorithms. Of what ranks tell one another at the start the
-/// amount is an estimate: of its bytes weights are by far the most, and its messages are as many as were counted.
+/// Told of the rank that has most to do of each, but for ``allFiles``. Nothing of a rank may grow with ranks times
+/// images or ranks times shards. Bytes and messages of a step follow from the algorithms, messages of the start from
+/// the communicators and collectives of a training without validation, as Open MPI 4 makes them. Of the start's bytes
+/// weights are by far the most; how much ranks tell one another besides is an estimate.
 public struct RankCosts: Sendable, Equatable, Encodable {
   /// The training.
   public struct Job: Sendable {
@@ -42,17 +43,24 @@ public struct RankCosts: Sendable, Equatable, Encodable {
       guard isHierarchical, ranksPerHost > 1 else { return ranks }
       return hosts == 1 && compression != .none ? ranks : hosts
     }
+    /// Whether the ranks of a host add up in memory, and one of them exchanges messages with other hosts.
+    var isGrouped: Bool { isHierarchical && ranksPerHost > 1 && hosts > 1 }
   }
 
   public let ranks: Int
   public let hosts: Int
   public let shards: Int
   public let images: Int
-  /// Received before the first step: weights, and what ranks tell one another.
+  /// Received before the first step and after the last: weights, and what ranks tell one another.
   public let startBytes: Int
   public let startMessages: Int
-  /// Shards that the first rank of a host opens.
+  /// Shards that the first rank of a host opens before the first step, where no index of them is kept.
   public let startFiles: Int
+  /// Shards of which every other rank reads an image, to see the same as all; where an index is kept, the first
+  /// of a host opens no others either.
+  public let otherFiles: Int
+  /// Shards that all ranks open, those that several open as often, where no index is kept.
+  public let allFiles: Int
   /// Received in a step.
   public let stepBytes: Int
   public let stepMessages: Int
@@ -64,6 +72,8 @@ public struct RankCosts: Sendable, Equatable, Encodable {
     case startBytes = "start_bytes"
     case startMessages = "start_messages"
     case startFiles = "start_files"
+    case otherFiles = "start_files_of_others"
+    case allFiles = "start_files_of_all"
     case stepBytes = "step_bytes"
     case stepMessages = "step_messages"
     case memoryBytes = "memory_bytes"
@@ -73,29 +83,94 @@ public struct RankCosts: Sendable, Equatable, Encodable {
     (ranks, hosts, shards, images) = (job.ranks, job.hosts, job.shards, job.images)
     let others = job.ranks - 1
     let rounds = Self.rounds(job.ranks)
+    let looked = Self.looked(of: job.shards)
     startFiles = job.shards
+    otherFiles = looked
+    allFiles = job.hosts * job.shards + (job.ranks - job.hosts) * looked
+    let index = Self.indexBytes(images: job.images, shards: job.shards)
     guard others > 0 else {
       (startBytes, startMessages, stepBytes, stepMessages) = (0, 0, 0, 0)
-      memoryBytes = job.images * Self.indexBytesPerImage
+      memoryBytes = index
       return
     }
+    let weights = Self.broadcast(job.weightBytes, ranks: job.ranks)
+    let statistics = Self.broadcast(job.statisticsBytes, ranks: job.ranks)
     startBytes =
-      job.weightBytes + job.statisticsBytes + others * Self.bytesTold
+      weights.bytes + statistics.bytes + others * Self.bytesTold
       + rounds * Self.smallReductions * MemoryLayout<Int>.stride
-    startMessages = Self.broadcasts + others * Self.smallCollectives
+    // Texts come to rank 0 from each; the others hear of all at once, and what rank 0 hands on.
+    startMessages =
+      Self.agreeing(job) + weights.dealt + statistics.dealt
+      + max(Self.texts * others, Self.texts + Self.broadcasts)
 
     // Gradients, running statistics, and the loss with what ranks wish.
     let gradients = Self.gradients(job)
-    let statistics = Self.reduction(job.statisticsBytes, ranks: job.ranks)
-    stepBytes = gradients.bytes + statistics.bytes + rounds * Self.wishBytes
-    stepMessages = gradients.messages + statistics.messages + rounds
+    let averages = Self.reduction(job.statisticsBytes, ranks: job.ranks)
+    stepBytes = gradients.bytes + averages.bytes + rounds * Self.wishBytes
+    stepMessages = gradients.messages + averages.messages + rounds
 
     let table = job.ranks * Self.statusBytes
     let buffers = job.compression == .none ? 0 : 2 * (job.bucketBytes.max() ?? 0)
-    memoryBytes = (2 * rounds + 2) * table + buffers + job.images * Self.indexBytesPerImage
+    memoryBytes = (2 * rounds + 2) * table + buffers + index
   }
 
-  // MARK: What is sent
+  // MARK: What is opened and kept
+
+  /// The most shards of which `ShardSet.fingerprint` reads an image.
+  private static let mostLooked = 32
+
+  /// How many of the shards it chooses: every n-th from the first on, on every rank the same ones.
+  static func looked(of shards: Int) -> Int {
+    let step = (shards + mostLooked - 1) / mostLooked
+    return step == 0 ? 0 : (shards + step - 1) / step
+  }
+
+  /// The index of uncompressed images without masks (`ShardIndex`): of an image its method, and where it lies,
+  /// which those that lie behind one another have together; of a shard its record and its path. Where sizes differ,
+  /// as compressed ones do, an image has 4 bytes more; where masks lie between images, up to 28.
+  static func indexBytes(images: Int, shards: Int) -> Int {
+    images + images / 4 + shards * 256
+  }
+
+  // MARK: What is sent at the start
+
+  /// Messages by which ranks agree on communicators, and on all that is of one length.
+  private static func agreeing(_ job: Job) -> Int {
+    // Made over all ranks: the job's, the watchdog's, the one by which they see whether all fail together, and two
+    // that tell who is on a host; over the ranks of a host five, with which they share the index of shards. Of what
+    // is short, twenty are two in each agreement on failures.
+    var (made, short) = ((all: 5, host: 5, leaders: 0), (all: 38, host: 8, leaders: 0))
+    if job.senders == 1 {
+      // Gradients have their place in memory.
+      short.all += 2
+    } else if job.isGrouped {
+      made = (made.all + 3, made.host + 1, 1)
+      short = (short.all + 5, short.host + 3, 1)
+    } else {
+      made.all += 1
+    }
+    func messages(_ ranks: Int, _ made: Int, _ short: Int) -> Int {
+      made * communicator * (ranks - 1) + short * rounds(ranks)
+    }
+    return messages(job.ranks, made.all, short.all)
+      + messages(min(job.ranks, job.ranksPerHost), made.host, short.host)
+      + messages(job.hosts, made.leaders, short.leaders)
+  }
+
+  /// A communicator's number takes Open MPI three sums of one number. As rfm asks for Rabenseifner's algorithm, for
+  /// which one number is too few, they go round a ring twice: so many messages from each other rank.
+  private static let communicator = 6
+
+  /// What a rank receives of a broadcast, and messages beside the one that it comes in. Of 1 MiB or more Open MPI 4
+  /// deals a part to each of 16 to 31 ranks and hands the parts round: the first of the largest branch gets
+  /// that branch's parts twice.
+  private static func broadcast(_ bytes: Int, ranks: Int) -> (bytes: Int, dealt: Int) {
+    guard bytes >= 1 << 20, (16..<32).contains(ranks) else { return (bytes, 0) }
+    let branch = max(8, ranks - 16)
+    return (bytes * (branch + ranks - 1) / ranks, rounds(ranks))
+  }
+
+  // MARK: What is sent in a step
 
   /// Gradients of a step, by way of ``GradientReducer``.
   private static func gradients(_ job: Job) -> (bytes: Int, messages: Int) {
@@ -127,20 +202,18 @@ public struct RankCosts: Sendable, Equatable, Encodable {
     ranks <= 1 ? 0 : Int.bitWidth - (ranks - 1).leadingZeroBitCount
   }
 
-  /// Weights and running statistics come whole, whatever pieces MPI makes of them. Where it hands round what it
-  /// has dealt out first (Open MPI 4 does at 16 ranks), a rank receives up to half of them twice.
-  private static let broadcasts = 2
+  /// Texts of any length that all ranks hear of one another: hosts' names, twice, and their processors, again for
+  /// the report.
+  private static let texts = 4
+  /// Short ones of rank 0, in which a rank hears of it alone: lengths with what is as long, and weights.
+  private static let broadcasts = 10
   /// What every rank tells all others at the start: digests of what it does and sees, its host's name, its
   /// processors.
   static let bytesTold = 400
   /// Sums of one number before the first step.
   static let smallReductions = 20
-  /// Collectives in which one rank hears of every other, before the first step and after the last: counted on 2
-  /// to 32 ranks (`Tests/Scaling/count.py`).
-  static let smallCollectives = 72
   /// `TrainingStep` sums the loss, a wish to stop, …
   static let wishBytes = 32
   /// Of a rank, in a table of `StatusExchange`.
   static let statusBytes = 64
-  static let indexBytesPerImage = 2
 }

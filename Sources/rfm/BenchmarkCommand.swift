@@ -24,7 +24,11 @@ struct BenchmarkCommand: RankCommand {
 
       --allreduce measures what it costs to sum gradients over ranks, from 1 kB to 128 MB. \
       --scaling predicts the step on 1 to 1,024 ranks, on common networks or the one that \
-      --allreduce measured.
+      --allreduce measured. A second table tells what a training of --shards and --images asks of \
+      the rank that has most to do: bytes and messages that it receives at the start and in a \
+      step, shards that are opened at the start, where no index of them is kept (by the first rank \
+      of a host, by every other one, by all together), and the memory of tables of ranks and of \
+      the index.
 
       --loading measures how images of shards come into batches in a training's order: how soon the first \
       may be read, how many come a second, and what the system is asked for each.
@@ -167,6 +171,9 @@ struct BenchmarkCommand: RankCommand {
     }
     guard scaling || (step == nil && reduction == nil && ranks.isEmpty && cores == nil) else {
       throw ValidationError("--step, --reduction, --ranks and --cores belong to --scaling")
+    }
+    guard scaling || (ranksPerHost == nil && compression == .none) else {
+      throw ValidationError("--ranks-per-host and --compression belong to --scaling")
     }
   }
 
@@ -354,14 +361,16 @@ struct BenchmarkCommand: RankCommand {
     }
     print("\nwhat it asks of a rank, of \(shards) shards and \(images) images, at most")
     print(
-      columns("ranks", "hosts", "start MB", "messages", "shards", "step MB", "messages", "kept MB"))
+      columns(
+        "ranks", "hosts", "start MB", "messages", "shards", "by others", "by all", "step MB",
+        "messages", "kept MB"))
     for row in rows where row.network == rows[0].network {
       let costs = row.costs
       print(
         columns(
           "\(costs.ranks)", "\(costs.hosts)", fixed(Double(costs.startBytes) / 1e6, 2),
-          "\(costs.startMessages)", "\(costs.startFiles)",
-          fixed(Double(costs.stepBytes) / 1e6, 2), "\(costs.stepMessages)",
+          "\(costs.startMessages)", "\(costs.startFiles)", "\(costs.otherFiles)",
+          "\(costs.allFiles)", fixed(Double(costs.stepBytes) / 1e6, 2), "\(costs.stepMessages)",
           fixed(Double(costs.memoryBytes) / 1e6, 2)))
     }
   }

@@ -6,9 +6,14 @@ file, and trees that lead to them, but were never written, so that the file syst
     python3 Tests/Scaling/many_shards.py FOLDER --shards 5000 --images 40 --side 64 --written
 
 --written stores random pixels with checksums instead, as rfm pack does. A few shards are made, whose labels
-differ, and copied under the other names. Needs h5py.
+differ, and copied under the other names. FOLDER must be empty or not there. Needs h5py.
+
+Images that are holes carry no checksums, and their zeros come from no disk: who reads them verifies no pixel and waits
+for nothing. Such a set tells how soon a job begins, what it keeps and how often it reads, but not how many images a
+second are read: for that take --written.
 """
 import argparse
+import errno
 import os
 import pathlib
 import shutil
@@ -44,22 +49,29 @@ def write(path: pathlib.Path, images: int, side: int, seed: int, written: bool, 
         f.create_dataset("sources", data=sources, dtype=h5py.string_dtype())
 
 
+def pieces(file):
+    """What a file holds, its holes aside: places and bytes, 16 MiB at a time at the most."""
+    place, size = 0, os.fstat(file.fileno()).st_size
+    while place < size:
+        try:
+            place = os.lseek(file.fileno(), place, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return  # a hole up to the end
+            raise
+        end = os.lseek(file.fileno(), place, os.SEEK_HOLE)
+        piece = os.pread(file.fileno(), min(end - place, 1 << 24), place)
+        yield place, piece
+        place += len(piece)
+
+
 def copy_with_holes(source: pathlib.Path, target: pathlib.Path):
     """Copies what is not a hole."""
-    size = source.stat().st_size
     with open(source, "rb") as a, open(target, "wb") as b:
-        place = 0
-        while place < size:
-            try:
-                start = os.lseek(a.fileno(), place, os.SEEK_DATA)
-            except OSError:
-                break
-            end = os.lseek(a.fileno(), start, os.SEEK_HOLE)
-            a.seek(start)
-            b.seek(start)
-            b.write(a.read(end - start))
-            place = end
-        b.truncate(size)
+        for place, piece in pieces(a):
+            b.seek(place)
+            b.write(piece)
+        b.truncate(source.stat().st_size)
 
 
 def main():
@@ -72,6 +84,8 @@ def main():
     parser.add_argument("--written", action="store_true")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
+    if any(asked.folder.iterdir()):
+        parser.error(f"{asked.folder} is not empty: shards of another set would be taken for this one's")
     for number in range(asked.shards):
         path = asked.folder / f"train-{number:05}.h5"
         if number < TEMPLATES:
@@ -82,4 +96,5 @@ def main():
             copy_with_holes(asked.folder / f"train-{number % TEMPLATES:05}.h5", path)
 
 
-main()
+if __name__ == "__main__":
+    main()

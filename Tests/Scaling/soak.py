@@ -4,11 +4,13 @@
     python3 Tests/Scaling/soak.py .build/release/rfm --minutes 60 --output soak.json
 
 Two trainings with the same settings run beside each other, of two ranks each: one that nobody disturbs, and one of
-which again and again a rank or the launcher is killed, or which is asked to stop, and which is then resumed. Every
-step's figures must be the undisturbed one's to the last digit, and so must the weights of every checkpoint that both
-have written. Of the undisturbed one's ranks memory, descriptors and threads are looked at every few seconds, of both
-runs the disk: metrics and event files grow by a line a step, the rest must not grow. Status 1 where something
-differs or has grown. --seed repeats the draws. Needs Open MPI.
+which again and again a rank or the launcher is killed, or which is asked to stop, and which is then resumed. Both must
+tell every step from the first to their last once, the disturbed one's figures must be the undisturbed one's to the
+last digit, and so must weights and moments of the checkpoints that both have written; one that is written again must
+be the same. A training that was asked to stop must have ended with 75 and a checkpoint of its last step. Of the undisturbed
+one's ranks memory, descriptors and threads are looked at every few seconds, of both runs the disk, and what is left
+in /dev/shm and of Open MPI's folders in TMPDIR: metrics and event files grow by a line a step, the rest must not
+grow. Status 1 where something differs or has grown. --seed repeats the draws. Needs Open MPI.
 """
 import argparse
 import json
@@ -38,7 +40,7 @@ class Training:
         self.command = mpirun(RANKS) + [rfm, "train", "--config", str(HERE.parent.parent / "configs/smoke.yaml")]
         for key, value in settings.items():
             self.command += ["--set", f"{key}={value}"]
-        self.process, self.digests, self.checkpoints = None, {}, set()
+        self.process, self.saved, self.digests, self.rewritten = None, set(), {}, []
 
     def start(self, *more):
         with open(self.said, "ab") as said:
@@ -59,15 +61,32 @@ class Training:
             found.setdefault(values["step"], []).append(timeless)
         return found
 
+    def gaps(self):
+        """Steps that are not told, or whose loss is told more than once."""
+        found = self.lines()
+        wrong = [step for step in range(1, max(found, default=0) + 1)
+                 if sum("loss" in line for line in found.get(step, [])) != 1]
+        return [f"{self.run.name} tells {len(wrong)} steps never or twice, the first is {wrong[0]}"] if wrong else []
+
     def look(self):
-        """Notes the weights of checkpoints that are complete."""
+        """Notes the digests of checkpoints that are complete."""
         for path in self.run.glob("checkpoints/step-*/state.json"):
             step = path.parent.name
-            if step not in self.digests:
-                try:
-                    self.digests[step] = json.loads(path.read_text())["files"]["model.safetensors"]
-                except (OSError, ValueError, KeyError):
-                    pass
+            try:
+                state = json.loads(path.read_text())
+                files = [state["files"][name] for name in ("model.safetensors", "optimizer.safetensors")]
+            except (OSError, ValueError, KeyError):
+                continue  # going, or being written
+            self.saved.add(step)
+            # What was saved on a request is completed by a calibration, which the file of the weights tells too.
+            if state["details"].get("work_pending"):
+                continue
+            if self.digests.setdefault(step, files) != files and step not in self.rewritten:
+                self.rewritten.append(step)
+
+    def last_step(self):
+        """Of the figures that are whole."""
+        return max(self.lines(), default=0)
 
     def disk(self):
         """Bytes and number of files, and bytes of what grows by a line a step."""
@@ -94,16 +113,27 @@ def program(pid):
 
 
 def process(pid):
-    """Resident memory, descriptors and threads."""
-    status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-    return 1024 * int(status["VmRSS"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")), int(status["Threads"])
+    """Resident memory, descriptors and threads; None where it has gone."""
+    try:
+        status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+        return 1024 * int(status["VmRSS"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")), int(status["Threads"])
+    except (OSError, KeyError):
+        return None
 
 
-def wait_for_checkpoint(training, known, seconds):
+def left_behind():
+    """Files in shared memory, and Open MPI's folders."""
+    places = [pathlib.Path("/dev/shm").glob("*")]
+    places += [pathlib.Path(tempfile.gettempdir()).glob(name) for name in ("ompi.*", "prte.*", "pmix-*")]
+    return sum(1 for place in places for _ in place)
+
+
+def wait_for_checkpoint(training, others, known, seconds):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        training.look()
-        if len(training.digests) > known:
+        for each in (training, *others):
+            each.look()
+        if len(training.saved) > known:
             return
         if training.process.poll() is not None:
             sys.exit(f"the training has ended: {training.said.read_text(errors='replace')[-3000:]}")
@@ -113,19 +143,30 @@ def wait_for_checkpoint(training, known, seconds):
 
 def disturb(training, draw, faults):
     """Ends the training in one of four ways; returns which."""
-    ranks = training.ranks()
     kind = draw.choice(["a rank killed", "the launcher killed", "SIGUSR1", "SIGTERM"])
+    ranks = training.ranks()
+    while len(ranks) < RANKS:  # one was between two programs as the list was made
+        if training.process.poll() is not None:
+            sys.exit(f"the training has ended: {training.said.read_text(errors='replace')[-3000:]}")
+        time.sleep(0.1)
+        ranks = training.ranks()
     asked = time.monotonic()
-    if kind == "a rank killed" and ranks:
+    if kind == "a rank killed":
         os.kill(draw.choice(ranks), signal.SIGKILL)
     elif kind == "the launcher killed":
         training.process.send_signal(signal.SIGKILL)
     else:
         training.process.send_signal(signal.SIGUSR1 if kind == "SIGUSR1" else signal.SIGTERM)
     try:
-        training.process.wait(120)
+        status = training.process.wait(120)
     except subprocess.TimeoutExpired:
         sys.exit(f"{kind}: the launcher still runs after 120 s")
+    if kind.startswith("SIG"):
+        training.look()
+        step = training.last_step()
+        is_saved = f"step-{step:08}" in training.saved
+        if status != 75 or not is_saved:
+            faults.append(f"{kind}: status {status}, step {step} {'was' if is_saved else 'was not'} saved")
     while any(program(rank) == training.program for rank in ranks):
         if time.monotonic() - asked > 120:
             faults.append(f"{kind}: ranks still run after 120 s")
@@ -136,15 +177,17 @@ def disturb(training, draw, faults):
 
 def windows(samples, count):
     """Medians of parts of equal length of what was looked at."""
+    if len(samples) < count:
+        sys.exit(f"there were {len(samples)} looks, too few to see growth: take more minutes")
     parts = [samples[i * len(samples) // count:(i + 1) * len(samples) // count] for i in range(count)]
-    return [[statistics.median(column) for column in zip(*part)] for part in parts if part]
+    return [[statistics.median(column) for column in zip(*part)] for part in parts]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rfm", type=os.path.abspath)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--every", type=int, default=200, help="steps from one checkpoint to the next (default %(default)s)")
+    parser.add_argument("--every", type=int, default=200, help="steps between checkpoints (default %(default)s)")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--output", type=pathlib.Path)
     asked = parser.parse_args()
@@ -160,8 +203,9 @@ def main():
         try:
             calm.start()
             disturbed.start()
-            wait_for_checkpoint(calm, 0, 600)
-            wait_for_checkpoint(disturbed, 0, 600)
+            wait_for_checkpoint(calm, [disturbed], 0, 600)
+            wait_for_checkpoint(disturbed, [calm], 0, 600)
+            began, first_step = time.monotonic(), disturbed.last_step()
             while time.monotonic() < end:
                 until = min(end, time.monotonic() + draw.uniform(10, 60))
                 while time.monotonic() < until:
@@ -170,28 +214,37 @@ def main():
                             sys.exit(f"a training has ended: {training.said.read_text(errors='replace')[-3000:]}")
                         training.look()
                     looked = [process(rank) for rank in calm.ranks()]
-                    if len(looked) == RANKS:  # else a rank was between two programs as the list was made
+                    if len(looked) == RANKS and None not in looked:
                         memory.append([sum(column) for column in zip(*looked)])
-                    disk.append([*calm.disk(), *disturbed.disk()])
+                    disk.append([*calm.disk(), *disturbed.disk(), left_behind()])
                     time.sleep(2)
                 kind = disturb(disturbed, draw, faults)
                 kinds[kind] = kinds.get(kind, 0) + 1
                 disturbed.look()
                 disturbed.start("--resume")
-                print(f"{len(memory)} looks, {kinds}, step {max(calm.lines(), default=0)}", flush=True)
-                wait_for_checkpoint(disturbed, len(disturbed.digests), 600)
+                print(f"{len(memory)} looks, {kinds}, step {calm.last_step()}", flush=True)
+                wait_for_checkpoint(disturbed, [calm], len(disturbed.saved), 600)
+            pace = asked.every * (time.monotonic() - began) / max(1, disturbed.last_step() - first_step)
         finally:
             for training in (calm, disturbed):
                 if training.process and training.process.poll() is None:
                     training.process.send_signal(signal.SIGUSR1)
-                    training.process.wait(120)
+                    try:
+                        training.process.wait(120)
+                    except subprocess.TimeoutExpired:
+                        faults.append(f"{training.run.name}: the launcher still runs after 120 s")
+                        training.process.kill()
         for training in (calm, disturbed):
             training.look()
         first, second = calm.lines(), disturbed.lines()
         steps = sorted(first.keys() & second.keys())
         both = sorted(calm.digests.keys() & disturbed.digests.keys())
-        faults += [f"step {step}: {first[step]} and {second[step]}" for step in steps if first[step] != second[step]][:5]
-        faults += [f"other weights at {step}" for step in both if calm.digests[step] != disturbed.digests[step]]
+        faults += [f"step {step}: {first[step]} and {second[step]}"
+                   for step in steps if first[step] != second[step]][:5]
+        faults += [f"other weights or moments at {step}" for step in both if calm.digests[step] != disturbed.digests[step]]
+        for training in (calm, disturbed):
+            faults += training.gaps()
+            faults += [f"{training.run.name}: {step} was written again, otherwise" for step in training.rewritten]
         if not steps or not both:
             faults.append("the trainings have no step or no checkpoint in common")
         memory, disk = windows(memory, 6), windows(disk, 6)
@@ -200,13 +253,14 @@ def main():
         for name, parts, column, slack in (
             ("memory", memory, 0, 1.02), ("descriptors", memory, 1, 1), ("threads", memory, 2, 1.25),
             ("disk", disk, 0, 1.02), ("files", disk, 1, 1.1), ("disk of the disturbed", disk, 3, 1.02),
-            ("files of the disturbed", disk, 4, 1.1),
+            ("files of the disturbed", disk, 4, 1.1), ("what is left behind", disk, 6, 1),
         ):
             if parts[-1][column] > slack * parts[1][column]:
                 faults.append(f"{name} grew from {parts[1][column]} to {parts[-1][column]}")
     results = {
         "seed": asked.seed, "minutes": asked.minutes, "disturbances": kinds, "steps_compared": len(steps),
         "checkpoints_compared": len(both), "steps_of_the_calm": max(first, default=0),
+        "seconds_from_checkpoint_to_checkpoint_of_the_disturbed": round(pace, 1),
         "memory_descriptors_threads_by_sixths": memory, "bytes_files_lines_of_both_by_sixths": disk, "faults": faults,
     }
     print(json.dumps(results, indent=1))
