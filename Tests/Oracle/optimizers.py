@@ -6,6 +6,8 @@
 first and the last step of every rule. From the seventh step on the learning rate is halved.
 `clipped.last` are the weights of SGD with momentum where the gradients' norm is clipped to 240 (norms
 before that: `clipped.norms`), and `average.last` is the moving average of Adam's weights, of decay 0.9.
+`groups.*.last` are the weights where those from 101 on have a quarter of the learning rate, with the
+gradients in another order: each of the two groups gets small ones and large ones.
 """
 
 import pathlib
@@ -16,6 +18,7 @@ from safetensors.torch import save_file
 GOLDEN = pathlib.Path(__file__).parents[1] / "TrainingTests" / "Golden"
 COUNT, STEPS, RATE = 257, 12, 0.01
 LARGEST_NORM, DECAY = 240, 0.9
+SLOW_FROM, SLOW_RATE = 101, 0.25
 
 RULES = {
     "adam": lambda p: torch.optim.Adam(p, lr=RATE),
@@ -48,6 +51,22 @@ def main() -> None:
             if step == 0:
                 tensors[f"{name}.first"] = weights.detach().clone()
         tensors[f"{name}.last"] = weights.detach().clone()
+
+    order = torch.arange(COUNT) * 100 % COUNT
+    for name, make in RULES.items():
+        groups = [
+            torch.nn.Parameter(part.clone()) for part in (initial[:SLOW_FROM], initial[SLOW_FROM:])
+        ]
+        rates = [RATE, RATE * SLOW_RATE]
+        optimizer = make([{"params": [w], "lr": rate} for w, rate in zip(groups, rates)])
+        for step in range(STEPS):
+            for group, rate in zip(optimizer.param_groups, rates):
+                group["lr"] = rate if step < 6 else rate / 2
+            gradient = gradients[step, order]
+            for weights, part in zip(groups, (gradient[:SLOW_FROM], gradient[SLOW_FROM:])):
+                weights.grad = part.clone()
+            optimizer.step()
+        tensors[f"groups.{name}.last"] = torch.cat(groups).detach()
 
     weights = torch.nn.Parameter(initial.clone())
     optimizer = RULES["sgd_momentum"]([weights])
