@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Configuration
+@testable import FaceShards
 @testable import Foundations
 
 extension Jobs {
@@ -67,6 +68,8 @@ extension Jobs {
       ],
       ["benchmark", "--steps", "-1"], ["status"],
       ["benchmark", "--allreduce", "--largest-megabytes", "0.001"],
+      ["benchmark", "--compression", "bfloat16"],
+      ["benchmark", "--allreduce", "--ranks-per-host", "2"],
       ["compare", "--config", "c", "--methods", "sfe,best"],
       ["compare", "--config", "c", "--models", "resnet18,resnet18"],
       ["compare", "--config", "c", "--models", "resnet18,resnet19"],
@@ -242,6 +245,15 @@ extension Jobs {
       #expect(report["opens_per_image"] == 0, "\(outcome)")
       let reads = report["reads_per_image"]?.doubleValue ?? 0
       #expect((1...1.05).contains(reads), "\(outcome)")
+
+      // An index is kept beside as few as one likes, too.
+      let shards = try FilePattern.expand([folder.file("d/test-*.h5")])
+      let kept = try Job.run("rfm", ["inspect", "--index"] + shards)
+      let line = kept.standardOutput
+      #expect(kept.succeeded && line.contains(" images in \(shards.count) shards, "), "\(kept)")
+      let path = String(line.prefix { $0 != ":" })
+      #expect(FileManager.default.fileExists(atPath: path), "\(kept)")
+      #expect(path.hasPrefix(folder.file("d/.")), "\(kept)")
     }
 
     /// Here all ranks are on one host.
@@ -291,6 +303,13 @@ extension Jobs {
       let alone = try #require(json(folder.file("step.json"))["seconds_per_step"]?.doubleValue)
       let first = try #require(rows.first?["seconds_per_step"]?.doubleValue)
       #expect((first - alone).magnitude < 1e-9 * alone)
+      // And what each rank of many has to do, of 10 million images in 10,000 shards.
+      let costs = try #require(rows.last?["costs"], "\(prediction)")
+      #expect(costs["ranks"]?.integerValue == 1024 && costs["images"]?.integerValue == 10_000_000)
+      #expect(costs["start_files"]?.integerValue == 10_000)
+      #expect(costs["start_files_of_others"]?.integerValue == 32)
+      let table = try Job.run("rfm", ["benchmark", "--scaling", "--ranks", "64"] + files)
+      #expect(table.succeeded && table.standardOutput.contains("messages"), "\(table)")
 
       let swapped = try Job.run(
         "rfm", ["benchmark", "--scaling", "--step", folder.file("reduction.json")])

@@ -116,6 +116,7 @@ struct TinyRuns {
           validation: "\(try SharedData.validation)"
           crop: 40
         model: {name: xception-tiny}
+        augmentation: {probability: 1}
         training:
           steps: 8
           batch_per_rank: 4

@@ -148,13 +148,20 @@ final class Job {
 
   /// The process of each rank that is running now, by rank.
   func ranks() -> [Int: pid_t] {
-    var ranks = [Int: pid_t]()
-    for process in processes() {
-      let prefix = "OMPI_COMM_WORLD_RANK="
-      let setting = Job.environment(of: process).first { $0.hasPrefix(prefix) }
-      if let rank = setting.flatMap({ Int($0.dropFirst(prefix.count)) }) { ranks[rank] = process }
+    let environments = processes().map { ($0, Job.environment(of: $0)) }
+    func numbered(by name: String) -> [Int: pid_t] {
+      var ranks = [Int: pid_t]()
+      for (process, settings) in environments {
+        let setting = settings.first { $0.hasPrefix(name + "=") }
+        if let rank = setting.flatMap({ Int($0.dropFirst(name.count + 1)) }) {
+          ranks[rank] = process
+        }
+      }
+      return ranks
     }
-    return ranks
+    // Tasks of srun have the latter alone, daemons of mpirun may have it too.
+    let ranks = numbered(by: "OMPI_COMM_WORLD_RANK")
+    return ranks.isEmpty ? numbered(by: "PMIX_RANK") : ranks
   }
 
   /// The files with this text in their paths that a rank has open now.
