@@ -26,17 +26,17 @@ import Testing
   }
 
   /// What was counted on as many ranks of one host (`Tests/Scaling/count.py`), with sums in memory and by
-  /// messages, within a quarter.
-  @Test func theStartHasAboutTheMessagesThatWereCounted() {
+  /// messages; reports of status, which are sent by the clock, are two more at times.
+  @Test func theStartHasTheMessagesThatWereCounted() {
     let counts = [
-      (2, 104, 108), (4, 284, 298), (8, 490, 526), (16, 1144, 1226), (32, 2209, 2385),
+      (2, 122, 126), (4, 290, 304), (8, 592, 628), (16, 1156, 1238), (32, 2225, 2401),
+      (64, 4322, 4688),
     ]
     for (ranks, inMemory, byMessages) in counts {
       let joined = costs(ranks, perHost: ranks).startMessages
       let flat = costs(ranks, perHost: ranks) { $0.isHierarchical = false }.startMessages
       for (computed, counted) in [(joined, inMemory), (flat, byMessages)] {
-        let ratio = Double(computed) / Double(counted)
-        #expect((0.75...1.25).contains(ratio), "\(ranks) ranks: \(ratio)")
+        #expect((0...2).contains(counted - computed), "\(ranks) ranks: \(computed)")
       }
       // A communicator for gradients, in place of two collectives.
       let rounds = RankCosts.rounds(ranks)
