@@ -1,4 +1,5 @@
 import Configuration
+import FaceShards
 import Foundation
 import Networks
 
@@ -47,12 +48,17 @@ public struct RankCosts: Sendable, Equatable, Encodable {
     var isGrouped: Bool { isHierarchical && ranksPerHost > 1 && hosts > 1 }
   }
 
+  /// Of the job.
   public let ranks: Int
+  /// On which they are.
   public let hosts: Int
+  /// Of the training data.
   public let shards: Int
+  /// In all shards.
   public let images: Int
   /// Received before the first step and after the last: weights, and what ranks tell one another.
   public let startBytes: Int
+  /// Likewise.
   public let startMessages: Int
   /// Shards that the first rank of a host opens before the first step, where no index of them is kept.
   public let startFiles: Int
@@ -63,6 +69,7 @@ public struct RankCosts: Sendable, Equatable, Encodable {
   public let allFiles: Int
   /// Received in a step.
   public let stepBytes: Int
+  /// Likewise.
   public let stepMessages: Int
   /// Tables of ranks, buffers of messages, and the index of images that the ranks of a host share.
   public let memoryBytes: Int
@@ -83,10 +90,10 @@ public struct RankCosts: Sendable, Equatable, Encodable {
     (ranks, hosts, shards, images) = (job.ranks, job.hosts, job.shards, job.images)
     let others = job.ranks - 1
     let rounds = Self.rounds(job.ranks)
-    let looked = Self.looked(of: job.shards)
+    let fingerprinted = ShardFingerprint.chosen(of: job.shards).count
     startFiles = job.shards
-    otherFiles = looked
-    allFiles = job.hosts * job.shards + (job.ranks - job.hosts) * looked
+    otherFiles = fingerprinted
+    allFiles = job.hosts * job.shards + (job.ranks - job.hosts) * fingerprinted
     let index = Self.indexBytes(images: job.images, shards: job.shards)
     guard others > 0 else {
       (startBytes, startMessages, stepBytes, stepMessages) = (0, 0, 0, 0)
@@ -100,7 +107,7 @@ public struct RankCosts: Sendable, Equatable, Encodable {
       + rounds * Self.smallReductions * MemoryLayout<Int>.stride
     // Texts come to rank 0 from each; the others hear of all at once, and what rank 0 hands on.
     startMessages =
-      Self.agreeing(job) + weights.dealt + statistics.dealt
+      Self.agreementMessages(job) + weights.extraMessages + statistics.extraMessages
       + max(Self.texts * others, Self.texts + Self.broadcasts)
 
     // Gradients, running statistics, and the loss with what ranks wish.
@@ -116,15 +123,6 @@ public struct RankCosts: Sendable, Equatable, Encodable {
 
   // MARK: What is opened and kept
 
-  /// The most shards of which `ShardSet.fingerprint` reads an image.
-  private static let mostLooked = 32
-
-  /// How many of the shards it chooses: every n-th from the first on, on every rank the same ones.
-  static func looked(of shards: Int) -> Int {
-    let step = (shards + mostLooked - 1) / mostLooked
-    return step == 0 ? 0 : (shards + step - 1) / step
-  }
-
   /// The index of uncompressed images without masks (`ShardIndex`): of an image its method, and where it lies,
   /// which those that lie behind one another have together; of a shard its record and its path. Where sizes differ,
   /// as compressed ones do, an image has 4 bytes more; where masks lie between images, up to 28.
@@ -134,37 +132,53 @@ public struct RankCosts: Sendable, Equatable, Encodable {
 
   // MARK: What is sent at the start
 
-  /// Messages by which ranks agree on communicators, and on all that is of one length.
-  private static func agreeing(_ job: Job) -> Int {
-    // Made over all ranks: the job's, the watchdog's, the one by which they see whether all fail together, and two
-    // that tell who is on a host; over the ranks of a host five, with which they share the index of shards. Of what
-    // is short, twenty are two in each agreement on failures.
-    var (made, short) = ((all: 5, host: 5, leaders: 0), (all: 38, host: 8, leaders: 0))
+  /// What a group of ranks agrees on: communicators, and collectives on something short.
+  private struct Agreements {
+    var communicators: Int
+    var short: Int
+
+    static func + (a: Agreements, b: Agreements) -> Agreements {
+      Agreements(communicators: a.communicators + b.communicators, short: a.short + b.short)
+    }
+
+    func messages(_ ranks: Int) -> Int {
+      communicators * messagesPerCommunicator * (ranks - 1) + short * rounds(ranks)
+    }
+  }
+
+  /// Of all ranks, as counted: the job's communicator, the watchdog's, that by which they see whether all fail
+  /// together, and two that tell who is on a host; among what is short, two for each agreement on failures.
+  private static let ofAll = Agreements(communicators: 5, short: 38)
+  /// Of a host's ranks, which share the index of shards and their memory.
+  private static let ofHost = Agreements(communicators: 5, short: 8)
+
+  /// Messages by which ranks agree at the start. Counted on one host; over several computed from what
+  /// ``GradientReducer`` makes there.
+  private static func agreementMessages(_ job: Job) -> Int {
+    var (all, host) = (ofAll, ofHost)
+    var leaders = Agreements(communicators: 0, short: 0)
     if job.senders == 1 {
-      // Gradients have their place in memory.
-      short.all += 2
+      // Where gradients have their place in memory.
+      all = all + Agreements(communicators: 0, short: 2)
     } else if job.isGrouped {
-      made = (made.all + 3, made.host + 1, 1)
-      short = (short.all + 5, short.host + 3, 1)
+      all = all + Agreements(communicators: 3, short: 5)
+      host = host + Agreements(communicators: 1, short: 3)
+      leaders = Agreements(communicators: 1, short: 1)
     } else {
-      made.all += 1
+      all = all + Agreements(communicators: 1, short: 0)
     }
-    func messages(_ ranks: Int, _ made: Int, _ short: Int) -> Int {
-      made * communicator * (ranks - 1) + short * rounds(ranks)
-    }
-    return messages(job.ranks, made.all, short.all)
-      + messages(min(job.ranks, job.ranksPerHost), made.host, short.host)
-      + messages(job.hosts, made.leaders, short.leaders)
+    return all.messages(job.ranks) + host.messages(min(job.ranks, job.ranksPerHost))
+      + leaders.messages(job.hosts)
   }
 
   /// A communicator's number takes Open MPI three sums of one number. As rfm asks for Rabenseifner's algorithm, for
   /// which one number is too few, they go round a ring twice: so many messages from each other rank.
-  private static let communicator = 6
+  private static let messagesPerCommunicator = 6
 
   /// What a rank receives of a broadcast, and messages beside the one that it comes in. Of 1 MiB or more Open MPI 4
   /// deals a part to each of 16 to 31 ranks and hands the parts round: the first of the largest branch gets
   /// that branch's parts twice.
-  private static func broadcast(_ bytes: Int, ranks: Int) -> (bytes: Int, dealt: Int) {
+  private static func broadcast(_ bytes: Int, ranks: Int) -> (bytes: Int, extraMessages: Int) {
     guard bytes >= 1 << 20, (16..<32).contains(ranks) else { return (bytes, 0) }
     let branch = max(8, ranks - 16)
     return (bytes * (branch + ranks - 1) / ranks, rounds(ranks))
@@ -205,7 +219,7 @@ public struct RankCosts: Sendable, Equatable, Encodable {
   /// Texts of any length that all ranks hear of one another: hosts' names, twice, and their processors, again for
   /// the report.
   private static let texts = 4
-  /// Short ones of rank 0, in which a rank hears of it alone: lengths with what is as long, and weights.
+  /// Broadcasts from rank 0: lengths, what is as long, and weights.
   private static let broadcasts = 10
   /// What every rank tells all others at the start: digests of what it does and sees, its host's name, its
   /// processors.

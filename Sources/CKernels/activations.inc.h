@@ -131,8 +131,7 @@ static void NAME(view_mask)(const rfm_view *in, uint16_t *words, int pixels) {
     }
 }
 
-// Sums over pixels are kept for so many channels at a time, and the pixels gone through as they lie: a
-// processor foresees that, and channels in strides of whole pixels it does not.
+// Channels that are summed at a time. Pixels are walked in the order of memory, which processors foresee.
 enum { NAME(row_vectors) = 2048 / LANES };
 
 AI void NAME(mean_kind)(const rfm_view *in, float *mean, int pixels, int kind, int gated) {

@@ -221,7 +221,7 @@ public final class ComparisonJob {
   private func rememberMultiplies() {
     for variant in plan.variants {
       guard let state = try? Checkpoint(readingStateOf: latest(variant)).state else { continue }
-      return SettledMultiplies.remember(.init(state, environment: nil))
+      SettledMultiplies.remember(.init(state, environment: nil))
     }
   }
 

@@ -3,7 +3,8 @@ import Images
 import Networks
 
 /// What a training does: every setting, with the paper's values as defaults (Wang and Deng,
-/// "Representative Forgery Mining for Fake Face Detection", CVPR 2021, section 4.1).
+/// "Representative Forgery Mining for Fake Face Detection", CVPR 2021, section 4.1), but for the probability
+/// of erasing (``paper``).
 ///
 /// In YAML the names are written with underscores, `training.batch_per_rank` for
 /// `training.batchPerRank`. ``keys`` declares them all, with type, range and documentation.
@@ -178,7 +179,9 @@ public struct Configuration: Sendable, Equatable {
       public var float32 = Float32.onednn
       public var bfloat16 = BFloat16.measured
 
+      /// Of float32 matrices.
       public enum Float32: String, Sendable, CaseIterable { case measured, onednn, openblas }
+      /// Of matrices that are stored as bfloat16.
       public enum BFloat16: String, Sendable, CaseIterable {
         case measured, packed, onednn, widened
       }
@@ -256,5 +259,15 @@ extension Configuration {
     result.augmentation.maxWidth = augmentation.maxWidth ?? side
     result.training.threads = training.threads ?? threads
     return result
+  }
+
+  /// Differences that somebody chose: not those that follow from the crop, or from the machine.
+  ///
+  /// - Parameter base: settings as they were before ``resolved(threads:)``.
+  public func chosenDifferences(from base: Configuration) -> [Difference] {
+    var usual = base
+    usual.data.crop = data.crop
+    let own = Set(differences(from: usual.resolved(threads: training.threads ?? 1)).map(\.key))
+    return differences(from: base).filter { own.contains($0.key) || $0.key == "data.crop" }
   }
 }

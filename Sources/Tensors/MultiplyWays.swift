@@ -10,6 +10,7 @@ import CKernels
 ///
 /// Each rounds sums in an order of its own, so a run that is to be repeated bit by bit takes the same.
 public struct MultiplyWays: Sendable, Equatable {
+  /// Libraries that multiply float32.
   public enum Float32: String, Sendable, CaseIterable, Codable {
     case onednn, openblas
 
@@ -78,6 +79,7 @@ public struct MultiplyWays: Sendable, Equatable {
 
   /// What a processor does with each way, floating-point operations a second on all workers.
   public struct Rates: Sendable {
+    /// Of each library.
     public let float32: [(way: Float32, rate: Double)]
     /// Empty where it was not measured.
     public let bfloat16: [(way: BFloat16, rate: Double)]

@@ -359,7 +359,9 @@ struct BenchmarkCommand: RankCommand {
           "\(row.ranks)", fixed(row.secondsPerStep * 1e3, 1), fixed(row.exposedSeconds * 1e3, 1),
           fixed(row.imagesPerSecond, 1), fixed(row.efficiency, 3)))
     }
-    print("\nwhat it asks of a rank, of \(shards) shards and \(images) images, at most")
+    print(
+      "\nwhat it asks of a rank, of \(shards) shards and \(images) images, at most (by all: of all "
+        + "ranks)")
     print(
       columns(
         "ranks", "hosts", "start MB", "messages", "shards", "by others", "by all", "step MB",

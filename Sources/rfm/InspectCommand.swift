@@ -29,8 +29,9 @@ struct InspectCommand: RankCommand {
       name (train-00000.h5), or is given with it: train=faces.h5.
 
       --index keeps what a job must know of the shards before it begins in a hidden file beside them, \
-      instead of telling what they hold: of thousands of shards none need be opened at the start then. It \
-      counts as long as they have the same sizes and times, and takes 1½ bytes an image, more with masks.
+      instead of telling what they hold: of thousands of shards none need be validated at the start then. It \
+      counts as long as they have the same sizes and times, and takes 1½ bytes an image, more with masks \
+      or compression.
 
       What is wrong goes to standard error, a line each that names the file (and the row of a \
       shard); the other paths are still looked at. The exit status is 0 if all is well, 65 if \

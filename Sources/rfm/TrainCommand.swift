@@ -11,7 +11,7 @@ struct TrainCommand: ParsableCommand {
     commandName: "train",
     abstract: "Train a detector by Representative Forgery Mining.",
     discussion: """
-      Each step: the Forgery Attention Map of every image (where the detector is sensitive), \
+      Each step: the Forgery Attention Map of images to be erased (where the detector is sensitive), \
       Suspicious Forgeries Erasing (random blocks there), and an update on what is left. Rank 0 \
       writes the run folder runs/NAME: config.yaml, environment.json, metrics.jsonl, TensorBoard's \
       event files and checkpoints/, of which `latest` and `best` (by validation AUC) are links; at \

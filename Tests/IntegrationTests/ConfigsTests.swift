@@ -16,7 +16,7 @@ let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLa
 
   /// What a file's first line says of its settings.
   private static let kinds = [
-    "The paper's training", "A recommended beginning", "A small demonstration",
+    "The paper's training", "A recommended starting point", "A small demonstration",
     "After another paper",
   ]
 

@@ -176,6 +176,44 @@ import Testing
     }
   }
 
+  /// More channels than are summed at a time, and more pixels: each channel is as by itself.
+  @Test(arguments: KernelPath.runnable)
+  func oneOfManyChannelsIsAsByItself(path: KernelPath) {
+    let (wide, pixels) = (2080, 260)
+    var draws = Draws(9)
+    let maps = (0..<3).map { _ in draws.rough(pixels * wide, limit: 4) }
+    let rows = (0..<4).map { _ in draws.rough(wide, limit: 2) }
+    // Of the last channels.
+    func results(_ channels: Range<Int>) -> [[Float]] {
+      let ld = channels.count
+      let parts = maps.map { map in
+        Elements(
+          (0..<pixels).flatMap { map[$0 * wide..<($0 + 1) * wide].suffix(ld) }, path.precision)
+      }
+      let row = rows.map { Elements(Array($0[channels])) }
+      func last(_ values: [Float]) -> [Float] {
+        stride(from: 0, to: values.count, by: ld).flatMap { values[$0..<$0 + ld].suffix(32) }
+      }
+      var view = rfm_view(
+        data: parts[0].address, scale: row[0].floats, shift: row[1].floats,
+        gate: UnsafePointer(row[2].floats), slope: 0, activation: Activation.silu.kernel,
+        ld: Int32(ld))
+      let (mean, gate) = (Elements(count: ld), Elements([Float](repeating: 0, count: ld)))
+      let outs = (0..<2).map { _ in Elements(count: pixels * ld, path.precision) }
+      path.layers.mean(&view, mean.floats, Int32(pixels))
+      path.layers.unload_gate(
+        &view, parts[1].address, parts[2].address, outs[0].address, gate.floats, Int32(pixels))
+      view.gate = nil
+      var sums = [Double](repeating: 0, count: 2 * ld)
+      path.layers.unload(
+        &view, nil, parts[1].address, row[3].floats, parts[2].address, 1, outs[1].address, &sums,
+        Int32(pixels))
+      withExtendedLifetime((parts, row)) {}
+      return [mean, gate, outs[0], outs[1]].map { last($0.values) } + [last(sums.map(Float.init))]
+    }
+    #expect(results(0..<wide) == results(wide - 32..<wide))
+  }
+
   @Test(arguments: KernelPath.runnable)
   func gatesHandOnAndGatherTheirGradient(path: KernelPath) {
     let (ld, pixels) = (Self.ld, Self.pixels)

@@ -59,13 +59,14 @@ import Testing
     var contents = try contents()
     contents.configuration?.imageAugmentation["gaussian_blur"].probability = 0.3
     contents.configuration?.training.labelSmoothing = 0.1
-    contents.configuration?.training.threads = 7
+    contents.configuration = contents.configuration?.resolved(threads: 7)
     contents.evaluation?.images = 9000
     contents.evaluation?.scored = 4096
     let card = try ModelCard(contents).text()
     #expect(card.contains("`augmentation.gaussian_blur.probability` 0.3"), "\(card)")
     #expect(card.contains("`training.label_smoothing` 0.1"), "\(card)")
     #expect(!card.contains("training.threads") && !card.contains("`data.train`"), "\(card)")
+    #expect(!card.contains("max_height") && !card.contains("model.name"), "\(card)")
     #expect(card.contains("chosen evenly method by method among 9,000, of "), "\(card)")
   }
 

@@ -114,7 +114,7 @@ def opened(out, ranks):
     found = []
     for rank in range(ranks):
         main, together = set(), set()
-        isTraced = False
+        is_traced = False
         for path in out.glob(f"opened.{rank}.*"):
             # A file a thread, in which a call is a line.
             lines = path.read_text(errors="replace").splitlines()
@@ -124,8 +124,8 @@ def opened(out, ranks):
             # The thread that became the program is its main one.
             if lines and lines[0].startswith("execve("):
                 main |= shards
-                isTraced = True
-        if not isTraced or not main:
+                is_traced = True
+        if not is_traced or not main:
             sys.exit(f"{ranks} ranks: strace saw no shard opened by the main thread of rank {rank}")
         found.append((len(main), len(together)))
     return found

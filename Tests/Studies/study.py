@@ -76,17 +76,18 @@ def train(rfm, study, folder, data, cell, seed, threads):
     """The figures of one training on test images."""
     name = f"{cell}-{seed}"
     place = folder / "figures" / f"{name}.json"
-    settings = [
-        f"data.train={data}/train-*.h5", f"data.validation={data}/validation-*.h5", f"run.seed={seed}",
-        f"run.directory={folder}/runs", f"run.name={name}", f"training.threads={threads}", "run.report=false",
-        *study["set"], *settings_of(study["cells"][cell])]
-    # Figures of other settings are none of this study's.
+    # Figures and runs of other settings are none of this study's.
     averages = is_average(study["cells"][cell])
     said = digest(foundation(study), study["cells"][cell], seed)
+    run_name = f"{name}-{said[:12]}"
+    settings = [
+        f"data.train={data}/train-*.h5", f"data.validation={data}/validation-*.h5", f"run.seed={seed}",
+        f"run.directory={folder}/runs", f"run.name={run_name}", f"training.threads={threads}", "run.report=false",
+        *study["set"], *settings_of(study["cells"][cell])]
     if place.exists() and json.loads(place.read_text())["settings"] == said:
         return json.loads(place.read_text())
     options = [word for setting in settings for word in ("--set", setting)]
-    run_folder = folder / "runs" / name
+    run_folder = folder / "runs" / run_name
     run(rfm, "train", "--config", ROOT / study["config"], *options, "--resume")
     out = folder / "tests" / name
     detector = ["--checkpoint", run_folder / "checkpoints/latest" / ("average.safetensors" if averages else "")]

@@ -22,12 +22,12 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                    OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-# What is trained: ranks, the size of faces, updates and those of them that are left out, settings.
+# What is trained: ranks, images of a rank, the size of faces, updates and those of them that are left out, settings.
 CASES = {
-    "quickstart, 2 ranks": (2, 72, 600, 100, ["training.threads=1"]),
-    "xception at 224": (1, 256, 25, 5, [
-        "training.threads=2", "model.name=xception", "data.crop=224", "training.batch_per_rank=8",
-        "augmentation.max_height=120", "augmentation.max_width=120"]),
+    "quickstart, 2 ranks": (2, 16, 72, 600, 100, ["training.threads=1"]),
+    "xception at 224": (1, 8, 256, 25, 5, [
+        "training.threads=2", "model.name=xception", "data.crop=224", "augmentation.max_height=120",
+        "augmentation.max_width=120"]),
 }
 
 
@@ -46,7 +46,7 @@ def run(*command):
 
 
 def measure(rfm, folder, name, switched):
-    ranks, size, steps, skipped, settings = CASES[name]
+    ranks, images, size, steps, skipped, settings = CASES[name]
     data = folder / f"faces-{size}"
     if not (data / "complete").exists():
         run(rfm, "synthesize", "--output", data, "--overwrite", "--images-per-class", "400", "--size", size)
@@ -54,15 +54,15 @@ def measure(rfm, folder, name, switched):
     shutil.rmtree(folder / "run", ignore_errors=True)
     settings = [
         f"data.train={data}/train-*.h5", "data.validation=[]", f"run.directory={folder}", "run.name=run",
-        f"training.steps={steps}", "evaluation.every_steps=0", "checkpoint.every_steps=1000000", "run.report=false",
-        "prototypes.images_per_method=0", *settings, *switched]
+        f"training.steps={steps}", f"training.batch_per_rank={images}", "evaluation.every_steps=0",
+        "checkpoint.every_steps=1000000", "run.report=false", "prototypes.images_per_method=0", *settings, *switched]
     run("mpirun", "-np", ranks, "--oversubscribe", "--bind-to", "none", rfm, "train", "--config",
         "configs/quickstart.yaml", *(word for setting in settings for word in ("--set", setting)))
     lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
     lines = [line for line in lines if "data_seconds" in line][skipped:]
     if len(lines) != steps - skipped:
         sys.exit(f"{name}: {len(lines)} updates were told, {steps - skipped} expected")
-    batch = ranks * (8 if size == 256 else 16)
+    batch = ranks * images
     seconds = sum(batch / line["images_per_second"] for line in lines)
     waits = sum(line["data_seconds"] for line in lines)
     return {"updates": len(lines), "images_per_second": round(batch * len(lines) / seconds, 2),

@@ -191,6 +191,9 @@ def check(options, keys):
     unknown = [name for name in asked if known and name not in known]
     if unknown:
         sys.exit(f"compare.py: unknown network {', '.join(unknown)}; there are {', '.join(known)}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if options.threads > cores:
+        sys.exit(f"compare.py: --threads {options.threads} on {cores} cores")
     if options.ipex_python and not shutil.which(options.ipex_python):
         sys.exit(f"compare.py: {options.ipex_python} is no program")
     if "rfm-ranks" in keys and not shutil.which("mpirun"):

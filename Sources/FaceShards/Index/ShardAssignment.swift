@@ -57,9 +57,10 @@ struct Fingerprint {
 extension ShardSet {
   /// What this rank sees, in the order of `shards`.
   public func identities() throws -> [ShardIdentity] {
-    // Of thousands of shards several are read at a time.
+    // Twice as many as a training reads with: nothing else is done meanwhile.
     let digests = Mutex([UInt64](repeating: 0, count: shards.count))
-    let readers = ImageReaders(count: min(8, shards.count), imageSize: imageSize)
+    let readers = ImageReaders(
+      count: min(2 * ImageReaders.usual, shards.count), imageSize: imageSize)
     try readers.forEach(shards.count) { i, image in
       // Of labels and methods.
       var fingerprint = Fingerprint(value: index[i].columns)
@@ -185,7 +186,7 @@ struct ShardAssignment {
     }
   }
 
-  /// Ranks stay sorted, so that nobody goes through a thousand of them for each of ten thousand shards.
+  /// Ranks stay sorted: the one with the fewest samples is the first.
   private static func add(_ shard: ShardIdentity, toFirstOf ranks: inout [Load]) {
     var load = ranks.removeFirst()
     load.samples += shard.count

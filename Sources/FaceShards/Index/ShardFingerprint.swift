@@ -19,17 +19,21 @@ public struct ShardFingerprint: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-extension ShardSet {
-  /// Shards of which an image is read, evenly chosen: time is bounded however many there are.
-  private static let looked = 32
+extension ShardFingerprint {
+  /// The shards of which an image is read: 32 at the most, evenly chosen, so that time is bounded however many
+  /// there are.
+  package static func chosen(of count: Int) -> [Int] {
+    Array(stride(from: 0, to: count, by: max(1, (count + 31) / 32)))
+  }
+}
 
+extension ShardSet {
   /// Throws what reading an image or a mask throws.
   public func fingerprint() throws -> ShardFingerprint {
     // Of the images' size, and of names, number, labels and methods of every shard.
     var fingerprint = Fingerprint(value: index.header.columns)
     var image = [UInt8](repeating: 0, count: imageSize)
-    let chosen = stride(
-      from: 0, to: shards.count, by: (shards.count + Self.looked - 1) / Self.looked)
+    let chosen = ShardFingerprint.chosen(of: shards.count)
     for i in chosen where shards[i].count > 0 {
       try image.withUnsafeMutableBufferPointer { try readImage(starts[i], into: $0) }
       fingerprint.add(image)

@@ -9,6 +9,7 @@ public struct AttentionErasing: Equatable, Codable, Sendable {
   /// Range of the noise, in normalised space.
   public var noise: ClosedRange<Float>
 
+  /// With the paper's values where none are given.
   public init(
     probability: Double = 1, fraction: Double = 0.1, fill: ErasingFill = .noise,
     noise: ClosedRange<Float> = -1...1

@@ -15,6 +15,7 @@ public struct SuspiciousForgeriesErasing: Equatable, Codable, Sendable {
   /// Range of the noise in normalised space; the paper's is −1…1.
   public var noise: ClosedRange<Float>
 
+  /// With the paper's values where none are given.
   public init(
     probability: Double = 1, blocks: Int = 3, maxHeight: Int = 120, maxWidth: Int = 120,
     fill: ErasingFill = .noise, noise: ClosedRange<Float> = -1...1

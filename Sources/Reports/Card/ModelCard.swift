@@ -257,7 +257,7 @@ public struct ModelCard: Sendable {
     if !configuration.data.excludeMethods.isEmpty {
       lines.append("- methods left out: \(list(configuration.data.excludeMethods))")
     }
-    let others = configuration.differences(from: Configuration()).filter {
+    let others = configuration.chosenDifferences(from: Configuration()).filter {
       !$0.isHarmless && !Self.toldElsewhere.contains($0.key)
     }
     if !others.isEmpty {
@@ -272,7 +272,8 @@ public struct ModelCard: Sendable {
   /// Settings that the card tells in words.
   private static let toldElsewhere: Set = [
     "data.train", "data.crop", "data.flip", "data.mean", "data.std", "data.self_blended",
-    "data.exclude_methods", "model.weights", "augmentation.method", "augmentation.probability",
+    "data.exclude_methods", "model.name", "model.weights", "augmentation.method",
+    "augmentation.probability",
     "training.batch_per_rank", "training.accumulate", "training.optimizer.name",
     "training.optimizer.learning_rate", "training.schedule.name", "training.steps",
     "training.epochs", "run.seed",

@@ -6,7 +6,7 @@ extension ReportPage {
   func configuration() -> Section {
     var body = HTML.nothing
     if let configuration = contents.configuration {
-      let differences = configuration.differences(from: .paper)
+      let differences = configuration.chosenDifferences(from: .paper)
       if differences.isEmpty {
         body += "<p>Every setting is the paper's.</p>\n"
       } else {

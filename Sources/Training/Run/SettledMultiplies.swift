@@ -29,9 +29,12 @@ public enum SettledMultiplies {
 
   /// The ways that a run took so far, as far as its records tell.
   public struct Record: Sendable, Equatable {
+    /// nil: not told.
     public var float32: MultiplyWays.Float32?
+    /// nil: not told, or it takes none.
     public var bfloat16: MultiplyWays.BFloat16?
 
+    /// Of a run that begins.
     public init() {}
 
     /// - Parameters:
