@@ -7,11 +7,12 @@ Two trainings with the same settings run beside each other, of two ranks each: o
 which again and again a rank or the launcher is killed, or which is asked to stop, and which is then resumed. Both
 must tell every step from the first to their last once, the disturbed one's figures must be the undisturbed one's to
 the last digit, and so must weights and moments of the checkpoints that both have written; one that is written again
-must be the same. A training that was asked to stop must have ended with 75 and a checkpoint of its last step. Of the
-undisturbed one's ranks memory, descriptors and threads are looked at every few seconds, of both runs the disk, and
-what is left in /dev/shm and of Open MPI's folders in TMPDIR: metrics and event files grow by a line a step, the rest
-must not grow. Status 1 where something differs or has grown. What other jobs of Open MPI leave meanwhile counts too:
-run none. --seed repeats the draws. Needs Open MPI.
+must be the same. A training that was asked to stop by SIGUSR1 must have ended with 75 and a checkpoint of its last
+step; an mpirun that gets SIGTERM leaves its ranks a second, so that is as a kill. Of the undisturbed one's ranks
+memory, descriptors and threads are looked at every few seconds, of both runs the disk, and what is left in /dev/shm
+and of Open MPI's folders in TMPDIR: metrics and event files grow by a line a step, the rest must not grow. Status 1
+where something differs or has grown. What other jobs of Open MPI leave meanwhile counts too: run none. --seed repeats
+the draws. Needs Open MPI.
 """
 import argparse
 import json
@@ -156,7 +157,7 @@ def disturb(training, draw, faults):
         status = training.process.wait(120)
     except subprocess.TimeoutExpired:
         sys.exit(f"{kind}: the launcher still runs after 120 s")
-    if kind.startswith("SIG"):
+    if kind == "SIGUSR1":
         training.look()
         step = training.last_step()
         is_saved = f"step-{step:08}" in training.saved
